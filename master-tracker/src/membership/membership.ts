@@ -159,7 +159,7 @@ export class Membership {
 
   /**
    * Notes that the tracker is running. If it was away (paused, suspended, starved) since the last tick, every
-   * lease that has not run out is extended by the whole gap: nobody could be heard meanwhile. Returns the gap in
+   * lease is extended by the whole gap: nobody could be heard meanwhile. Returns the gap in
    * milliseconds, 0 if there was none. `tick` does this first; there is no need to call both.
    */
   observeTick(nowMs: number): number {
@@ -167,8 +167,6 @@ export class Membership {
     this.#lastTickMs = Math.max(nowMs, this.#lastTickMs);
     if (elapsedMs <= this.limits.tickIntervalMs + this.limits.pauseToleranceMs) return 0;
     for (const member of this.#members.values()) {
-      // The dead stay dead: a pause of the tracker is no sign of life from them.
-      if (member.view.state === 'dead') continue;
       member.lease = extendLease(member.lease, elapsedMs, nowMs);
     }
     return elapsedMs;
@@ -179,6 +177,7 @@ export class Membership {
     this.observeTick(nowMs);
     const transitions: KeeperTransition[] = [];
     for (const member of this.#members.values()) {
+      // The dead stay dead until they are heard: a pause of the tracker is no sign of life from them.
       if (member.view.state === 'dead') continue;
       const transition = this.#settle(member, nowMs);
       if (transition) transitions.push(transition);

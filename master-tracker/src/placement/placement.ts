@@ -58,7 +58,7 @@ export interface PlacementRequest {
   readonly excludeKeeperIds?: Iterable<string>;
   /** Where the chunk has pieces already; for repair. */
   readonly occupied?: readonly OccupiedKeeper[];
-  /** A number from 0 to below 1, as Math.random gives. */
+  /** Gives numbers from 0 to below 1, evenly spread. */
   readonly random: () => number;
 }
 

@@ -98,7 +98,7 @@ export interface RepairView {
   readonly keepers: readonly RepairKeeper[];
   readonly inFlight: readonly InFlightCopy[];
   readonly limits: RepairLimits;
-  /** A number from 0 to below 1, for the choice of targets. */
+  /** Gives numbers from 0 to below 1, evenly spread; for the choice of targets. */
   readonly random: () => number;
 }
 

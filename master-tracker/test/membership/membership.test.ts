@@ -156,6 +156,12 @@ describe('registration', () => {
     expect(membership.size).toBe(1);
   });
 
+  it('that is repeated before the report is in does not stand in for it', () => {
+    const membership = membershipOf(['a']);
+    membership.register(registration('a'), 10);
+    expect(membership.get('a')?.reported).toBe(false);
+  });
+
   it('is idempotent and keeps what this start has reported', () => {
     const membership = membershipOf(['a']);
     expect(membership.markReported(registration('a'))).toBe(true);

@@ -101,6 +101,20 @@ describe('the order', () => {
   });
 });
 
+describe('the urgency', () => {
+  it.each([
+    [1, 'endangered'],
+    [2, 'below-half'],
+    [3, 'below-policy'],
+    [5, 'below-policy'],
+  ])('of %d pieces of 6 is %s', (pieces, urgency) => {
+    const keepers = live('a', 'b', 'c', 'd', 'e', 'f');
+    const holders = keepers.slice(0, pieces).map((k) => k.keeperId);
+    const chunk = replicated('c1', holders, { policy: { pieces: 6, needed: 1, minWrite: 2 } });
+    expect(planRepair(view(keepers, [chunk])).copies[0]?.urgency).toBe(urgency);
+  });
+});
+
 describe('a target', () => {
   it('is in a zone of its own where there is one', () => {
     const keepers = [
