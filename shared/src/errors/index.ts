@@ -1,0 +1,3 @@
+export { type ErrorCode, errorCodes, exitStatus, isErrorCode } from './error-codes.js';
+export { errnoOf, fromErrno } from './errno.js';
+export { HoldfastError, type HoldfastErrorOptions, exitStatusOf, hasCode } from './holdfast-error.js';

@@ -1,0 +1,6 @@
+/** Channels, calls, servers, errors and messages over grpc-js. */
+export * from './call.js';
+export * from './channel.js';
+export * from './error-details.js';
+export * from './messages.js';
+export * from './server.js';

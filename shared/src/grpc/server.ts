@@ -1,0 +1,177 @@
+/**
+ * A gRPC server with our settings, and handlers that cannot take the process down: a rejected async handler in
+ * grpc-js answers nothing and raises unhandledRejection, so every handler passes through one of the wrappers
+ * here, which answer exactly once.
+ */
+import {
+  type ChannelOptions,
+  logVerbosity,
+  type sendUnaryData,
+  Server,
+  ServerCredentials,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  setLogVerbosity,
+} from '@grpc/grpc-js';
+import { HoldfastError } from '../errors/index.js';
+import { type Logger, silentLogger } from '../ports/logger.js';
+import { toStatusObject } from './error-details.js';
+
+// Every failure comes back to its caller as a HoldfastError, and grpc-js would print it as well.
+if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
+
+export interface ServerOptions {
+  /** The largest message it takes or sends, in bytes. */
+  readonly maxMessageBytes: number;
+  readonly logger?: Logger;
+}
+
+export function createServer(options: ServerOptions): Server {
+  const channelOptions: ChannelOptions = {
+    // More on one connection is a client without bounds; it waits.
+    'grpc.max_concurrent_streams': 256,
+    // Silent connections cost a socket each and are never closed by default.
+    'grpc.max_connection_idle_ms': 300_000,
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.max_receive_message_length': options.maxMessageBytes,
+    'grpc.max_send_message_length': options.maxMessageBytes,
+  };
+  return new Server(channelOptions);
+}
+
+/**
+ * Binds `server` to HOST:PORT (port 0: any free one) and resolves to the address it really has.
+ *
+ * @throws HoldfastError ADDRESS_IN_USE, INVALID_ARGUMENT
+ */
+export async function listen(server: Server, address: string): Promise<string> {
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error) reject(bindError(error, address));
+      else resolve(bound);
+    });
+  });
+  return `${address.slice(0, address.lastIndexOf(':'))}:${port}`;
+}
+
+function bindError(error: Error, address: string): HoldfastError {
+  if (/EADDRINUSE/.test(error.message)) {
+    return new HoldfastError('ADDRESS_IN_USE', `cannot listen on ${address}: something else does`, {
+      cause: error,
+      remedy: 'Choose another port with --listen, or stop what listens there.',
+    });
+  }
+  return new HoldfastError('INVALID_ARGUMENT', `cannot listen on ${address}: ${error.message}`, {
+    cause: error,
+    remedy: 'Use an address of this machine as HOST:PORT, for example 127.0.0.1:7400.',
+  });
+}
+
+/** Lets running calls end for up to `graceMs`, then cuts them. Resolves when the port is free. */
+export async function shutDown(server: Server, graceMs: number): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const force = setTimeout(() => server.forceShutdown(), graceMs);
+    server.tryShutdown(() => {
+      clearTimeout(force);
+      resolve();
+    });
+  });
+}
+
+/** Aborted when the caller is gone: it cancelled, its deadline passed, or its connection broke. */
+function signalOf(call: { on(event: 'cancelled', listener: () => void): unknown }): AbortSignal {
+  const controller = new AbortController();
+  call.on('cancelled', () => {
+    controller.abort(new HoldfastError('CANCELLED', 'the caller gave up'));
+  });
+  return controller.signal;
+}
+
+/** Logs what only this process may know: defects with their stack. */
+function report(logger: Logger, error: unknown): void {
+  if (!HoldfastError.is(error) || error.code === 'INTERNAL') {
+    logger.error('a call failed by a defect', { error });
+  }
+}
+
+export type UnaryHandler<Request, Response> = (request: Request, signal: AbortSignal) => Promise<Response>;
+
+/** A unary handler from an async function. */
+export function unary<Request, Response>(
+  handler: UnaryHandler<Request, Response>,
+  logger: Logger = silentLogger,
+): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
+  return (call, callback) => {
+    handler(call.request, signalOf(call)).then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        report(logger, error);
+        callback(toStatusObject(error));
+      },
+    );
+  };
+}
+
+/** A client-streaming handler from an async function over the messages. */
+export function clientStream<Request, Response>(
+  handler: (messages: ServerReadableStream<Request, Response>, signal: AbortSignal) => Promise<Response>,
+  logger: Logger = silentLogger,
+): (call: ServerReadableStream<Request, Response>, callback: sendUnaryData<Response>) => void {
+  return (call, callback) => {
+    // A stream without an 'error' listener ends the process.
+    call.on('error', () => undefined);
+    handler(call, signalOf(call)).then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        report(logger, error);
+        callback(toStatusObject(error));
+      },
+    );
+  };
+}
+
+/**
+ * A server-streaming handler from an async function that writes with `send`. `send` resolves when the stream
+ * has room again, and rejects when the caller is gone: 'drain' alone never comes then.
+ */
+export function serverStream<Request, Response>(
+  handler: (
+    request: Request,
+    send: (message: Response) => Promise<void>,
+    signal: AbortSignal,
+  ) => Promise<void>,
+  logger: Logger = silentLogger,
+): (call: ServerWritableStream<Request, Response>) => void {
+  return (call) => {
+    call.on('error', () => undefined);
+    const signal = signalOf(call);
+    const send = (message: Response): Promise<void> => writeWithBackpressure(call, message, signal);
+    handler(call.request, send, signal).then(
+      () => call.end(),
+      (error: unknown) => {
+        report(logger, error);
+        call.emit('error', toStatusObject(error));
+      },
+    );
+  };
+}
+
+function writeWithBackpressure<Response>(
+  call: ServerWritableStream<unknown, Response>,
+  message: Response,
+  signal: AbortSignal,
+): Promise<void> {
+  if (signal.aborted) return Promise.reject(signal.reason as Error);
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', onAbort, { once: true });
+    // The callback comes when HTTP/2 has taken the bytes; waiting for it keeps at most one message a stream in
+    // memory here, where the stream itself would let 16 pile up on each side.
+    call.write(message, () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+  });
+}

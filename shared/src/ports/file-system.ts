@@ -1,0 +1,55 @@
+/**
+ * The file system as a port: what a keeper's storage needs and no more. Production uses Node's; tests and the
+ * simulation use one that forgets what was not synced, fills up, fails and lies.
+ *
+ * Every method rejects with an error that carries an errno `code`, as Node's do.
+ */
+export interface FileSystem {
+  /** Opens a file. 'create' fails if it exists (O_EXCL); 'read' and 'readwrite' fail if it does not. */
+  open(path: string, mode: 'read' | 'readwrite' | 'create'): Promise<OpenFile>;
+  /** Reads a small file whole. */
+  readFile(path: string): Promise<Buffer>;
+  /** Moves within one file system, replacing the target. Durable only after syncDirectory on both parents. */
+  rename(from: string, to: string): Promise<void>;
+  unlink(path: string): Promise<void>;
+  /** Creates one directory; fails if it exists or the parent does not. */
+  makeDirectory(path: string): Promise<void>;
+  /** The names in a directory, in no order. */
+  readDirectory(path: string): Promise<string[]>;
+  /** Size and kind, or undefined if there is nothing at the path. */
+  stat(path: string): Promise<FileStatus | undefined>;
+  /** Makes the names in a directory durable. A failure is final: never retried (reliability of fsync). */
+  syncDirectory(path: string): Promise<void>;
+  /** Room on the file system that holds `path`. */
+  space(path: string): Promise<FileSystemSpace>;
+}
+
+export interface FileStatus {
+  readonly sizeBytes: number;
+  readonly isDirectory: boolean;
+  /** Which device holds it: differs between a mount point and what it hides. */
+  readonly deviceId: number;
+}
+
+export interface FileSystemSpace {
+  readonly totalBytes: number;
+  /** What an unprivileged process may still use. */
+  readonly freeBytes: number;
+  /** How many more files can be made; Infinity where the file system has no such bound. */
+  readonly freeFiles: number;
+}
+
+/** An open file. Close it always; a leaked one is a bug that tests look for. */
+export interface OpenFile {
+  /**
+   * Reads up to `length` bytes at `position` into `target` from `targetOffset`. Resolves to the number read,
+   * which is less than `length` only at the end of the file.
+   */
+  read(target: Uint8Array, targetOffset: number, length: number, position: number): Promise<number>;
+  /** Writes all of `data` at `position`; a short write is continued, or rejects with ENOSPC. */
+  write(data: Uint8Array, position: number): Promise<void>;
+  /** Makes the contents and length durable. A failure is final: never retried (reliability of fsync). */
+  syncData(): Promise<void>;
+  sizeBytes(): Promise<number>;
+  close(): Promise<void>;
+}
