@@ -22,7 +22,8 @@ export default defineConfig(
     extends: [js.configs.recommended],
     languageOptions: {
       globals: Object.fromEntries(
-        ['process', 'console', 'Buffer', 'URL', 'performance', 'setTimeout', 'clearTimeout', 'fetch']
+        ['process', 'console', 'Buffer', 'URL', 'performance', 'fetch', 'setTimeout', 'clearTimeout']
+          .concat(['setInterval', 'clearInterval', 'setImmediate', 'structuredClone', 'DOMException'])
           .concat(['AbortController', 'AbortSignal', 'WebAssembly', 'TextEncoder', 'TextDecoder'])
           .map((name) => [name, 'readonly']),
       ),
