@@ -31,7 +31,7 @@ const steps = [
     ],
     remedy: '.dependency-cruiser.cjs says beside each rule why it is there',
   },
-  { name: 'unused', args: () => [bin('knip/bin/knip.js'), '--no-progress'] },
+  { name: 'unused', args: () => [bin('knip/bin/knip.js'), '--no-progress', '--no-config-hints'] },
   { name: 'contract', args: () => [bin('@bufbuild/buf/bin/buf'), 'lint', 'proto'] },
   {
     name: 'contract-compatible',
