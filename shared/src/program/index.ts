@@ -2,6 +2,7 @@
  * What every program needs at its start: its configuration, its log, its life cycle, and its data directory
  * to itself. Only main modules and composition roots import this.
  */
+export * from './announce.js';
 export * from './config.js';
 export * from './data-dir-lock.js';
 export * from './describe-error.js';
