@@ -72,7 +72,8 @@ async function run({ name, args, remedy }) {
   return false;
 }
 
-prepare();
+// Without the build: what does not compile is the first step's to report, and must not keep the others back.
+prepare({ build: false });
 const named = process.argv.slice(2);
 const unknown = named.filter((name) => !steps.some((step) => step.name === name));
 if (unknown.length > 0) {

@@ -104,11 +104,16 @@ export function buildIfNeeded() {
 
   const why = missing === undefined ? 'sources changed' : `${missing}/dist is missing`;
   say(`Building: ${found === '' ? 'there is no build yet' : why}.`);
-  runBuildStep('the types of the contract', ['proto/generate.mjs']);
+  generateContractTypes();
   // The programs only. Test projects are type-checked by `npm run check`: nobody waits for them to start.
   runBuildStep('the sources', ['node_modules/typescript/bin/tsc', '-b', ...workspaces]);
   mkdirSync(dirname(buildStamp), { recursive: true });
   writeFileSync(buildStamp, wanted);
+}
+
+/** The types of the .proto files; does nothing when they are there. */
+function generateContractTypes() {
+  runBuildStep('the types of the contract', ['proto/generate.mjs']);
 }
 
 function runBuildStep(what, args) {
@@ -139,12 +144,17 @@ export function filesBelow(folder) {
   });
 }
 
-/** All of it: the Node, the dependencies, the build. Ends the process with status 1 and a reason if one fails. */
-export function prepare() {
+/**
+ * All of it: the Node, the dependencies, the build. Ends the process with status 1 and a reason if one fails.
+ *
+ * @param options.build false for whoever compiles the sources itself, and wants to report what it finds
+ */
+export function prepare({ build = true } = {}) {
   try {
     checkNode();
     installIfNeeded();
-    buildIfNeeded();
+    if (build) buildIfNeeded();
+    else generateContractTypes();
   } catch (error) {
     if (!(error instanceof PrepareError)) throw error;
     say(error.message);

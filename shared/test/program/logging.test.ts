@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { PassThrough } from 'node:stream';
+import { Writable } from 'node:stream';
 import { HoldfastError } from '../../src/errors/index.js';
 import { cut, formatHuman, formatJson, type LogEntry } from '../../src/program/log-format.js';
 import { createLogger } from '../../src/program/logging.js';
@@ -76,14 +76,20 @@ describe('a line for machines', () => {
   });
 });
 
-test('a logger writes what its level lets through, with inherited fields', () => {
-  const stream = new PassThrough();
+test('a logger writes what its level lets through at once, with inherited fields', () => {
+  let written = '';
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      written += chunk.toString();
+      done();
+    },
+  });
   const logger = createLogger({ program: 'tracker', level: 'info', stream });
   const child = logger.child({ keeper: 'k1' }).child({ chunk: 'c1' });
   logger.debug('hidden');
   child.info('stored', { chunk: 'c2' });
   logger.error('plain');
-  const lines = (stream.read() as Buffer).toString().trimEnd().split('\n');
+  const lines = written.trimEnd().split('\n');
   expect(lines.map((line) => JSON.parse(line) as unknown)).toMatchObject([
     { level: 'info', program: 'tracker', message: 'stored', keeper: 'k1', chunk: 'c2' },
     { level: 'error', message: 'plain' },
