@@ -33,7 +33,7 @@ describe('tokens', () => {
 
   it('are refused when any byte is changed, cut or signed by another key', () => {
     const token = signToken(write, key);
-    const refused = expect.objectContaining({ code: 'UNAUTHENTICATED' }) as Error;
+    const refused = expect.objectContaining({ code: 'UNAUTHENTICATED' }) as unknown as Error;
     for (let index = 0; index < token.length; index += 1) {
       const forged = Buffer.from(token);
       forged.writeUInt8(forged.readUInt8(index) ^ 1, index);

@@ -18,7 +18,7 @@ describe('the closed set of error codes', () => {
 
   it('is documented in docs/errors.md, both ways, with the right exit status', () => {
     const page = readFileSync(errorsDocPath, 'utf8');
-    const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| (\d+) \|/gm)].map(([, code, exit]) => ({
+    const rows = [...page.matchAll(/^\| `([A-Z_]+)`\s*\| (\d+)\s*\|/gm)].map(([, code, exit]) => ({
       code: String(code),
       exit: Number(exit),
     }));

@@ -45,7 +45,7 @@ async function serve(register: (server: Server) => void): Promise<PeerChannel> {
 
 function withGetEntry(getEntry: NamespaceServiceHandlers['GetEntry']): Promise<PeerChannel> {
   return serve((server) => {
-    server.addService(trackerV1.NamespaceService.service, { GetEntry: getEntry } as NamespaceServiceHandlers);
+    server.addService(trackerV1.NamespaceService.service, { GetEntry: getEntry });
   });
 }
 
