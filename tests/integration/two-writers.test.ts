@@ -13,8 +13,8 @@ let cluster: Cluster;
 beforeEach(async () => {
   cluster = await startCluster({
     keepers: 3,
-    trackerSettings: { reclaimGraceMs: 100 },
-    keeperSettings: { trashTtlMs: 100 },
+    trackerSettings: { reclaimGraceMs: 100, repairTickMs: 100, heartbeatIntervalMs: 100 },
+    keeperSettings: { trashTtlMs: 100, trashIntervalMs: 100 },
   });
 });
 
