@@ -109,7 +109,7 @@ export class Cluster {
 
   /** Stops everything: clients, keepers, tracker; removes the data if the cluster made its own directory. */
   async stop(): Promise<void> {
-    for (const client of this.#clients) await client.close();
+    for (const client of this.#clients) client.close();
     this.#clients.clear();
     // The tracker last: keepers say goodbye to it.
     await Promise.all(this.#keepers.map((member) => member.stop()));

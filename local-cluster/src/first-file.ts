@@ -22,6 +22,6 @@ export async function storeFirstFile(cluster: Cluster): Promise<FirstFile> {
   const parts: Uint8Array[] = [];
   for await (const part of client.createReadStream(path)) parts.push(part as Uint8Array);
   if (!Buffer.concat(parts).equals(bytes)) throw new Error(`${path} came back with other bytes`);
-  await client.close();
+  client.close();
   return { path, sizeBytes: bytes.length, copies: copies.fewest, wanted: copies.wanted };
 }
