@@ -59,7 +59,7 @@ export class Repair {
     if (chunks.length === 0) return false;
     const plan = planRepair({
       nowMs,
-      safeMode: !this.#knowsWherePiecesAre(),
+      safeMode: !this.#knowsWhoIsThere(),
       chunks,
       keepers: this.#keepers(),
       inFlight: inFlight.list(),
@@ -112,13 +112,13 @@ export class Repair {
   }
 
   /**
-   * False right after the tracker's start: until each keeper has registered and reported, or its lease has run
-   * out, what looks missing may only be unheard of.
+   * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
+   * missing may only be late. Lasts deadAfterMs at most.
    */
-  #knowsWherePiecesAre(): boolean {
+  #knowsWhoIsThere(): boolean {
     return this.#parts.membership
       .list()
-      .every((keeper) => keeper.state === 'dead' || keeper.state === 'maintenance' || keeper.reported);
+      .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
   }
 
   #keepers(): RepairKeeper[] {
