@@ -48,7 +48,7 @@ export class RegressionGuard {
       'METADATA_REGRESSED',
       `keepers have witnessed transaction ${this.#witnessed.transactionId} of epoch ${this.#witnessed.epoch}; ` +
         'this tracker started from older metadata, so it serves reads only',
-      { remedy: "Stop the tracker and start it from the newest copy of its data directory." },
+      { remedy: 'Stop the tracker and start it from the newest copy of its data directory.' },
     );
   }
 

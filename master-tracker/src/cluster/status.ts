@@ -141,7 +141,9 @@ async function count(snapshot: MetadataSnapshot): Promise<Counts> {
     piecesToReclaim: byKeeper
       .filter((row) => row.state === 'garbage')
       .reduce((sum, row) => sum + row.pieces, 0),
-    pieces: new Map(byKeeper.filter((row) => row.state === 'durable').map((row) => [row.keeper_id, row.pieces])),
+    pieces: new Map(
+      byKeeper.filter((row) => row.state === 'durable').map((row) => [row.keeper_id, row.pieces]),
+    ),
   };
 }
 

@@ -40,7 +40,12 @@ export class TokenIssuer {
     throw new HoldfastError('UNAUTHENTICATED', 'the read_token was made for another chunk');
   }
 
-  #sign(claims: { operation: 'write' | 'read'; chunkId: string; uploadId?: string; maxLengthBytes?: number }): Buffer {
+  #sign(claims: {
+    operation: 'write' | 'read';
+    chunkId: string;
+    uploadId?: string;
+    maxLengthBytes?: number;
+  }): Buffer {
     const expiresAtUptimeMs = this.uptimeMs() + this.lifetimeMs;
     return signToken({ ...claims, epoch: this.#identity.epoch, expiresAtUptimeMs }, this.#identity.tokenKey);
   }

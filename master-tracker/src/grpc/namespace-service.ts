@@ -13,7 +13,10 @@ import type { Namespace } from '../namespace/namespace.js';
 
 export function namespaceHandlers(namespace: Namespace, logger: Logger): NamespaceServiceHandlers {
   return {
-    GetEntry: unary(async ({ path }) => ({ entry: writeEntry(await namespace.getEntry(splitPath(path))) }), logger),
+    GetEntry: unary(
+      async ({ path }) => ({ entry: writeEntry(await namespace.getEntry(splitPath(path))) }),
+      logger,
+    ),
 
     ListEntries: unary(async ({ path, pageSize, pageToken }) => {
       const size = Math.min(pageSize || limits.defaultListPageSize, limits.maxListPageSize);

@@ -46,7 +46,8 @@ const maxSoftwareVersionLength = 64;
 
 export function registryHandlers(parts: RegistryServiceParts): KeeperRegistryServiceHandlers {
   const { registry, identity, settings, logger } = parts;
-  const authority = (): TrackerAuthority => writeAuthority(authorityOf(identity, parts.store), parts.tokens.uptimeMs());
+  const authority = (): TrackerAuthority =>
+    writeAuthority(authorityOf(identity, parts.store), parts.tokens.uptimeMs());
   return {
     RegisterKeeper: unary(async (request) => {
       const keeper = readIdentity(request);
@@ -162,7 +163,9 @@ function writeTask({ taskId, action }: KeeperTask, parts: RegistryServiceParts):
           length: action.lengthBytes,
           digest: Buffer.from(action.digest, 'hex'),
           blockSizeBytes: limits.blockSizeBytes,
-          sources: action.sourceKeeperIds.flatMap((id) => endpointOf(parts.membership, id)).map(writeEndpoint),
+          sources: action.sourceKeeperIds
+            .flatMap((id) => endpointOf(parts.membership, id))
+            .map(writeEndpoint),
           // Made when it is handed out, so that a task that waited is not born expired.
           readToken: parts.tokens.read(action.chunkId),
         },

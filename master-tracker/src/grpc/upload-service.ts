@@ -6,14 +6,7 @@ import type {
   SealedChunkOutput,
   UploadServiceHandlers,
 } from '@holdfast/proto';
-import {
-  HoldfastError,
-  type Logger,
-  checkId,
-  checkRequestId,
-  limits,
-  splitPath,
-} from '@holdfast/shared';
+import { HoldfastError, type Logger, checkId, checkRequestId, limits, splitPath } from '@holdfast/shared';
 import {
   checkAtMost,
   checkDigest,
@@ -123,7 +116,9 @@ function readChunkSize(value: number, settings: TrackerSettings): number {
 }
 
 function readExcluded(keeperIds: readonly string[]): string[] {
-  return checkAtMost(keeperIds, maxExcluded, 'exclude_keeper_ids').map((id) => checkId(id, 'exclude_keeper_ids'));
+  return checkAtMost(keeperIds, maxExcluded, 'exclude_keeper_ids').map((id) =>
+    checkId(id, 'exclude_keeper_ids'),
+  );
 }
 
 function readSealed(messages: readonly SealedChunkOutput[], max: number): SealedChunk[] {
@@ -150,13 +145,11 @@ function readFiles(messages: readonly FileVersionOutput[]): FileVersion[] {
   return messages.map((message) => ({
     names: splitPath(message.path),
     sizeBytes: checkInteger(message.sizeBytes, 'files.size_bytes'),
-    extents: message.extents.map(
-      (extent): FileExtent => ({
-        chunkId: checkId(extent.chunkId, 'extents.chunk_id'),
-        chunkOffset: checkInteger(extent.chunkOffset, 'extents.chunk_offset', 0, limits.maxChunkSizeBytes),
-        lengthBytes: checkInteger(extent.length, 'extents.length', 1, limits.maxChunkSizeBytes),
-      }),
-    ),
+    extents: message.extents.map((extent): FileExtent => ({
+      chunkId: checkId(extent.chunkId, 'extents.chunk_id'),
+      chunkOffset: checkInteger(extent.chunkOffset, 'extents.chunk_offset', 0, limits.maxChunkSizeBytes),
+      lengthBytes: checkInteger(extent.length, 'extents.length', 1, limits.maxChunkSizeBytes),
+    })),
     expectedVersion: readExpectedVersion(message.expectedVersion),
     createParents: message.createParents,
     attributes: readAttributes(message.attributes),

@@ -71,17 +71,19 @@ export class Namespace {
     const rows = await this.#parts.store.read(async (snapshot) => {
       const directory = await resolve(snapshot, names);
       if (directory.type !== 'directory') throw notADirectory(path);
-      return snapshot.db
-        .selectFrom('entries')
-        .leftJoin('versions', 'versions.version', 'entries.version')
-        .selectAll('entries')
-        .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
-        .where('parent_id', '=', directory.entry_id)
-        // The root, which is its own parent, has the name ''.
-        .where('name', '>', after)
-        .orderBy('name')
-        .limit(size + 1)
-        .execute();
+      return (
+        snapshot.db
+          .selectFrom('entries')
+          .leftJoin('versions', 'versions.version', 'entries.version')
+          .selectAll('entries')
+          .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
+          .where('parent_id', '=', directory.entry_id)
+          // The root, which is its own parent, has the name ''.
+          .where('name', '>', after)
+          .orderBy('name')
+          .limit(size + 1)
+          .execute()
+      );
     });
     const page = rows.slice(0, size);
     const entries = page.map((row) => toEntry(joinPath(path, row.name), row, row));
@@ -213,8 +215,7 @@ function notEmpty(path: string): HoldfastError {
 
 type VersionColumns = {
   readonly [Key in 'size_bytes' | 'pieces' | 'min_write' | 'mode' | 'modified_at_unix_ms']:
-    | VersionsTable[Key]
-    | null;
+    VersionsTable[Key] | null;
 };
 
 async function describe(snapshot: MetadataSnapshot, names: Names): Promise<Entry> {

@@ -160,4 +160,3 @@ export function checkExpected(
     facts: { path, version: entry?.version ?? 0 },
   });
 }
-

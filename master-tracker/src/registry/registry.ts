@@ -17,10 +17,10 @@ import type {
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
-import { receiptFits } from '../uploads/sealing.js';
 import { type PieceSummary, adopt, newsIn } from './adopt.js';
 import type { FullReports, ReportPage } from './full-report.js';
 import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
+import { receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
 export interface RegistryParts {
@@ -248,7 +248,10 @@ function refusal(
     | { outcome: 'too-many-keepers'; limit: number },
 ): HoldfastError {
   if (verdict.outcome === 'too-many-keepers') {
-    return new HoldfastError('LIMIT_EXCEEDED', `the tracker knows ${verdict.limit} keepers, the most it takes`);
+    return new HoldfastError(
+      'LIMIT_EXCEEDED',
+      `the tracker knows ${verdict.limit} keepers, the most it takes`,
+    );
   }
   return new HoldfastError(
     'STALE_EPOCH',

@@ -35,7 +35,8 @@ export async function migrate(database: unknown): Promise<void> {
   }
   for (const step of migrations.slice(found)) await step(db);
   if (!row) await db.insertInto('schema_version').values({ version: schemaVersion }).execute();
-  else if (found < schemaVersion) await db.updateTable('schema_version').set({ version: schemaVersion }).execute();
+  else if (found < schemaVersion)
+    await db.updateTable('schema_version').set({ version: schemaVersion }).execute();
 }
 
 async function createFirstSchema(db: AnyDatabase): Promise<void> {

@@ -68,11 +68,7 @@ export class Allocator {
     if (allocated > maxChunksPerUpload) {
       throw new HoldfastError('LIMIT_EXCEEDED', `an upload may allocate ${maxChunksPerUpload} chunks`);
     }
-    await tx.db
-      .updateTable('uploads')
-      .set({ allocated })
-      .where('upload_id', '=', session.uploadId)
-      .execute();
+    await tx.db.updateTable('uploads').set({ allocated }).where('upload_id', '=', session.uploadId).execute();
     await tx.db
       .insertInto('chunks')
       .values(

@@ -3,7 +3,15 @@
  * transaction that makes it so; a refused commit changes nothing and leaves the session open.
  */
 import { HoldfastError } from '@holdfast/shared';
-import { checkExpected, child, ensureParent, insertEntry, isADirectory, pathOf, resolveParent } from '../namespace/resolve.js';
+import {
+  checkExpected,
+  child,
+  ensureParent,
+  insertEntry,
+  isADirectory,
+  pathOf,
+  resolveParent,
+} from '../namespace/resolve.js';
 import { retireVersion } from '../namespace/versions.js';
 import { giveUpUpload, queueForRepair } from '../registry/pieces.js';
 import { batches } from '../store/batches.js';
@@ -103,7 +111,10 @@ function checkDurable(session: UploadSession, chunks: ReadonlyMap<string, Usable
     throw new HoldfastError(
       'INVALID_ARGUMENT',
       `chunk ${chunkId} has ${pieces} valid receipts, the policy asks for ${minWrite} before a commit`,
-      { remedy: 'Write its bytes again as a new chunk of the session.', facts: { chunk_id: chunkId, pieces } },
+      {
+        remedy: 'Write its bytes again as a new chunk of the session.',
+        facts: { chunk_id: chunkId, pieces },
+      },
     );
   }
 }
@@ -199,11 +210,7 @@ async function closeSession(
   for (const page of batches(used)) {
     await tx.db.updateTable('chunks').set({ state: 'live' }).where('chunk_id', 'in', page).execute();
     // A keeper that was to take a piece and finishes late says so itself.
-    await tx.db
-      .deleteFrom('pieces')
-      .where('chunk_id', 'in', page)
-      .where('state', '=', 'planned')
-      .execute();
+    await tx.db.deleteFrom('pieces').where('chunk_id', 'in', page).where('state', '=', 'planned').execute();
   }
   tx.count('chunks', used.length);
   const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.pieces ?? 0) < session.policy.pieces);

@@ -28,7 +28,8 @@ export class UploadLeases {
     throw new HoldfastError('LIMIT_EXCEEDED', `${this.#max} uploads are open`, {
       retryable: true,
       retryAfterMs: 1_000,
-      remedy: 'Commit or abort uploads that are not needed; those of clients that are gone end by themselves.',
+      remedy:
+        'Commit or abort uploads that are not needed; those of clients that are gone end by themselves.',
     });
   }
 

@@ -5,30 +5,14 @@
  * A receipt that does not fit (forged, of another storage, for other bytes) counts for nothing and fails nothing:
  * what counts is how many good ones there are when the chunk is committed.
  */
-import { HoldfastError, type Receipt, receiptIsValid } from '@holdfast/shared';
+import { HoldfastError } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { Membership } from '../membership/membership.js';
 import { claimOf, recordDurable } from '../registry/pieces.js';
+import { receiptFits } from '../registry/receipts.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import type { SealedChunk, UploadSession } from './upload.js';
-
-/** True if the receipt is a currently known storage's word for exactly this chunk. */
-export function receiptFits(
-  receipt: Receipt,
-  chunk: { chunkId: string; lengthBytes: number; digest: string },
-  membership: Membership,
-  identity: TrackerIdentity,
-): boolean {
-  return (
-    receipt.chunkId === chunk.chunkId &&
-    receipt.pieceIndex === 0 &&
-    receipt.lengthBytes === chunk.lengthBytes &&
-    receipt.digest.toString('hex') === chunk.digest &&
-    membership.get(receipt.keeperId)?.storageId === receipt.storageId &&
-    receiptIsValid(receipt, identity.receiptKey(receipt.storageId))
-  );
-}
 
 /** A sealed chunk with the keepers that are known to have it. */
 export interface VerifiedSeal extends Omit<SealedChunk, 'receipts'> {

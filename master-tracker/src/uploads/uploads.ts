@@ -62,7 +62,11 @@ export class Uploads {
     const answer = await once(store, key, async (tx) => {
       if (names) await checkTarget(tx, asked);
       // Chosen only now, so that asking again with the same request_id reserves nothing.
-      const placed = allocator.choose({ policy, chunkSizeBytes }, asked.allocateCount, asked.excludeKeeperIds);
+      const placed = allocator.choose(
+        { policy, chunkSizeBytes },
+        asked.allocateCount,
+        asked.excludeKeeperIds,
+      );
       const uploadId = newId(random);
       await openSession(tx, { uploadId, policy, chunkSizeBytes });
       await allocator.record(tx, { uploadId, policy, chunkSizeBytes }, placed, 0);
@@ -206,9 +210,7 @@ async function checkTarget(snapshot: MetadataSnapshot, asked: BeginUpload): Prom
   const found = await deepestParent(snapshot, names);
   const hasParent = found.depth === names.length - 1;
   if (!hasParent && !createParents) throw notFound(pathOf(names.slice(0, found.depth + 1)));
-  const target = hasParent
-    ? await child(snapshot, found.directory.entry_id, names.at(-1) ?? '')
-    : undefined;
+  const target = hasParent ? await child(snapshot, found.directory.entry_id, names.at(-1) ?? '') : undefined;
   checkExpected(pathOf(names), target, expectedVersion);
 }
 
@@ -239,11 +241,7 @@ async function abortSession(tx: MetadataTransaction, uploadId: string): Promise<
 }
 
 async function findUpload(snapshot: MetadataSnapshot, uploadId: string): Promise<UploadsTable | undefined> {
-  return snapshot.db
-    .selectFrom('uploads')
-    .selectAll()
-    .where('upload_id', '=', uploadId)
-    .executeTakeFirst();
+  return snapshot.db.selectFrom('uploads').selectAll().where('upload_id', '=', uploadId).executeTakeFirst();
 }
 
 async function openUpload(snapshot: MetadataSnapshot, uploadId: string): Promise<UploadsTable> {

@@ -156,7 +156,11 @@ export class SqliteStore implements MetadataStore {
       if (this.#closed) throw this.#closed;
       this.#writer.exec('BEGIN IMMEDIATE');
       // The queue is looked at anew each time: who comes while the group runs is taken along.
-      for (let next = this.#queue.shift(); next; next = done.length < maxGroup ? this.#queue.shift() : undefined) {
+      for (
+        let next = this.#queue.shift();
+        next;
+        next = done.length < maxGroup ? this.#queue.shift() : undefined
+      ) {
         const after = await this.#runOne(next, transactionId + 1, counters);
         if (!after) continue;
         done.push(next);
