@@ -69,7 +69,7 @@ const options = {
 
 await runProgram({
   name: program,
-  async start({ useLogger, requestStop }) {
+  async start(context) {
     const config = loadConfig({
       program,
       version: softwareVersion,
@@ -93,7 +93,7 @@ await runProgram({
       ],
     });
     const logger = createLogger({ program, level: config.logLevel, json: jsonOf(config.logFormat) });
-    useLogger(logger);
+    context.useLogger(logger);
     return announceStart(
       {
         program,
@@ -105,7 +105,7 @@ await runProgram({
           dataDir: config.dataDir,
           listen: formatAddress(config.listen),
           logger,
-          onFatal: () => requestStop('the metadata store failed', 1),
+          onFatal: () => context.requestStop('the metadata store failed', 1),
           settings: {
             defaultPolicy: replicaPolicy({
               pieces: config.replicas,
