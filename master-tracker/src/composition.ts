@@ -74,15 +74,16 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     });
     undo.push(() => store.close());
     const core = await buildCore({ store, clock, random, logger, settings });
-    const { server, setServing } = createTrackerServer({ ...core, store, settings, logger });
+    const wire = createTrackerServer({ ...core, store, settings, logger });
+    const { server } = wire;
     const address = await listen(server, options.listen);
     core.workers.start();
-    setServing(true);
+    wire.setServing(true);
     const { clusterId, epoch } = core.identity;
     logger.info('the tracker serves', { address, clusterId, epoch, transactionId: store.transactionId });
     let ended: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
-      setServing(false);
+      wire.setServing(false);
       await shutDown(server, stopGraceMs);
       await core.workers.stop();
       await unwind();

@@ -114,10 +114,11 @@ export class Reclaim {
         .select('chunk_id')
         .where('garbage_transaction_id', 'is not', null)
         .where('garbage_transaction_id', '<=', horizon)
-        .where(({ not, exists, selectFrom }) =>
-          not(
-            exists(
-              selectFrom('pieces')
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('pieces')
                 .select('pieces.keeper_id')
                 .whereRef('pieces.chunk_id', '=', 'chunks.chunk_id'),
             ),

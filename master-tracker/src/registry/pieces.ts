@@ -33,10 +33,10 @@ async function upsertPieces(
         })),
       )
       .onConflict((conflict) =>
-        conflict.columns(['chunk_id', 'keeper_id']).doUpdateSet(({ ref }) => ({
-          state: ref('excluded.state'),
-          since_transaction_id: ref('excluded.since_transaction_id'),
-          claim: ref('excluded.claim'),
+        conflict.columns(['chunk_id', 'keeper_id']).doUpdateSet((eb) => ({
+          state: eb.ref('excluded.state'),
+          since_transaction_id: eb.ref('excluded.since_transaction_id'),
+          claim: eb.ref('excluded.claim'),
         })),
       )
       .execute();
@@ -103,10 +103,10 @@ export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly
           .where('chunks.chunk_id', 'in', page)
           .where('chunks.state', '=', 'live')
           .groupBy(['chunks.chunk_id', 'chunks.pieces'])
-          .having(({ fn, ref, eb }) => eb(fn.count<number>('keepers.keeper_id'), '<', ref('chunks.pieces'))),
+          .having((eb) => eb(eb.fn.count<number>('keepers.keeper_id'), '<', eb.ref('chunks.pieces'))),
       )
       .onConflict((conflict) =>
-        conflict.column('chunk_id').doUpdateSet(({ ref }) => ({ pieces_left: ref('excluded.pieces_left') })),
+        conflict.column('chunk_id').doUpdateSet((eb) => ({ pieces_left: eb.ref('excluded.pieces_left') })),
       )
       .execute();
   }
@@ -143,7 +143,7 @@ export async function markDead(tx: MetadataTransaction, keeperId: string): Promi
         .groupBy('chunks.chunk_id'),
     )
     .onConflict((conflict) =>
-      conflict.column('chunk_id').doUpdateSet(({ ref }) => ({ pieces_left: ref('excluded.pieces_left') })),
+      conflict.column('chunk_id').doUpdateSet((eb) => ({ pieces_left: eb.ref('excluded.pieces_left') })),
     )
     .execute();
 }

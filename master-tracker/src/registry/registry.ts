@@ -49,6 +49,8 @@ export interface TaskOutcome {
 
 export class Registry {
   readonly #parts: RegistryParts;
+  /** Changes of state that the metadata does not show yet. */
+  readonly #unapplied: KeeperTransition[] = [];
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
@@ -194,26 +196,40 @@ export class Registry {
     await this.apply(this.#parts.membership.tick(this.#parts.clock.monotonicMs()));
   }
 
-  /** Makes the metadata and the tasks agree with changes of state. */
+  /** Makes the metadata and the tasks agree with changes of state; what fails is done at the next tick. */
   async apply(transitions: readonly KeeperTransition[]): Promise<void> {
-    const { store, tasks, inFlight, logger, onRepairNews } = this.#parts;
-    for (const { keeperId, from, to } of transitions) {
-      logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
-      if (to === 'dead') {
-        tasks.dropKeeper(keeperId);
-        inFlight.dropKeeper(keeperId);
-        await store.mutate((tx) => markDead(tx, keeperId));
-      } else if (from === 'dead') {
-        await store.mutate((tx) => markAlive(tx, keeperId));
+    this.#unapplied.push(...transitions);
+    for (let next = this.#unapplied.shift(); next; next = this.#unapplied.shift()) {
+      try {
+        await this.#applyOne(next);
+      } catch (error) {
+        this.#unapplied.unshift(next);
+        throw error;
       }
-      onRepairNews();
     }
+  }
+
+  async #applyOne({ keeperId, from, to }: KeeperTransition): Promise<void> {
+    const { store, membership, tasks, inFlight, logger, onRepairNews } = this.#parts;
+    logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
+    if (to === 'dead') {
+      tasks.dropKeeper(keeperId);
+      inFlight.dropKeeper(keeperId);
+    }
+    if (to === 'dead' || from === 'dead') {
+      // As it is now: the keeper may have come back while this change waited for its turn.
+      await store.mutate((tx) =>
+        membership.isCounted(keeperId) ? markAlive(tx, keeperId) : markDead(tx, keeperId),
+      );
+    }
+    onRepairNews();
   }
 
   #assertCurrent(identity: KeeperIdentity): void {
     const known = this.#parts.membership.get(identity.keeperId);
     const isCurrent =
-      known?.lastHeardMs != null &&
+      known !== undefined &&
+      known.lastHeardMs !== null &&
       known.storageId === identity.storageId &&
       known.incarnation === identity.incarnation;
     if (!isCurrent) throw notRegistered();

@@ -48,7 +48,7 @@ export class Repair {
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, random, guard, membership, tasks, inFlight, limits, logger } = this.#parts;
+    const { store, clock, random, guard, tasks, inFlight, limits, logger } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
@@ -105,7 +105,7 @@ export class Repair {
             .select('chunks.chunk_id')
             .where('chunks.chunk_id', 'in', chunkIds)
             .groupBy(['chunks.chunk_id', 'chunks.pieces'])
-            .having(({ fn, eb, ref }) => eb(fn.count('pieces.keeper_id'), '>=', ref('chunks.pieces'))),
+            .having((eb) => eb(eb.fn.count('pieces.keeper_id'), '>=', eb.ref('chunks.pieces'))),
         )
         .execute();
     });
@@ -147,10 +147,10 @@ async function pageOfQueue({ db }: MetadataSnapshot, cursor: Cursor): Promise<Qu
     .orderBy('repair_queue.chunk_id')
     .limit(pageSize);
   if (cursor) {
-    query = query.where(({ eb, or, and }) =>
-      or([
+    query = query.where((eb) =>
+      eb.or([
         eb('pieces_left', '>', cursor.piecesLeft),
-        and([eb('pieces_left', '=', cursor.piecesLeft), eb('repair_queue.chunk_id', '>', cursor.chunkId)]),
+        eb.and([eb('pieces_left', '=', cursor.piecesLeft), eb('repair_queue.chunk_id', '>', cursor.chunkId)]),
       ]),
     );
   }

@@ -62,11 +62,11 @@ export async function recordSeals(
       .insertInto('chunks')
       .values(rows)
       .onConflict((conflict) =>
-        conflict.column('chunk_id').doUpdateSet(({ ref }) => ({
-          state: ref('excluded.state'),
-          length: ref('excluded.length'),
-          digest: ref('excluded.digest'),
-          file_offset: ref('excluded.file_offset'),
+        conflict.column('chunk_id').doUpdateSet((eb) => ({
+          state: eb.ref('excluded.state'),
+          length: eb.ref('excluded.length'),
+          digest: eb.ref('excluded.digest'),
+          file_offset: eb.ref('excluded.file_offset'),
         })),
       )
       .execute();

@@ -45,10 +45,12 @@ interface RawDatabase {
 type OpenRaw = (path: string, readOnly: boolean) => RawDatabase;
 
 const require = createRequire(import.meta.url);
+/** Named apart: checkers that run on an older Node would take it for a mistake. */
+const builtin = 'node:sqlite';
 
 const drivers: Readonly<Record<SqliteDriverName, () => OpenRaw>> = {
   node: () => {
-    const { DatabaseSync } = require('node:sqlite') as {
+    const { DatabaseSync } = require(builtin) as {
       DatabaseSync: new (path: string, options: { readOnly: boolean }) => RawDatabase;
     };
     return (path, readOnly) => new DatabaseSync(path, { readOnly });

@@ -140,6 +140,7 @@ export class SqliteStore implements MetadataStore {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
+    // eslint-disable-next-line no-restricted-globals -- a turn of the event loop, not a time; a driver may
     setImmediate(() => {
       this.#group = this.#runGroup().finally(() => {
         this.#scheduled = false;
@@ -264,6 +265,7 @@ export class SqliteStore implements MetadataStore {
 
   async close(): Promise<void> {
     while (this.#scheduled) {
+      // eslint-disable-next-line no-restricted-globals -- as in #schedule
       await new Promise((resolve) => setImmediate(resolve));
       await this.#group;
     }
