@@ -39,6 +39,8 @@ export interface ReclaimParts {
 
 export class Reclaim {
   readonly #parts: ReclaimParts;
+  /** Where the next look for garbage chunks without pieces begins. */
+  #forgotten = { transactionId: 0, chunkId: '' };
 
   constructor(parts: ReclaimParts) {
     this.#parts = parts;
@@ -104,34 +106,37 @@ export class Reclaim {
     }
   }
 
-  /** Forgets garbage chunks that have no pieces and cannot get one any more. */
+  /**
+   * Forgets garbage chunks that have no pieces and cannot get one any more. Looks at one page and goes on behind
+   * it in the next step: the tombstones of a keeper that is away must not be looked through every second.
+   */
   async #forgetChunks(): Promise<boolean> {
     const { store, times, tokenLifetimeMs } = this.#parts;
     const horizon = times.horizon(2 * tokenLifetimeMs);
-    const find = ({ db }: Pick<MetadataTransaction, 'db'>) =>
+    const from = this.#forgotten;
+    const page = await store.read(({ db }) =>
       db
         .selectFrom('chunks')
-        .select('chunk_id')
-        .where('garbage_transaction_id', 'is not', null)
+        .select(['chunk_id', 'garbage_transaction_id'])
+        .where('garbage_transaction_id', '>=', from.transactionId)
         .where('garbage_transaction_id', '<=', horizon)
         .where((eb) =>
-          eb.not(
-            eb.exists(
-              eb
-                .selectFrom('pieces')
-                .select('pieces.keeper_id')
-                .whereRef('pieces.chunk_id', '=', 'chunks.chunk_id'),
-            ),
-          ),
+          eb.or([eb('garbage_transaction_id', '>', from.transactionId), eb('chunk_id', '>', from.chunkId)]),
         )
+        .orderBy('garbage_transaction_id')
+        .orderBy('chunk_id')
         .limit(stepSize)
-        .execute();
-    if ((await store.read(find)).length === 0) return false;
-    return store.mutate(async (tx) => {
-      const chunkIds = (await find(tx)).map((row) => row.chunk_id);
-      if (chunkIds.length > 0) await tx.db.deleteFrom('chunks').where('chunk_id', 'in', chunkIds).execute();
-      return chunkIds.length === stepSize;
-    });
+        .execute(),
+    );
+    const last = page.length < stepSize ? undefined : page.at(-1);
+    this.#forgotten = { transactionId: last?.garbage_transaction_id ?? 0, chunkId: last?.chunk_id ?? '' };
+    if (page.length === 0) return false;
+    const chunkIds = page.map((row) => row.chunk_id);
+    const holding = await store.read(({ db }) =>
+      db.selectFrom('pieces').select('chunk_id').distinct().where('chunk_id', 'in', chunkIds).execute(),
+    );
+    if (holding.length < chunkIds.length) await store.mutate((tx) => forgetEmpty(tx, chunkIds));
+    return last !== undefined;
   }
 
   /** Forgets sessions that were closed so long ago that nobody asks for them. */
@@ -153,6 +158,18 @@ export class Reclaim {
       return ids.length === stepSize;
     });
   }
+}
+
+/** Those of the garbage chunks that have no pieces go. */
+async function forgetEmpty(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
+  await tx.db
+    .deleteFrom('chunks')
+    .where('chunk_id', 'in', chunkIds)
+    .where('state', '=', 'garbage')
+    .where('chunk_id', 'not in', (db) =>
+      db.selectFrom('pieces').select('chunk_id').where('chunk_id', 'in', chunkIds),
+    )
+    .execute();
 }
 
 /** Up to stepSize extents of a version; the version itself once it has none. Unused chunks become garbage. */

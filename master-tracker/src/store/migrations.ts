@@ -147,7 +147,7 @@ async function createChunkMap(db: AnyDatabase): Promise<void> {
   await db.schema
     .createIndex('chunks_garbage')
     .on('chunks')
-    .column('garbage_transaction_id')
+    .columns(['garbage_transaction_id', 'chunk_id'])
     .where(sql.ref('garbage_transaction_id'), 'is not', null)
     .execute();
   await db.schema
