@@ -42,7 +42,6 @@ export class FullReports {
   readonly #running = new Map<string, RunningReport>();
   /** By keeper: the last transaction before this start of it registered. */
   readonly #registeredAt = new Map<string, number>();
-  #unknownPieces = new Map<string, number>();
 
   constructor(store: MetadataStore, logger: Logger) {
     this.#store = store;
@@ -53,13 +52,6 @@ export class FullReports {
   begin(keeperId: string): void {
     this.#running.delete(keeperId);
     this.#registeredAt.set(keeperId, this.#store.transactionId);
-  }
-
-  /** Pieces that keepers reported and the metadata does not know, by the last reports. */
-  get unknownPieces(): number {
-    let sum = 0;
-    for (const unknown of this.#unknownPieces.values()) sum += unknown;
-    return sum;
   }
 
   /**
@@ -136,7 +128,6 @@ export class FullReports {
 
   #conclude(keeperId: string, report: RunningReport): void {
     const { totals } = report;
-    this.#unknownPieces.set(keeperId, totals.unknown);
     const isNews = totals.lost > 0 || totals.unknown > 0 || totals.mismatched > 0;
     this.#logger[isNews ? 'warn' : 'info']('a keeper has reported all its pieces', { keeperId, ...totals });
   }

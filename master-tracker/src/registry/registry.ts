@@ -110,7 +110,7 @@ export class Registry {
     if (stored.length > 0) await this.#takeUp(keeperId, stored);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
-    return tasks.handOut(keeperId, heartbeat.freeTaskSlots, () => true);
+    return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
   }
 
   async #takeUp(keeperId: string, stored: readonly PieceSummary[]): Promise<void> {

@@ -64,13 +64,13 @@ export class TaskBoard {
   }
 
   /** Up to `slots` tasks for a keeper, those that wait longest first. */
-  handOut(keeperId: string, slots: number, allowed: (action: TaskAction) => boolean): KeeperTask[] {
+  handOut(keeperId: string, slots: number): KeeperTask[] {
     const nowMs = this.#clock.monotonicMs();
     const due: Posted[] = [];
     for (const task of this.#byKeeper.get(keeperId)?.values() ?? []) {
       if (due.length >= slots) break;
       if (task.handedOutMs !== undefined && nowMs - task.handedOutMs < repeatAfterMs) continue;
-      if (allowed(task.action)) due.push(task);
+      due.push(task);
     }
     for (const task of due) task.handedOutMs = nowMs;
     return due;
