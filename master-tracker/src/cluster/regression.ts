@@ -1,0 +1,80 @@
+/**
+ * The guard against metadata that went backwards (S9).
+ *
+ * The failure it answers: a tracker is started from an old backup, or its disk lost acknowledged commits. To it
+ * the chunks of the lost files look like garbage, and an honest clean-up would destroy the last copies. Keepers
+ * remember the highest authority that they have seen; one that remembers more than this metadata holds proves
+ * the loss.
+ *
+ * The promise: from that moment on this metadata serves reads only and deletes nothing, also after restarts, until
+ * a person has restored the right one. The proof is written down, as transactions of the restored tracker would
+ * otherwise catch up with the number that the keepers remember and hide the loss.
+ */
+import { type Authority, HoldfastError, type Logger } from '@holdfast/shared';
+import type { MetadataStore } from '../store/metadata-store.js';
+
+export interface Witnessed {
+  readonly epoch: number;
+  readonly transactionId: number;
+}
+
+export class RegressionGuard {
+  readonly #store: MetadataStore;
+  readonly #own: { readonly clusterId: string; readonly epoch: number; readonly instanceId: string };
+  readonly #logger: Logger;
+  #witnessed: Witnessed | undefined;
+
+  constructor(
+    store: MetadataStore,
+    own: { clusterId: string; epoch: number; instanceId: string; witnessed: Witnessed | undefined },
+    logger: Logger,
+  ) {
+    this.#store = store;
+    this.#own = own;
+    this.#logger = logger;
+    this.#witnessed = own.witnessed;
+    if (own.witnessed) this.#complain(own.witnessed);
+  }
+
+  /** True while the tracker serves reads only. */
+  get regressed(): boolean {
+    return this.#witnessed !== undefined;
+  }
+
+  /** @throws HoldfastError METADATA_REGRESSED while the tracker serves reads only */
+  assertWritable(): void {
+    if (!this.#witnessed) return;
+    throw new HoldfastError(
+      'METADATA_REGRESSED',
+      `keepers have witnessed transaction ${this.#witnessed.transactionId} of epoch ${this.#witnessed.epoch}; ` +
+        'this tracker started from older metadata, so it serves reads only',
+      { remedy: 'Stop the tracker and start it from the newest copy of its data directory.' },
+    );
+  }
+
+  /** Takes a keeper's word for how far the cluster's metadata had come. */
+  async witness(keeperId: string, seen: Authority | undefined): Promise<void> {
+    if (!seen || seen.clusterId !== this.#own.clusterId || this.#witnessed) return;
+    const { epoch, instanceId } = this.#own;
+    const isRival = seen.epoch === epoch && seen.instanceId !== instanceId;
+    if (!isRival && seen.epoch <= epoch && seen.transactionId <= this.#store.transactionId) return;
+    const witnessed = { epoch: seen.epoch, transactionId: seen.transactionId };
+    // Set first: nothing may be deleted while the proof is being written.
+    this.#witnessed = witnessed;
+    this.#complain(witnessed, keeperId);
+    await this.#store.mutate(async (tx) => {
+      await tx.db
+        .updateTable('cluster')
+        .set({ witnessed_epoch: witnessed.epoch, witnessed_transaction_id: witnessed.transactionId })
+        .execute();
+    });
+  }
+
+  #complain(witnessed: Witnessed, keeperId?: string): void {
+    this.#logger.error(
+      'METADATA REGRESSED: keepers have witnessed later metadata than this tracker has. It serves reads only ' +
+        'and deletes nothing. Stop it and start it from the newest copy of its data directory.',
+      { ...witnessed, ownTransactionId: this.#store.transactionId, ...(keeperId && { keeperId }) },
+    );
+  }
+}

@@ -1,0 +1,118 @@
+/** NamespaceService: messages in, checked; core calls; messages out. */
+import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import type {
+  Durability as DurabilityMessage,
+  Entry as EntryMessage,
+  FileAttributesOutput,
+  NamespaceServiceHandlers,
+} from '@holdfast/proto';
+import { HoldfastError, type Logger, checkRequestId, limits, splitPath } from '@holdfast/shared';
+import { checkInteger, serverStream, unary, writePolicy } from '@holdfast/shared/grpc';
+import type { Durability, Entry, FileAttributes } from '../namespace/entry.js';
+import type { Namespace } from '../namespace/namespace.js';
+
+export function namespaceHandlers(namespace: Namespace, logger: Logger): NamespaceServiceHandlers {
+  return {
+    GetEntry: unary(
+      async ({ path }) => ({ entry: writeEntry(await namespace.getEntry(splitPath(path))) }),
+      logger,
+    ),
+
+    ListEntries: unary(async ({ path, pageSize, pageToken }) => {
+      const size = Math.min(pageSize || limits.defaultListPageSize, limits.maxListPageSize);
+      const page = await namespace.listEntries(splitPath(path), size, readPageToken(pageToken));
+      return {
+        entries: page.entries.map(writeEntry),
+        nextPageToken: page.nextAfterName === undefined ? '' : writePageToken(page.nextAfterName),
+      };
+    }, logger),
+
+    CreateDirectory: unary(async ({ path, parents, requestId }) => {
+      const entry = await namespace.createDirectory(splitPath(path), parents, checkRequestId(requestId));
+      return { entry: writeEntry(entry) };
+    }, logger),
+
+    MoveEntry: unary(async (request) => {
+      const entry = await namespace.moveEntry(
+        splitPath(request.sourcePath),
+        splitPath(request.destinationPath),
+        readExpectedVersion(request.expectedVersion),
+        checkRequestId(request.requestId),
+      );
+      return { entry: writeEntry(entry) };
+    }, logger),
+
+    DeleteEntry: unary(async (request) => {
+      const deletedEntries = await namespace.deleteEntry(
+        splitPath(request.path),
+        request.recursive,
+        readExpectedVersion(request.expectedVersion),
+        checkRequestId(request.requestId),
+      );
+      return { deletedEntries };
+    }, logger),
+
+    CopyEntry: notOffered('CopyEntry'),
+    RestoreEntry: notOffered('RestoreEntry'),
+    WatchEntries: serverStream(async () => Promise.reject(notOfferedError('WatchEntries')), logger),
+  };
+}
+
+function notOfferedError(call: string): HoldfastError {
+  return new HoldfastError('UNIMPLEMENTED', `${call} is not offered yet by this version of Holdfast`);
+}
+
+/** A handler for a call of the contract that this version does not offer. */
+export function notOffered<Request, Response>(
+  call: string,
+): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
+  return unary(async () => Promise.reject(notOfferedError(call)));
+}
+
+export function readExpectedVersion(value: number | undefined): number | undefined {
+  return value === undefined ? undefined : checkInteger(value, 'expected_version');
+}
+
+/** Opaque to callers: the last name of the page before. */
+function writePageToken(name: string): string {
+  return Buffer.from(name).toString('base64url');
+}
+
+function readPageToken(token: string): string {
+  const name = Buffer.from(token, 'base64url').toString();
+  if (writePageToken(name) === token && Buffer.byteLength(name) <= limits.maxNameBytes) return name;
+  throw new HoldfastError('INVALID_ARGUMENT', 'page_token is not one that ListEntries gave');
+}
+
+export function readAttributes(message: FileAttributesOutput | null): FileAttributes {
+  const { mode, modifiedAtUnixMs } = message ?? {};
+  return {
+    mode: mode === undefined ? undefined : checkInteger(mode, 'attributes.mode', 0, 0o7777),
+    modifiedAtUnixMs:
+      modifiedAtUnixMs === undefined
+        ? undefined
+        : checkInteger(modifiedAtUnixMs, 'attributes.modified_at_unix_ms', Number.MIN_SAFE_INTEGER),
+  };
+}
+
+export function writeDurability(durability: Durability): DurabilityMessage {
+  return { ...durability };
+}
+
+function writeAttributes({ mode, modifiedAtUnixMs }: FileAttributes) {
+  return { ...(mode !== undefined && { mode }), ...(modifiedAtUnixMs !== undefined && { modifiedAtUnixMs }) };
+}
+
+export function writeEntry(entry: Entry): EntryMessage {
+  const { attributes, policy, durability } = entry;
+  return {
+    path: entry.path,
+    type: entry.type === 'file' ? 'ENTRY_TYPE_FILE' : 'ENTRY_TYPE_DIRECTORY',
+    sizeBytes: entry.sizeBytes,
+    version: entry.version,
+    createdAtUnixMs: entry.createdAtUnixMs,
+    ...(attributes && { attributes: writeAttributes(attributes) }),
+    ...(policy && { policy: writePolicy(policy) }),
+    ...(durability && { durability: writeDurability(durability) }),
+  };
+}

@@ -1,0 +1,170 @@
+/** UploadService: messages in, checked; core calls; messages out. */
+import type {
+  ChunkAllocation as AllocationMessage,
+  FileVersionOutput,
+  SealedChunk as SealedMessage,
+  SealedChunkOutput,
+  UploadServiceHandlers,
+} from '@holdfast/proto';
+import { HoldfastError, type Logger, checkId, checkRequestId, limits, splitPath } from '@holdfast/shared';
+import {
+  checkAtMost,
+  checkDigest,
+  checkInteger,
+  readPolicy,
+  readReceipt,
+  unary,
+  writeEndpoint,
+  writePolicy,
+} from '@holdfast/shared/grpc';
+import type { TrackerSettings } from '../settings.js';
+import type { ChunkAllocation, FileExtent, FileVersion, SealedChunk } from '../uploads/upload.js';
+import type { Uploads } from '../uploads/uploads.js';
+import { readAttributes, readExpectedVersion, writeDurability } from './namespace-service.js';
+
+/** A client that excludes more than this has no keepers left to exclude. */
+const maxExcluded = 1_000;
+
+export function uploadHandlers(
+  uploads: Uploads,
+  settings: TrackerSettings,
+  logger: Logger,
+): UploadServiceHandlers {
+  const leaseMs = settings.uploadLeaseMs;
+  return {
+    BeginUpload: unary(async (request) => {
+      const { session, allocations } = await uploads.begin({
+        names: request.path === '' ? undefined : splitPath(request.path),
+        requestId: checkRequestId(request.requestId),
+        policy: readPolicy(request.policy, settings.defaultPolicy),
+        expectedVersion: readExpectedVersion(request.expectedVersion),
+        createParents: request.createParents,
+        allocateCount: readCount(request.allocateCount, 'allocate_count'),
+        chunkSizeBytes: readChunkSize(request.chunkSizeBytes, settings),
+        excludeKeeperIds: readExcluded(request.excludeKeeperIds),
+      });
+      return {
+        uploadId: session.uploadId,
+        leaseMs,
+        policy: writePolicy(session.policy),
+        chunkSizeBytes: session.chunkSizeBytes,
+        blockSizeBytes: limits.blockSizeBytes,
+        allocations: allocations.map(writeAllocation),
+        tokenLifetimeMs: settings.tokenLifetimeMs,
+      };
+    }, logger),
+
+    AllocateChunks: unary(async (request) => {
+      const allocations = await uploads.allocate(
+        checkId(request.uploadId, 'upload_id'),
+        readCount(request.count, 'count'),
+        readExcluded(request.excludeKeeperIds),
+        readSealed(request.sealed, limits.maxSealedPerCall),
+      );
+      return { allocations: allocations.map(writeAllocation), leaseMs };
+    }, logger),
+
+    CommitUpload: unary(async (request) => {
+      const files = readFiles(request.files);
+      const committed = await uploads.commit(
+        checkId(request.uploadId, 'upload_id'),
+        checkRequestId(request.requestId),
+        files,
+        // Whatever fits a message: a commit may bring all its chunks at once.
+        readSealed(request.sealed, limits.maxExtentsPerCommit),
+      );
+      return {
+        files: committed.map(({ version, durability }, index) => ({
+          path: request.files[index]?.path ?? '',
+          version,
+          durability: writeDurability(durability),
+        })),
+      };
+    }, logger),
+
+    AbortUpload: unary(async ({ uploadId }) => {
+      await uploads.abort(checkId(uploadId, 'upload_id'));
+      return {};
+    }, logger),
+
+    GetUpload: unary(async ({ uploadId, pageSize, pageToken }) => {
+      const upload = await uploads.get(
+        checkId(uploadId, 'upload_id'),
+        Math.min(pageSize || limits.maxSealedPerCall, limits.maxSealedPerCall),
+        pageToken === '' ? '' : checkId(pageToken, 'page_token'),
+      );
+      return {
+        state: `UPLOAD_STATE_${upload.state.toUpperCase() as Uppercase<typeof upload.state>}` as const,
+        policy: writePolicy(upload.policy),
+        chunkSizeBytes: upload.chunkSizeBytes,
+        blockSizeBytes: limits.blockSizeBytes,
+        leaseMs,
+        sealed: upload.sealed.map(writeSealed),
+        nextPageToken: upload.nextAfterChunkId ?? '',
+      };
+    }, logger),
+  };
+}
+
+function readCount(value: number, what: string): number {
+  return checkInteger(value, what, 0, limits.maxAllocateCount);
+}
+
+function readChunkSize(value: number, settings: TrackerSettings): number {
+  if (value === 0) return settings.defaultChunkSizeBytes;
+  return checkInteger(value, 'chunk_size_bytes', limits.minChunkSizeBytes, limits.maxChunkSizeBytes);
+}
+
+function readExcluded(keeperIds: readonly string[]): string[] {
+  return checkAtMost(keeperIds, maxExcluded, 'exclude_keeper_ids').map((id) =>
+    checkId(id, 'exclude_keeper_ids'),
+  );
+}
+
+function readSealed(messages: readonly SealedChunkOutput[], max: number): SealedChunk[] {
+  return checkAtMost(messages, max, 'sealed').map((message) => ({
+    chunkId: checkId(message.chunkId, 'sealed.chunk_id'),
+    lengthBytes: checkInteger(message.length, 'sealed.length', 1, limits.maxChunkSizeBytes),
+    digest: checkDigest(message.digest, 'sealed.digest').toString('hex'),
+    fileOffset: checkInteger(message.fileOffset, 'sealed.file_offset'),
+    receipts: checkAtMost(message.receipts, limits.maxPieces, 'sealed.receipts').map(readReceipt),
+  }));
+}
+
+function readFiles(messages: readonly FileVersionOutput[]): FileVersion[] {
+  if (messages.length === 0) throw new HoldfastError('INVALID_ARGUMENT', 'files is empty');
+  checkAtMost(messages, limits.maxFilesPerCommit, 'files');
+  const extents = messages.reduce((sum, message) => sum + message.extents.length, 0);
+  if (extents > limits.maxExtentsPerCommit) {
+    throw new HoldfastError(
+      'LIMIT_EXCEEDED',
+      `extents: at most ${limits.maxExtentsPerCommit} in one commit, not ${extents}`,
+      { remedy: 'Use longer chunks, or commit the files in several uploads.' },
+    );
+  }
+  return messages.map((message) => ({
+    names: splitPath(message.path),
+    sizeBytes: checkInteger(message.sizeBytes, 'files.size_bytes'),
+    extents: message.extents.map((extent): FileExtent => ({
+      chunkId: checkId(extent.chunkId, 'extents.chunk_id'),
+      chunkOffset: checkInteger(extent.chunkOffset, 'extents.chunk_offset', 0, limits.maxChunkSizeBytes),
+      lengthBytes: checkInteger(extent.length, 'extents.length', 1, limits.maxChunkSizeBytes),
+    })),
+    expectedVersion: readExpectedVersion(message.expectedVersion),
+    createParents: message.createParents,
+    attributes: readAttributes(message.attributes),
+  }));
+}
+
+function writeAllocation({ chunkId, keepers, writeToken }: ChunkAllocation): AllocationMessage {
+  return { chunkId, keepers: keepers.map(writeEndpoint), writeToken };
+}
+
+function writeSealed(chunk: Omit<SealedChunk, 'receipts'>): SealedMessage {
+  return {
+    chunkId: chunk.chunkId,
+    length: chunk.lengthBytes,
+    digest: Buffer.from(chunk.digest, 'hex'),
+    fileOffset: chunk.fileOffset,
+  };
+}

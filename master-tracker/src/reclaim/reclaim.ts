@@ -1,0 +1,204 @@
+/**
+ * Reclamation: what nothing refers to any more gives its room back, in small steps, each a transaction:
+ *
+ *   a deleted tree      → its files' versions are retired
+ *   a retired version   → once its grace is over: its extents go, and chunks without extents become garbage
+ *   a garbage chunk     → its pieces are tombstones; their keepers are told to trash them
+ *   a trashed piece     → the keeper says so, its row goes (registry)
+ *   a garbage chunk without pieces → once no write token for it can be good any more, its row goes
+ *
+ * The failure it answers: clean-up is where storage systems lose data. Nothing here looks for what seems unused;
+ * each step follows a reference that a transaction has given up. And nothing is deleted while the metadata is
+ * behind what keepers have witnessed.
+ */
+import { limits } from '@holdfast/shared';
+import type { RegressionGuard } from '../cluster/regression.js';
+import type { TransactionTimes } from '../cluster/transaction-times.js';
+import type { Membership } from '../membership/membership.js';
+import { reapUnlinked } from '../namespace/unlinked.js';
+import { giveUpChunks } from '../registry/pieces.js';
+import type { TaskBoard } from '../registry/task-board.js';
+import { pruneRequests } from '../requests/requests.js';
+import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+
+/** Rows that one step may touch: about 10 ms, and a pause for other calls after it. */
+const stepSize = 500;
+
+export interface ReclaimParts {
+  readonly store: MetadataStore;
+  readonly guard: RegressionGuard;
+  readonly times: TransactionTimes;
+  readonly membership: Membership;
+  readonly tasks: TaskBoard;
+  readonly graceMs: number;
+  /** After this a write token of a chunk that was given up is surely worthless. */
+  readonly tokenLifetimeMs: number;
+  readonly requestRetentionMs: number;
+  readonly retainedRequests: number;
+}
+
+export class Reclaim {
+  readonly #parts: ReclaimParts;
+  /** Where the next look for garbage chunks without pieces begins. */
+  #forgotten = { transactionId: 0, chunkId: '' };
+
+  constructor(parts: ReclaimParts) {
+    this.#parts = parts;
+  }
+
+  /** A little of everything; true if there may be more to do at once. */
+  async step(): Promise<boolean> {
+    const { store, guard, times } = this.#parts;
+    times.mark(store.transactionId);
+    if (guard.regressed) return false;
+    const unlinked = await reapUnlinked(store, stepSize);
+    const retired = await this.#dropRetired();
+    await this.#orderTrash();
+    const forgotten = await this.#forgetChunks();
+    const closed = await this.#forgetUploads();
+    const pruned = await pruneRequests(store, {
+      retained: this.#parts.retainedRequests,
+      beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
+      limit: stepSize,
+    });
+    return unlinked || retired || forgotten || closed || pruned === stepSize;
+  }
+
+  /** Takes extents off one retired version whose grace is over. */
+  async #dropRetired(): Promise<boolean> {
+    const { store, times, graceMs } = this.#parts;
+    const horizon = times.horizon(graceMs);
+    const find = ({ db }: Pick<MetadataTransaction, 'db'>) =>
+      db
+        .selectFrom('versions')
+        .select('version')
+        .where('retired_transaction_id', 'is not', null)
+        .where('retired_transaction_id', '<=', horizon)
+        .orderBy('retired_transaction_id')
+        .limit(1)
+        .executeTakeFirst();
+    if (!(await store.read(find))) return false;
+    return store.mutate(async (tx) => {
+      const next = await find(tx);
+      if (next) await dropExtents(tx, next.version);
+      return next !== undefined;
+    });
+  }
+
+  /** Tells each live keeper to trash tombstones, one task of bounded size at a time. */
+  async #orderTrash(): Promise<void> {
+    const { store, membership, tasks } = this.#parts;
+    for (const { keeperId, state } of membership.list()) {
+      if (state !== 'live' || tasks.has(keeperId, 'trash')) continue;
+      const rows = await store.read(({ db }) =>
+        db
+          .selectFrom('pieces')
+          .select('chunk_id')
+          .where('keeper_id', '=', keeperId)
+          .where('state', '=', 'garbage')
+          .orderBy('chunk_id')
+          .limit(limits.maxChunksPerTrashTask)
+          .execute(),
+      );
+      if (rows.length === 0) continue;
+      const chunkIds = rows.map((row) => row.chunk_id);
+      tasks.post(keeperId, { kind: 'trash', chunkIds, transactionId: store.transactionId });
+    }
+  }
+
+  /**
+   * Forgets garbage chunks that have no pieces and cannot get one any more. Looks at one page and goes on behind
+   * it in the next step: the tombstones of a keeper that is away must not be looked through every second.
+   */
+  async #forgetChunks(): Promise<boolean> {
+    const { store, times, tokenLifetimeMs } = this.#parts;
+    const horizon = times.horizon(2 * tokenLifetimeMs);
+    const from = this.#forgotten;
+    const page = await store.read(({ db }) =>
+      db
+        .selectFrom('chunks')
+        .select(['chunk_id', 'garbage_transaction_id'])
+        .where('garbage_transaction_id', '>=', from.transactionId)
+        .where('garbage_transaction_id', '<=', horizon)
+        .where((eb) =>
+          eb.or([eb('garbage_transaction_id', '>', from.transactionId), eb('chunk_id', '>', from.chunkId)]),
+        )
+        .orderBy('garbage_transaction_id')
+        .orderBy('chunk_id')
+        .limit(stepSize)
+        .execute(),
+    );
+    const last = page.length < stepSize ? undefined : page.at(-1);
+    this.#forgotten = { transactionId: last?.garbage_transaction_id ?? 0, chunkId: last?.chunk_id ?? '' };
+    if (page.length === 0) return false;
+    const chunkIds = page.map((row) => row.chunk_id);
+    const holding = await store.read(({ db }) =>
+      db.selectFrom('pieces').select('chunk_id').distinct().where('chunk_id', 'in', chunkIds).execute(),
+    );
+    if (holding.length < chunkIds.length) await store.mutate((tx) => forgetEmpty(tx, chunkIds));
+    return last !== undefined;
+  }
+
+  /** Forgets sessions that were closed so long ago that nobody asks for them. */
+  async #forgetUploads(): Promise<boolean> {
+    const { store, times, requestRetentionMs } = this.#parts;
+    const horizon = times.horizon(requestRetentionMs);
+    const find = ({ db }: Pick<MetadataTransaction, 'db'>) =>
+      db
+        .selectFrom('uploads')
+        .select('upload_id')
+        .where('state', 'in', ['committed', 'aborted'])
+        .where('closed_transaction_id', '<=', horizon)
+        .limit(stepSize)
+        .execute();
+    if ((await store.read(find)).length === 0) return false;
+    return store.mutate(async (tx) => {
+      const ids = (await find(tx)).map((row) => row.upload_id);
+      if (ids.length > 0) await tx.db.deleteFrom('uploads').where('upload_id', 'in', ids).execute();
+      return ids.length === stepSize;
+    });
+  }
+}
+
+/** Those of the garbage chunks that have no pieces go. */
+async function forgetEmpty(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
+  await tx.db
+    .deleteFrom('chunks')
+    .where('chunk_id', 'in', chunkIds)
+    .where('state', '=', 'garbage')
+    .where('chunk_id', 'not in', (db) =>
+      db.selectFrom('pieces').select('chunk_id').where('chunk_id', 'in', chunkIds),
+    )
+    .execute();
+}
+
+/** Up to stepSize extents of a version; the version itself once it has none. Unused chunks become garbage. */
+async function dropExtents(tx: MetadataTransaction, version: number): Promise<void> {
+  const extents = await tx.db
+    .selectFrom('extents')
+    .select(['file_offset', 'chunk_id'])
+    .where('version', '=', version)
+    .orderBy('file_offset')
+    .limit(stepSize)
+    .execute();
+  const last = extents.at(-1);
+  if (last) {
+    await tx.db
+      .deleteFrom('extents')
+      .where('version', '=', version)
+      .where('file_offset', '<=', last.file_offset)
+      .execute();
+    const chunkIds = [...new Set(extents.map((extent) => extent.chunk_id))];
+    const stillUsed = await tx.db
+      .selectFrom('extents')
+      .select('chunk_id')
+      .distinct()
+      .where('chunk_id', 'in', chunkIds)
+      .execute();
+    const used = new Set(stillUsed.map((row) => row.chunk_id));
+    const unused = chunkIds.filter((chunkId) => !used.has(chunkId));
+    await giveUpChunks(tx, unused);
+    tx.count('chunks', -unused.length);
+  }
+  if (extents.length < stepSize) await tx.db.deleteFrom('versions').where('version', '=', version).execute();
+}

@@ -1,0 +1,144 @@
+/**
+ * Full reports: what a keeper really has against what the metadata says it has.
+ *
+ * The failure it answers: pieces that vanished while nobody looked (a wiped file, a restored disk), and pieces
+ * that exist but that the metadata never heard of or forgot.
+ *
+ * A report comes in pages in order of chunk id, so each page tells all about one range of ids: it is reconciled
+ * when it arrives, and no report is ever held in memory. Pieces that became durable after this start of the
+ * keeper registered may be younger than the list the keeper reports from: their absence proves nothing.
+ */
+import { HoldfastError, type Logger } from '@holdfast/shared';
+import type { MetadataStore } from '../store/metadata-store.js';
+import { type PieceSummary, adopt } from './adopt.js';
+import { recordLost } from './pieces.js';
+
+/** How many pieces one transaction may find lost: about 50 ms. */
+const maxLostPerTransaction = 1_000;
+/** After every id. */
+const end = 'g';
+
+export interface ReportPage {
+  readonly keeperId: string;
+  readonly reportId: string;
+  readonly page: number;
+  readonly pieces: readonly PieceSummary[];
+  readonly last: boolean;
+}
+
+interface RunningReport {
+  readonly reportId: string;
+  nextPage: number;
+  /** The last chunk id that was reconciled. */
+  through: string;
+  done: boolean;
+  readonly totals: { pieces: number; unknown: number; mismatched: number; lost: number };
+}
+
+export class FullReports {
+  readonly #store: MetadataStore;
+  readonly #logger: Logger;
+  /** By keeper: one report at a time. */
+  readonly #running = new Map<string, RunningReport>();
+  /** By keeper: the last transaction before this start of it registered. */
+  readonly #registeredAt = new Map<string, number>();
+
+  constructor(store: MetadataStore, logger: Logger) {
+    this.#store = store;
+    this.#logger = logger;
+  }
+
+  /** A start of a keeper has registered: what is durable by now, its report must list. */
+  begin(keeperId: string): void {
+    this.#running.delete(keeperId);
+    this.#registeredAt.set(keeperId, this.#store.transactionId);
+  }
+
+  /**
+   * Reconciles a page; true when the report is complete. Asking again with the last page is fine.
+   *
+   * @throws HoldfastError INVALID_ARGUMENT for a page out of order
+   */
+  async take(page: ReportPage): Promise<boolean> {
+    const report = this.#position(page);
+    if (!report) return this.#running.get(page.keeperId)?.done ?? false;
+    checkOrder(page.pieces, report.through);
+    const { keeperId, pieces } = page;
+    const adopted = await this.#store.mutate((tx) => adopt(tx, keeperId, pieces));
+    report.totals.pieces += pieces.length;
+    report.totals.unknown += adopted.unknown;
+    report.totals.mismatched += adopted.mismatched;
+    const upTo = page.last ? end : (pieces.at(-1)?.chunkId ?? report.through);
+    report.totals.lost += await this.#dropMissing(page, report.through, upTo);
+    report.through = upTo;
+    report.nextPage += 1;
+    report.done = page.last;
+    if (report.done) this.#conclude(keeperId, report);
+    return report.done;
+  }
+
+  /** The report that the page goes on with, or undefined for a page that was taken before. */
+  #position(page: ReportPage): RunningReport | undefined {
+    const known = this.#running.get(page.keeperId);
+    if (known?.reportId === page.reportId) {
+      if (page.page === known.nextPage && !known.done) return known;
+      if (page.page === known.nextPage - 1) return undefined;
+    }
+    if (page.page !== 0) {
+      throw new HoldfastError('INVALID_ARGUMENT', `page ${page.page} of the report is out of order`, {
+        remedy: 'Begin the report again with page 0.',
+      });
+    }
+    const totals = { pieces: 0, unknown: 0, mismatched: 0, lost: 0 };
+    const report = { reportId: page.reportId, nextPage: 0, through: '', done: false, totals };
+    this.#running.set(page.keeperId, report);
+    return report;
+  }
+
+  /** Finds lost what the metadata has in the range and the page does not; a bounded number at a time. */
+  async #dropMissing(page: ReportPage, after: string, through: string): Promise<number> {
+    const reported = new Set(page.pieces.map((piece) => piece.chunkId));
+    const before = this.#registeredAt.get(page.keeperId) ?? 0;
+    let lost = 0;
+    for (let from = after; ;) {
+      const start = from;
+      const rows = await this.#store.read(({ db }) =>
+        db
+          .selectFrom('pieces')
+          .select('chunk_id')
+          .where('keeper_id', '=', page.keeperId)
+          .where('state', '=', 'durable')
+          .where('chunk_id', '>', start)
+          .where('chunk_id', '<=', through)
+          .where('since_transaction_id', '<=', before)
+          .orderBy('chunk_id')
+          .limit(maxLostPerTransaction)
+          .execute(),
+      );
+      const missing = rows.map((row) => row.chunk_id).filter((chunkId) => !reported.has(chunkId));
+      if (missing.length > 0) {
+        await this.#store.mutate((tx) => recordLost(tx, page.keeperId, missing));
+        lost += missing.length;
+      }
+      const last = rows.at(-1);
+      if (!last || rows.length < maxLostPerTransaction) return lost;
+      from = last.chunk_id;
+    }
+  }
+
+  #conclude(keeperId: string, report: RunningReport): void {
+    const { totals } = report;
+    const isNews = totals.lost > 0 || totals.unknown > 0 || totals.mismatched > 0;
+    this.#logger[isNews ? 'warn' : 'info']('a keeper has reported all its pieces', { keeperId, ...totals });
+  }
+}
+
+function checkOrder(pieces: readonly PieceSummary[], through: string): void {
+  let before = through;
+  for (const { chunkId } of pieces) {
+    if (chunkId <= before) {
+      throw new HoldfastError('INVALID_ARGUMENT', 'the pieces of a report must be in order of chunk_id');
+    }
+    before = chunkId;
+  }
+}

@@ -1,0 +1,21 @@
+/** Whether a keeper's receipt counts. */
+import { type Receipt, receiptIsValid } from '@holdfast/shared';
+import type { TrackerIdentity } from '../cluster/identity.js';
+import type { Membership } from '../membership/membership.js';
+
+/** True if the receipt is a currently known storage's word for exactly this chunk. */
+export function receiptFits(
+  receipt: Receipt,
+  chunk: { chunkId: string; lengthBytes: number; digest: string },
+  membership: Membership,
+  identity: TrackerIdentity,
+): boolean {
+  return (
+    receipt.chunkId === chunk.chunkId &&
+    receipt.pieceIndex === 0 &&
+    receipt.lengthBytes === chunk.lengthBytes &&
+    receipt.digest.toString('hex') === chunk.digest &&
+    membership.get(receipt.keeperId)?.storageId === receipt.storageId &&
+    receiptIsValid(receipt, identity.receiptKey(receipt.storageId))
+  );
+}

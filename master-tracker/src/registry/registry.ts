@@ -1,0 +1,277 @@
+/**
+ * The registry of keepers: registration, heartbeats, full reports, and how tasks end.
+ *
+ * The failure it answers: a keeper that the tracker trusts although it is another one than it was: wiped, of
+ * another cluster, started twice. The metadata is made to agree before the membership says yes, so a crash in
+ * between leaves at worst a registration to be repeated.
+ */
+import { type Authority, type Clock, HoldfastError, type Logger, type Receipt } from '@holdfast/shared';
+import type { TrackerIdentity } from '../cluster/identity.js';
+import type { RegressionGuard } from '../cluster/regression.js';
+import type {
+  KeeperHeartbeat,
+  KeeperIdentity,
+  KeeperRegistration,
+  KeeperTransition,
+} from '../membership/keeper.js';
+import type { Membership } from '../membership/membership.js';
+import type { InFlightTable } from '../repair/in-flight.js';
+import type { MetadataStore } from '../store/metadata-store.js';
+import { type PieceSummary, adopt, newsIn } from './adopt.js';
+import type { FullReports, ReportPage } from './full-report.js';
+import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
+import { receiptFits } from './receipts.js';
+import type { KeeperTask, TaskBoard } from './task-board.js';
+
+export interface RegistryParts {
+  readonly store: MetadataStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly identity: TrackerIdentity;
+  readonly guard: RegressionGuard;
+  readonly membership: Membership;
+  readonly tasks: TaskBoard;
+  readonly inFlight: InFlightTable;
+  readonly reports: FullReports;
+  /** Called when repair may have something new to do. */
+  readonly onRepairNews: () => void;
+}
+
+/** How a task ended. */
+export interface TaskOutcome {
+  readonly identity: KeeperIdentity;
+  readonly taskId: string;
+  /** undefined if it was done. */
+  readonly error: HoldfastError | undefined;
+  readonly receipt: Receipt | undefined;
+  readonly trashedChunkIds: readonly string[];
+}
+
+export class Registry {
+  readonly #parts: RegistryParts;
+  /** Changes of state that the metadata does not show yet. */
+  readonly #unapplied: KeeperTransition[] = [];
+
+  constructor(parts: RegistryParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED */
+  async register(
+    registration: KeeperRegistration,
+    clusterId: string,
+    witnessed: Authority | undefined,
+  ): Promise<void> {
+    const { store, clock, identity, guard, membership, tasks, inFlight, reports, logger } = this.#parts;
+    const { keeperId } = registration;
+    if (clusterId !== '' && clusterId !== identity.clusterId) {
+      throw new HoldfastError(
+        'WRONG_CLUSTER',
+        `the keeper's storage belongs to cluster ${clusterId}, this is cluster ${identity.clusterId}`,
+        { remedy: 'Point the keeper at the tracker of its own cluster, or give it an empty data directory.' },
+      );
+    }
+    await guard.witness(keeperId, witnessed);
+    const verdict = membership.judgeRegistration(registration);
+    if (verdict.outcome !== 'registered') throw refusal(verdict);
+    // A wiped keeper's pieces are dropped, and a tracker behind its keepers drops nothing.
+    if (verdict.storageReplaced) guard.assertWritable();
+    await store.mutate(async (tx) => {
+      if (verdict.storageReplaced) await recordKeeperLost(tx, keeperId);
+      const row = rowOf(registration);
+      await tx.db
+        .insertInto('keepers')
+        .values(row)
+        .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
+        .execute();
+    });
+    const result = membership.register(registration, clock.monotonicMs());
+    if (result.outcome !== 'registered') throw refusal(result);
+    tasks.dropKeeper(keeperId);
+    inFlight.dropKeeper(keeperId);
+    if (!membership.get(keeperId)?.reported) reports.begin(keeperId);
+    logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
+    this.#parts.onRepairNews();
+  }
+
+  /** Renews the lease, takes up news, hands out tasks. @throws HoldfastError NOT_REGISTERED */
+  async heartbeat(heartbeat: KeeperHeartbeat, stored: readonly PieceSummary[]): Promise<KeeperTask[]> {
+    const { store, clock, guard, membership, tasks } = this.#parts;
+    const { keeperId } = heartbeat;
+    const wasStopping = membership.get(keeperId)?.state === 'maintenance';
+    const result = membership.heartbeat(heartbeat, clock.monotonicMs());
+    if (result.outcome === 'not-registered') throw notRegistered();
+    if (result.transition) await this.apply([result.transition]);
+    if (heartbeat.stopping && !wasStopping) {
+      await store.mutate(async ({ db }) => {
+        await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
+      });
+    }
+    if (stored.length > 0) await this.#takeUp(keeperId, stored);
+    // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
+    if (guard.regressed || heartbeat.stopping) return [];
+    return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
+  }
+
+  async #takeUp(keeperId: string, stored: readonly PieceSummary[]): Promise<void> {
+    const { store, logger, onRepairNews } = this.#parts;
+    const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
+    // Most were in a commit already: those cost no sync.
+    const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
+    if (news.length === 0) return;
+    const { unknown, mismatched } = await store.mutate((tx) => adopt(tx, keeperId, news));
+    if (unknown + mismatched > 0) {
+      logger.warn('a keeper stored pieces that fit no chunk; they are left alone', {
+        keeperId,
+        unknown,
+        mismatched,
+      });
+    }
+    onRepairNews();
+  }
+
+  /** One page of the full report. @throws HoldfastError NOT_REGISTERED, INVALID_ARGUMENT, METADATA_REGRESSED */
+  async report(identity: KeeperIdentity, page: ReportPage): Promise<void> {
+    const { guard, membership, reports, onRepairNews } = this.#parts;
+    this.#assertCurrent(identity);
+    guard.assertWritable();
+    if (!(await reports.take(page))) return;
+    membership.markReported(identity);
+    onRepairNews();
+  }
+
+  /** How a task ended; a task that is not known any more is fine. @throws HoldfastError NOT_REGISTERED */
+  async completeTask(outcome: TaskOutcome): Promise<void> {
+    const { tasks, inFlight, guard, logger } = this.#parts;
+    const { keeperId } = outcome.identity;
+    this.#assertCurrent(outcome.identity);
+    const task = tasks.complete(keeperId, outcome.taskId);
+    if (outcome.error) {
+      logger.warn('a keeper could not do a task', {
+        keeperId,
+        task: task?.action.kind ?? 'unknown',
+        error: outcome.error.message,
+      });
+    }
+    if (outcome.receipt) await this.#takeReceipt(outcome.receipt);
+    if (outcome.trashedChunkIds.length > 0 && !guard.regressed) await this.#forgetTrashed(outcome);
+    if (task?.action.kind === 'fetch') inFlight.complete(task.action.chunkId, keeperId);
+    if (task?.action.kind === 'verify') await this.#takeVerdict(keeperId, task.action.chunkId, outcome.error);
+    this.#parts.onRepairNews();
+  }
+
+  async #takeReceipt(receipt: Receipt): Promise<void> {
+    const { membership, identity } = this.#parts;
+    const piece = {
+      chunkId: receipt.chunkId,
+      lengthBytes: receipt.lengthBytes,
+      digest: receipt.digest.toString('hex'),
+    };
+    // A keeper speaks for itself only; adopting checks the bytes against the chunk's.
+    if (receiptFits(receipt, piece, membership, identity)) await this.#takeUp(receipt.keeperId, [piece]);
+  }
+
+  /** The tombstones have done their work. */
+  async #forgetTrashed({ identity: { keeperId }, trashedChunkIds }: TaskOutcome): Promise<void> {
+    await this.#parts.store.mutate(async ({ db }) => {
+      await db
+        .deleteFrom('pieces')
+        .where('keeper_id', '=', keeperId)
+        .where('state', '=', 'garbage')
+        .where('chunk_id', 'in', trashedChunkIds)
+        .execute();
+    });
+  }
+
+  /** A piece that its own keeper finds bad or gone does not count any more. */
+  async #takeVerdict(keeperId: string, chunkId: string, error: HoldfastError | undefined): Promise<void> {
+    const isLost =
+      error && ['CHECKSUM_MISMATCH', 'DATA_LOSS', 'NOT_FOUND', 'DISK_FAILED'].includes(error.code);
+    if (!isLost || this.#parts.guard.regressed) return;
+    await this.#parts.store.mutate((tx) => recordLost(tx, keeperId, [chunkId]));
+  }
+
+  /** Judges every lease. To be called every second. */
+  async tick(): Promise<void> {
+    await this.apply(this.#parts.membership.tick(this.#parts.clock.monotonicMs()));
+  }
+
+  /** Makes the metadata and the tasks agree with changes of state; what fails is done at the next tick. */
+  async apply(transitions: readonly KeeperTransition[]): Promise<void> {
+    this.#unapplied.push(...transitions);
+    for (let next = this.#unapplied.shift(); next; next = this.#unapplied.shift()) {
+      try {
+        await this.#applyOne(next);
+      } catch (error) {
+        this.#unapplied.unshift(next);
+        throw error;
+      }
+    }
+  }
+
+  async #applyOne({ keeperId, from, to }: KeeperTransition): Promise<void> {
+    const { store, membership, tasks, inFlight, logger, onRepairNews } = this.#parts;
+    logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
+    if (to === 'dead') {
+      tasks.dropKeeper(keeperId);
+      inFlight.dropKeeper(keeperId);
+    }
+    if (to === 'dead' || from === 'dead') {
+      // As it is now: the keeper may have come back while this change waited for its turn.
+      await store.mutate((tx) =>
+        membership.isCounted(keeperId) ? markAlive(tx, keeperId) : markDead(tx, keeperId),
+      );
+    }
+    onRepairNews();
+  }
+
+  #assertCurrent(identity: KeeperIdentity): void {
+    const known = this.#parts.membership.get(identity.keeperId);
+    const isCurrent =
+      known !== undefined &&
+      known.lastHeardMs !== null &&
+      known.storageId === identity.storageId &&
+      known.incarnation === identity.incarnation;
+    if (!isCurrent) throw notRegistered();
+  }
+}
+
+function rowOf(registration: KeeperRegistration) {
+  return {
+    keeper_id: registration.keeperId,
+    storage_id: registration.storageId,
+    incarnation: registration.incarnation,
+    address: registration.address,
+    zone: registration.zone,
+    total_bytes: registration.capacity.totalBytes,
+    used_bytes: registration.capacity.usedBytes,
+    free_bytes: registration.capacity.freeBytes,
+    software_version: registration.softwareVersion,
+    stopping: 0,
+    dead: 0,
+  };
+}
+
+function notRegistered(): HoldfastError {
+  return new HoldfastError('NOT_REGISTERED', 'the tracker does not know this start of the keeper', {
+    remedy: 'Call RegisterKeeper first.',
+  });
+}
+
+function refusal(
+  verdict:
+    | { outcome: 'stale-incarnation'; knownIncarnation: number }
+    | { outcome: 'too-many-keepers'; limit: number },
+): HoldfastError {
+  if (verdict.outcome === 'too-many-keepers') {
+    return new HoldfastError(
+      'LIMIT_EXCEEDED',
+      `the tracker knows ${verdict.limit} keepers, the most it takes`,
+    );
+  }
+  return new HoldfastError(
+    'STALE_EPOCH',
+    `a later start of the keeper (incarnation ${verdict.knownIncarnation}) has registered`,
+    { remedy: 'Two keepers may run from copies of one data directory: stop one and empty its directory.' },
+  );
+}

@@ -1,0 +1,103 @@
+/**
+ * The tasks that keepers are to do, in memory: repair, reclamation and verification put them here, heartbeats
+ * carry them out, CompleteTask takes them off.
+ *
+ * The failure it answers: an answer that never arrives, on either side. A task is handed out again until it
+ * completes, but not in every heartbeat, and all tasks are idempotent. Nothing here must survive: what a task is
+ * for is in the metadata, and is planned again after a restart.
+ */
+import { type Clock, type Random, newId } from '@holdfast/shared';
+
+export type TaskAction =
+  | {
+      readonly kind: 'fetch';
+      readonly chunkId: string;
+      readonly lengthBytes: number;
+      /** Hex. */
+      readonly digest: string;
+      /** In the order to try. */
+      readonly sourceKeeperIds: readonly string[];
+    }
+  | { readonly kind: 'trash'; readonly chunkIds: readonly string[]; readonly transactionId: number }
+  | { readonly kind: 'verify'; readonly chunkId: string; readonly digest: string };
+
+export interface KeeperTask {
+  readonly taskId: string;
+  readonly keeperId: string;
+  readonly action: TaskAction;
+}
+
+/** A keeper that lost a task (a restart, a lost answer) gets it again after this; a copy takes about as long. */
+const repeatAfterMs = 15_000;
+/** Repair and reclamation each keep far fewer; verification is what clients can ask for. */
+const maxTasksPerKeeper = 1_000;
+
+interface Posted extends KeeperTask {
+  handedOutMs: number | undefined;
+}
+
+export class TaskBoard {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #byKeeper = new Map<string, Map<string, Posted>>();
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /**
+   * Posts a task; one of the same kind for the same chunk (or, for trash, of the same kind) that is there already
+   * is enough. False if it was not posted.
+   */
+  post(keeperId: string, action: TaskAction): boolean {
+    const tasks = this.#byKeeper.get(keeperId) ?? new Map<string, Posted>();
+    const key = keyOf(action);
+    if (tasks.has(key) || tasks.size >= maxTasksPerKeeper) return false;
+    tasks.set(key, { taskId: newId(this.#random), keeperId, action, handedOutMs: undefined });
+    this.#byKeeper.set(keeperId, tasks);
+    return true;
+  }
+
+  has(keeperId: string, kind: TaskAction['kind'], chunkId = ''): boolean {
+    return this.#byKeeper.get(keeperId)?.has(`${kind} ${chunkId}`) ?? false;
+  }
+
+  /** Up to `slots` tasks for a keeper, those that wait longest first. */
+  handOut(keeperId: string, slots: number): KeeperTask[] {
+    const nowMs = this.#clock.monotonicMs();
+    const due: Posted[] = [];
+    for (const task of this.#byKeeper.get(keeperId)?.values() ?? []) {
+      if (due.length >= slots) break;
+      if (task.handedOutMs !== undefined && nowMs - task.handedOutMs < repeatAfterMs) continue;
+      due.push(task);
+    }
+    for (const task of due) task.handedOutMs = nowMs;
+    return due;
+  }
+
+  /** Takes a task off; undefined if it is not known any more, which is fine. */
+  complete(keeperId: string, taskId: string): KeeperTask | undefined {
+    const tasks = this.#byKeeper.get(keeperId);
+    for (const [key, task] of tasks ?? []) {
+      if (task.taskId !== taskId) continue;
+      tasks?.delete(key);
+      return task;
+    }
+    return undefined;
+  }
+
+  /** Takes a copy off that nobody waits for any more. */
+  withdrawFetch(keeperId: string, chunkId: string): void {
+    this.#byKeeper.get(keeperId)?.delete(`fetch ${chunkId}`);
+  }
+
+  /** Forgets all tasks of a keeper: it is gone, or started anew. */
+  dropKeeper(keeperId: string): void {
+    this.#byKeeper.delete(keeperId);
+  }
+}
+
+function keyOf(action: TaskAction): string {
+  return action.kind === 'trash' ? 'trash ' : `${action.kind} ${action.chunkId}`;
+}

@@ -1,0 +1,64 @@
+/**
+ * What can be set on a tracker, with the reason for every default. Tests and local clusters shorten the times;
+ * no value changes what is safe, only when things happen.
+ */
+import { type Policy, defaultPolicy, limits } from '@holdfast/shared';
+import { DEFAULT_LEASE_TIMING } from './membership/lease.js';
+import { DEFAULT_REPAIR_LIMITS, type RepairLimits } from './repair/repair-view.js';
+
+const minuteMs = 60_000;
+
+export interface TrackerSettings {
+  /** How often keepers are told to send a heartbeat. */
+  readonly heartbeatIntervalMs: number;
+  /** Silence after which a keeper takes no new pieces. */
+  readonly suspectAfterMs: number;
+  /** Silence after which a keeper's pieces do not count and are copied elsewhere. */
+  readonly deadAfterMs: number;
+  /** How long a keeper that stopped on purpose is waited for. */
+  readonly maintenanceMs: number;
+  /** How long an upload session lives when nothing of it is heard. */
+  readonly uploadLeaseMs: number;
+  /** How long a write or read token is good. */
+  readonly tokenLifetimeMs: number;
+  /** How long replaced and deleted versions stay readable for those who read them already. */
+  readonly reclaimGraceMs: number;
+  /** How long the answers to mutations are remembered at least, beyond `retainedRequests`. */
+  readonly requestRetentionMs: number;
+  /** How many answers to mutations are remembered, however old. */
+  readonly retainedRequests: number;
+  /** The pause between two steps of repair and of reclamation. */
+  readonly repairTickMs: number;
+  /** The policy of uploads that ask for none. */
+  readonly defaultPolicy: Policy;
+  /** The chunk size of uploads that ask for none, in bytes. */
+  readonly defaultChunkSizeBytes: number;
+  /** How many uploads may be open at once; their leases are in memory. */
+  readonly maxOpenUploads: number;
+  /** How much repair may do at once. */
+  readonly repairLimits: RepairLimits;
+}
+
+export const defaultSettings: TrackerSettings = {
+  // A death is noticed within seconds, and 100 keepers cost 100 tiny calls a second.
+  heartbeatIntervalMs: 1_000,
+  ...DEFAULT_LEASE_TIMING,
+  // A client that sleeps through a change of network or a laptop's lid can resume.
+  uploadLeaseMs: 10 * minuteMs,
+  // Longer than any one chunk takes (64 MiB in 15 minutes is 75 kB/s), short enough that a leaked one is soon
+  // worthless.
+  tokenLifetimeMs: 15 * minuteMs,
+  // A reader asks for locations again at least every few minutes; this is how long one may go without.
+  reclaimGraceMs: 10 * minuteMs,
+  // Clients ask again for a minute (patientRetry); a suspended laptop for a little longer.
+  requestRetentionMs: 10 * minuteMs,
+  // About 60 MB on disk.
+  retainedRequests: 200_000,
+  // An endangered chunk waits a second at most for its copy to be ordered.
+  repairTickMs: 1_000,
+  defaultPolicy,
+  defaultChunkSizeBytes: limits.defaultChunkSizeBytes,
+  // About 100 bytes each; more at once is a client that leaks sessions.
+  maxOpenUploads: 20_000,
+  repairLimits: DEFAULT_REPAIR_LIMITS,
+};

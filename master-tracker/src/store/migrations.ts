@@ -1,0 +1,203 @@
+/**
+ * The schema, in numbered steps that run when the store is opened. A store of a newer schema is refused: an
+ * older tracker cannot know what it must keep true.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import { type Kysely, sql } from 'kysely';
+
+// A migration works on the schema of its own time, not on today's types.
+type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
+
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema];
+
+export const schemaVersion = migrations.length;
+
+/**
+ * Brings the schema up to date inside the transaction that the caller has open.
+ *
+ * @throws HoldfastError DATA_DIR_INVALID for a schema that is newer than this program
+ */
+export async function migrate(database: unknown): Promise<void> {
+  const db = database as AnyDatabase;
+  await db.schema
+    .createTable('schema_version')
+    .ifNotExists()
+    .addColumn('version', 'integer', (column) => column.notNull())
+    .execute();
+  const row = await db.selectFrom('schema_version').select('version').executeTakeFirst();
+  const found = Number(row?.['version'] ?? 0);
+  if (found > schemaVersion) {
+    throw new HoldfastError(
+      'DATA_DIR_INVALID',
+      `the metadata has schema ${found}; this tracker knows schemas up to ${schemaVersion}`,
+      { remedy: 'Start a tracker of the version that wrote it, or a later one.' },
+    );
+  }
+  for (const step of migrations.slice(found)) await step(db);
+  if (!row) await db.insertInto('schema_version').values({ version: schemaVersion }).execute();
+  else if (found < schemaVersion)
+    await db.updateTable('schema_version').set({ version: schemaVersion }).execute();
+}
+
+async function createFirstSchema(db: AnyDatabase): Promise<void> {
+  await createCluster(db);
+  await createNamespace(db);
+  await createChunkMap(db);
+  await createSessions(db);
+}
+
+async function createCluster(db: AnyDatabase): Promise<void> {
+  let cluster = db.schema
+    .createTable('cluster')
+    .addColumn('id', 'integer', (column) => column.primaryKey())
+    .addColumn('cluster_id', 'text', (column) => column.notNull())
+    .addColumn('secret', 'text', (column) => column.notNull())
+    .addColumn('instance_id', 'text', (column) => column.notNull())
+    .addColumn('witnessed_epoch', 'bigint')
+    .addColumn('witnessed_transaction_id', 'bigint');
+  for (const counter of [
+    'epoch',
+    'transaction_id',
+    'last_version',
+    'last_entry_id',
+    'files',
+    'directories',
+    'logical_bytes',
+    'chunks',
+    'open_uploads',
+    'requests',
+  ]) {
+    cluster = cluster.addColumn(counter, 'bigint', (column) => column.notNull().defaultTo(0));
+  }
+  await cluster.execute();
+  await db.schema
+    .createTable('keepers')
+    .addColumn('keeper_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('storage_id', 'text', (column) => column.notNull())
+    .addColumn('incarnation', 'bigint', (column) => column.notNull())
+    .addColumn('address', 'text', (column) => column.notNull())
+    .addColumn('zone', 'text', (column) => column.notNull())
+    .addColumn('total_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('used_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('free_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('software_version', 'text', (column) => column.notNull())
+    .addColumn('stopping', 'integer', (column) => column.notNull())
+    .addColumn('dead', 'integer', (column) => column.notNull())
+    .execute();
+}
+
+async function createNamespace(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('entries')
+    .addColumn('entry_id', 'bigint', (column) => column.primaryKey().notNull())
+    .addColumn('parent_id', 'bigint', (column) => column.notNull())
+    .addColumn('name', 'text', (column) => column.notNull())
+    .addColumn('type', 'text', (column) => column.notNull())
+    .addColumn('version', 'bigint', (column) => column.notNull())
+    .addColumn('created_at_unix_ms', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createIndex('entries_by_name')
+    .on('entries')
+    .columns(['parent_id', 'name'])
+    .unique()
+    .execute();
+  await db.schema
+    .createTable('versions')
+    .addColumn('version', 'bigint', (column) => column.primaryKey().notNull())
+    .addColumn('size_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('pieces', 'integer', (column) => column.notNull())
+    .addColumn('min_write', 'integer', (column) => column.notNull())
+    .addColumn('mode', 'integer')
+    .addColumn('modified_at_unix_ms', 'bigint')
+    .addColumn('created_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('retired_transaction_id', 'bigint')
+    .execute();
+  await db.schema
+    .createIndex('versions_retired')
+    .on('versions')
+    .column('retired_transaction_id')
+    .where(sql.ref('retired_transaction_id'), 'is not', null)
+    .execute();
+  await db.schema
+    .createTable('extents')
+    .addColumn('version', 'bigint', (column) => column.notNull())
+    .addColumn('file_offset', 'bigint', (column) => column.notNull())
+    .addColumn('length', 'bigint', (column) => column.notNull())
+    .addColumn('chunk_id', 'text', (column) => column.notNull())
+    .addColumn('chunk_offset', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('extents_key', ['version', 'file_offset'])
+    .execute();
+  await db.schema.createIndex('extents_by_chunk').on('extents').column('chunk_id').execute();
+}
+
+async function createChunkMap(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('chunks')
+    .addColumn('chunk_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('upload_id', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('length', 'bigint')
+    .addColumn('digest', 'text')
+    .addColumn('pieces', 'integer', (column) => column.notNull())
+    .addColumn('file_offset', 'bigint', (column) => column.notNull())
+    .addColumn('garbage_transaction_id', 'bigint')
+    .execute();
+  await db.schema.createIndex('chunks_by_upload').on('chunks').columns(['upload_id', 'chunk_id']).execute();
+  await db.schema
+    .createIndex('chunks_garbage')
+    .on('chunks')
+    .columns(['garbage_transaction_id', 'chunk_id'])
+    .where(sql.ref('garbage_transaction_id'), 'is not', null)
+    .execute();
+  await db.schema
+    .createTable('pieces')
+    .addColumn('chunk_id', 'text', (column) => column.notNull())
+    .addColumn('keeper_id', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('since_transaction_id', 'bigint', (column) => column.notNull())
+    .addColumn('claim', 'text')
+    .addPrimaryKeyConstraint('pieces_key', ['chunk_id', 'keeper_id'])
+    .execute();
+  await db.schema
+    .createIndex('pieces_by_keeper')
+    .on('pieces')
+    .columns(['keeper_id', 'state', 'chunk_id'])
+    .execute();
+  await db.schema
+    .createTable('repair_queue')
+    .addColumn('chunk_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('pieces_left', 'integer', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createIndex('repair_queue_order')
+    .on('repair_queue')
+    .columns(['pieces_left', 'chunk_id'])
+    .execute();
+}
+
+async function createSessions(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('uploads')
+    .addColumn('upload_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('pieces', 'integer', (column) => column.notNull())
+    .addColumn('min_write', 'integer', (column) => column.notNull())
+    .addColumn('chunk_size_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('allocated', 'integer', (column) => column.notNull())
+    .addColumn('closed_transaction_id', 'bigint')
+    .execute();
+  await db.schema
+    .createIndex('uploads_by_state')
+    .on('uploads')
+    .columns(['state', 'closed_transaction_id'])
+    .execute();
+  await db.schema
+    .createTable('requests')
+    .addColumn('request_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('fingerprint', 'text', (column) => column.notNull())
+    .addColumn('answer', 'text', (column) => column.notNull())
+    .addColumn('transaction_id', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('requests_by_age').on('requests').column('transaction_id').execute();
+}

@@ -1,0 +1,166 @@
+/**
+ * The tables of the metadata, as Kysely sees them. Portable SQL: integers, texts, nulls. Ids are 32 hexadecimal
+ * digits, digests 64; sizes are bytes; booleans are 0 and 1. migrations.ts creates what is declared here.
+ *
+ * How they hang together: an entry shows a version; a version is extents; an extent lies in a chunk; a chunk has
+ * pieces on keepers. What was given up leaves in the other direction: versions are retired, chunks and pieces
+ * become garbage, and a garbage piece is the tombstone that stays until its keeper says that the bytes are gone
+ * (S6: nothing comes back through an old keeper).
+ */
+
+/** One row: who this cluster is, how far it has come, and the counts that status shows. */
+export interface ClusterTable {
+  id: number;
+  cluster_id: string;
+  /** 32 random bytes in hex; the keys of tokens and receipts are derived from it. */
+  secret: string;
+  /** Grows with every start. */
+  epoch: number;
+  instance_id: string;
+  /** The highest authority a keeper witnessed that this metadata is behind of; null while there is none (S9). */
+  witnessed_epoch: number | null;
+  witnessed_transaction_id: number | null;
+  transaction_id: number;
+  last_version: number;
+  last_entry_id: number;
+  files: number;
+  directories: number;
+  logical_bytes: number;
+  /** Chunks of committed versions. */
+  chunks: number;
+  open_uploads: number;
+  requests: number;
+}
+
+export interface EntriesTable {
+  entry_id: number;
+  /** The directory; `unlinkedId` for what was deleted and waits to be taken apart. */
+  parent_id: number;
+  /** Exactly as given; compared byte by byte. */
+  name: string;
+  type: 'file' | 'directory';
+  /** Files: the version that the path shows. Directories: 0. */
+  version: number;
+  created_at_unix_ms: number;
+}
+
+export interface VersionsTable {
+  version: number;
+  size_bytes: number;
+  pieces: number;
+  min_write: number;
+  mode: number | null;
+  modified_at_unix_ms: number | null;
+  created_at_unix_ms: number;
+  /** The transaction that took it from its path; null while a path shows it. */
+  retired_transaction_id: number | null;
+}
+
+export interface ExtentsTable {
+  version: number;
+  file_offset: number;
+  length: number;
+  chunk_id: string;
+  chunk_offset: number;
+}
+
+/**
+ * allocated: promised to a session, its bytes unknown. sealed: written, its length and digest known. live: used
+ * by a committed version. garbage: given up; the row stays as long as a late piece may still turn up.
+ */
+export type ChunkState = 'allocated' | 'sealed' | 'live' | 'garbage';
+
+export interface ChunksTable {
+  chunk_id: string;
+  upload_id: string;
+  state: ChunkState;
+  /** null until sealed. */
+  length: number | null;
+  /** Hex; null until sealed. */
+  digest: string | null;
+  /** The policy: how many pieces it is to have. */
+  pieces: number;
+  /** Where it stands in the file, as the uploader said; kept for resuming. */
+  file_offset: number;
+  /** The transaction that gave it up. */
+  garbage_transaction_id: number | null;
+}
+
+/**
+ * planned: the keeper was told to take it. durable: the keeper said it is on stable storage, with the chunk's
+ * digest. garbage: to be moved to the keeper's trash; the row goes when the keeper says it is there.
+ */
+export type PieceState = 'planned' | 'durable' | 'garbage';
+
+export interface PiecesTable {
+  chunk_id: string;
+  keeper_id: string;
+  state: PieceState;
+  /** The transaction that brought it into this state. */
+  since_transaction_id: number;
+  /** `length:digest` of a planned piece that its keeper reported before the chunk was sealed. */
+  claim: string | null;
+}
+
+export interface KeepersTable {
+  keeper_id: string;
+  storage_id: string;
+  incarnation: number;
+  address: string;
+  zone: string;
+  total_bytes: number;
+  used_bytes: number;
+  free_bytes: number;
+  software_version: string;
+  stopping: number;
+  /** 1 once its lease ran out: its pieces do not count. */
+  dead: number;
+}
+
+export type UploadState = 'open' | 'committed' | 'aborted';
+
+export interface UploadsTable {
+  upload_id: string;
+  state: UploadState;
+  pieces: number;
+  min_write: number;
+  chunk_size_bytes: number;
+  /** How many chunks were allocated in it. */
+  allocated: number;
+  /** The transaction that closed it. */
+  closed_transaction_id: number | null;
+}
+
+export interface RequestsTable {
+  request_id: string;
+  /** SHA-256 of what was asked. */
+  fingerprint: string;
+  /** JSON. */
+  answer: string;
+  transaction_id: number;
+}
+
+/** Chunks that may be below policy. A superset: repair takes off what it finds complete. */
+export interface RepairQueueTable {
+  chunk_id: string;
+  /** How many pieces counted when it was queued: the fewest come first. */
+  pieces_left: number;
+}
+
+export interface MetadataTables {
+  cluster: ClusterTable;
+  entries: EntriesTable;
+  versions: VersionsTable;
+  extents: ExtentsTable;
+  chunks: ChunksTable;
+  pieces: PiecesTable;
+  keepers: KeepersTable;
+  uploads: UploadsTable;
+  requests: RequestsTable;
+  repair_queue: RepairQueueTable;
+}
+
+/** The root directory's entry. */
+export const rootId = 1;
+/** The parent of entries that were deleted and are being taken apart; no path leads there. */
+export const unlinkedId = 0;

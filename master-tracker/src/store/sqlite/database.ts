@@ -1,0 +1,173 @@
+/**
+ * A SQLite database file, through the driver that this Node offers, in the shape that Kysely wants.
+ *
+ * The failure it answers: a native add-on that does not load on somebody's machine. From Node 22.13 on SQLite is
+ * part of Node; before that `better-sqlite3` brings it. Both behave the same behind this interface.
+ *
+ * Statements are cached by their text: Kysely prepares every time, which costs more than running most of ours.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import { createRequire } from 'node:module';
+import type { SqliteDatabase, SqliteStatement } from 'kysely';
+
+export type SqliteDriverName = 'node' | 'better-sqlite3';
+
+export interface SqliteConnection extends SqliteDatabase {
+  readonly driver: SqliteDriverName;
+  /** Runs statements that return nothing and are not worth caching. */
+  exec(sql: string): void;
+  /** False after SQLite itself rolled a transaction back, as it does when the disk is full. */
+  readonly inTransaction: boolean;
+}
+
+/** The statements in use are about a hundred; the rest is room for lists of many lengths. */
+const maxCachedStatements = 500;
+/** Two connections of one process only meet for moments, at a checkpoint. */
+const busyTimeoutMs = 5_000;
+
+/** What both drivers have in common, as far as it is used here. */
+interface RawStatement {
+  readonly reader?: boolean;
+  columns?(): unknown[];
+  all(...parameters: unknown[]): unknown[];
+  run(...parameters: unknown[]): { changes: number | bigint; lastInsertRowid: number | bigint };
+  iterate(...parameters: unknown[]): IterableIterator<unknown>;
+}
+
+interface RawDatabase {
+  readonly inTransaction?: boolean;
+  readonly isTransaction?: boolean;
+  exec(sql: string): unknown;
+  prepare(sql: string): RawStatement;
+  close(): unknown;
+}
+
+type OpenRaw = (path: string, readOnly: boolean) => RawDatabase;
+
+const require = createRequire(import.meta.url);
+/** Named apart: checkers that run on an older Node would take it for a mistake. */
+const builtin = 'node:sqlite';
+
+const drivers: Readonly<Record<SqliteDriverName, () => OpenRaw>> = {
+  node: () => {
+    const { DatabaseSync } = require(builtin) as {
+      DatabaseSync: new (path: string, options: { readOnly: boolean }) => RawDatabase;
+    };
+    return (path, readOnly) => new DatabaseSync(path, { readOnly });
+  },
+  'better-sqlite3': () => {
+    const Database = require('better-sqlite3') as new (
+      path: string,
+      options: { readonly: boolean },
+    ) => RawDatabase;
+    return (path, readonly) => new Database(path, { readonly });
+  },
+};
+
+/** The drivers that load in this process, the preferred one first. */
+export function availableDrivers(): SqliteDriverName[] {
+  return (Object.keys(drivers) as SqliteDriverName[]).filter((name) => loadDriver(name) !== undefined);
+}
+
+const loaded = new Map<SqliteDriverName, OpenRaw | undefined>();
+
+function loadDriver(name: SqliteDriverName): OpenRaw | undefined {
+  if (!loaded.has(name)) {
+    let open: OpenRaw | undefined;
+    try {
+      open = drivers[name]();
+      // better-sqlite3 loads its native part only when a database is opened.
+      open(':memory:', false).close();
+    } catch {
+      // Not there, or not for this machine: openDatabase says so if no other driver is either.
+      open = undefined;
+    }
+    loaded.set(name, open);
+  }
+  return loaded.get(name);
+}
+
+/**
+ * Opens a database file, making it if need be.
+ *
+ * @throws HoldfastError INTERNAL if no driver loads; DATA_DIR_INVALID if the file is not a database
+ */
+export function openDatabase(
+  path: string,
+  options: { readOnly: boolean; driver?: SqliteDriverName | undefined },
+): SqliteConnection {
+  const driver = options.driver ?? availableDrivers()[0];
+  const open = driver && loadDriver(driver);
+  if (!driver || !open) {
+    throw new HoldfastError('INTERNAL', 'no SQLite driver loads on this machine', {
+      remedy: 'Use Node 22.13 or later, which has SQLite built in, or install better-sqlite3.',
+    });
+  }
+  try {
+    return new CachingConnection(driver, open(path, options.readOnly), options.readOnly);
+  } catch (error) {
+    throw new HoldfastError('DATA_DIR_INVALID', `cannot open the metadata in ${path}: ${String(error)}`, {
+      cause: error,
+      remedy: 'Check who owns the file and the disk it is on; restore it from a backup if it is damaged.',
+    });
+  }
+}
+
+class CachingConnection implements SqliteConnection {
+  readonly driver: SqliteDriverName;
+  readonly #raw: RawDatabase;
+  readonly #statements = new Map<string, SqliteStatement>();
+
+  constructor(driver: SqliteDriverName, raw: RawDatabase, readOnly: boolean) {
+    this.driver = driver;
+    this.#raw = raw;
+    raw.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
+    if (readOnly) return;
+    raw.exec('PRAGMA journal_mode = WAL');
+    // NORMAL would lose the last commits at a power cut.
+    raw.exec('PRAGMA synchronous = FULL');
+  }
+
+  get inTransaction(): boolean {
+    return this.#raw.inTransaction ?? this.#raw.isTransaction ?? true;
+  }
+
+  exec(sql: string): void {
+    this.#raw.exec(sql);
+  }
+
+  prepare(sql: string): SqliteStatement {
+    const known = this.#statements.get(sql);
+    if (known) {
+      // A Map keeps the order of insertion: taken out and put in again means used last.
+      this.#statements.delete(sql);
+      this.#statements.set(sql, known);
+      return known;
+    }
+    const statement = adapt(this.#raw.prepare(sql), sql);
+    this.#statements.set(sql, statement);
+    if (this.#statements.size > maxCachedStatements) {
+      const [oldest] = this.#statements.keys();
+      if (oldest !== undefined) this.#statements.delete(oldest);
+    }
+    return statement;
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#raw.close();
+  }
+}
+
+function adapt(raw: RawStatement, sql: string): SqliteStatement {
+  // node:sqlite before 22.16 cannot say whether a statement returns rows.
+  const reader =
+    raw.reader ??
+    (raw.columns ? raw.columns().length > 0 : /^\s*(select|with|pragma)\b|\breturning\b/i.test(sql));
+  return {
+    reader,
+    all: (parameters) => raw.all(...parameters),
+    run: (parameters) => raw.run(...parameters),
+    iterate: (parameters) => raw.iterate(...parameters),
+  };
+}

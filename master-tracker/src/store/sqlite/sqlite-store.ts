@@ -1,0 +1,311 @@
+/**
+ * The metadata store on SQLite: one writing connection with group commit, one reading connection.
+ *
+ * The failure it answers: a sync takes longer than all else in a small mutation, so one sync each would bound
+ * the whole cluster. Mutations that wait together run one after another inside one SQLite transaction, each in a
+ * savepoint so that one that throws takes only itself back, and share one COMMIT.
+ *
+ * The promise: nobody is answered before the COMMIT that holds his change; readers have a connection of their own
+ * and never see a group that is open. A COMMIT that fails is final: the state of the disk is then unknown and a
+ * second sync would lie (pages are marked clean), so the store stops, fails everything, and says so once.
+ */
+import { HoldfastError, errnoOf } from '@holdfast/shared';
+import { Kysely, SqliteDialect } from 'kysely';
+import { migrate } from '../migrations.js';
+import type { Counters, MetadataSnapshot, MetadataStore, MetadataTransaction } from '../metadata-store.js';
+import type { MetadataTables } from '../schema.js';
+import { type SqliteConnection, type SqliteDriverName, openDatabase } from './database.js';
+
+/** More wait only if the disk stands still; the next one is told to come back. About 10 s of a slow disk. */
+const maxQueued = 4_096;
+/** A group holds the event loop until it is done: at about 0.2 ms each, this is 50 ms at most. */
+const maxGroup = 256;
+/** How long a caller that found the queue full should wait. */
+const retryAfterMs = 250;
+
+export interface SqliteStoreOptions {
+  /** The database file; its `-wal` and `-shm` stand beside it. */
+  readonly path: string;
+  /** Told once, when the store failed for good: the process should end. */
+  readonly onFatal?: (error: HoldfastError) => void;
+  readonly driver?: SqliteDriverName;
+  /** Wraps the writing connection; for tests that count or fail its statements. */
+  readonly wrapWriter?: (connection: SqliteConnection) => SqliteConnection;
+}
+
+interface Queued {
+  run(tx: MetadataTransaction): Promise<void>;
+  /** Answers the caller after the COMMIT, or instead of it. */
+  settle(failure?: HoldfastError): void;
+}
+
+export async function openSqliteStore(options: SqliteStoreOptions): Promise<SqliteStore> {
+  const { path, driver, wrapWriter = (connection) => connection } = options;
+  const writer = wrapWriter(openDatabase(path, { readOnly: false, driver }));
+  const db = new Kysely<MetadataTables>({ dialect: new SqliteDialect({ database: writer }) });
+  try {
+    writer.exec('BEGIN IMMEDIATE');
+    await migrate(db);
+    writer.exec('COMMIT');
+  } catch (error) {
+    writer.close();
+    if (HoldfastError.is(error)) throw error;
+    throw new HoldfastError('DATA_DIR_INVALID', `cannot use the metadata in ${path}: ${String(error)}`, {
+      cause: error,
+      remedy: 'Check the disk it is on; restore it from a backup if it is damaged.',
+    });
+  }
+  const reader = openDatabase(path, { readOnly: true, driver: writer.driver });
+  const row = await db.selectFrom('cluster').selectAll().executeTakeFirst();
+  return new SqliteStore(options, writer, reader, db, row ?? {});
+}
+
+export class SqliteStore implements MetadataStore {
+  readonly #options: SqliteStoreOptions;
+  readonly #writer: SqliteConnection;
+  readonly #reader: SqliteConnection;
+  readonly #writeDb: Kysely<MetadataTables>;
+  readonly #readDb: Kysely<MetadataTables>;
+  #transactionId: number;
+  #counters: Counters;
+  #queue: Queued[] = [];
+  #scheduled = false;
+  /** The group that runs, or the last one. */
+  #group: Promise<void> = Promise.resolve();
+  #lastRead: Promise<unknown> = Promise.resolve();
+  #closed: HoldfastError | undefined;
+
+  constructor(
+    options: SqliteStoreOptions,
+    writer: SqliteConnection,
+    reader: SqliteConnection,
+    writeDb: Kysely<MetadataTables>,
+    row: Partial<Counters> & { transaction_id?: number },
+  ) {
+    this.#options = options;
+    this.#writer = writer;
+    this.#reader = reader;
+    this.#writeDb = writeDb;
+    this.#readDb = new Kysely<MetadataTables>({ dialect: new SqliteDialect({ database: reader }) });
+    this.#transactionId = row.transaction_id ?? 0;
+    this.#counters = {
+      last_version: row.last_version ?? 0,
+      last_entry_id: row.last_entry_id ?? 0,
+      files: row.files ?? 0,
+      directories: row.directories ?? 0,
+      logical_bytes: row.logical_bytes ?? 0,
+      chunks: row.chunks ?? 0,
+      open_uploads: row.open_uploads ?? 0,
+      requests: row.requests ?? 0,
+    };
+  }
+
+  get transactionId(): number {
+    return this.#transactionId;
+  }
+
+  get counters(): Readonly<Counters> {
+    return this.#counters;
+  }
+
+  mutate<T>(mutate: (tx: MetadataTransaction) => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(this.#closed);
+    if (this.#queue.length >= maxQueued) {
+      return Promise.reject(
+        new HoldfastError('LIMIT_EXCEEDED', `${maxQueued} changes wait for the tracker's disk`, {
+          retryable: true,
+          retryAfterMs,
+          remedy: 'Try again; if it lasts, the disk of the tracker is too slow or failing.',
+        }),
+      );
+    }
+    return new Promise<T>((resolve, reject) => {
+      let result: T;
+      this.#queue.push({
+        run: async (tx) => {
+          try {
+            result = await mutate(tx);
+          } catch (error) {
+            reject(isDiskFull(error) ? diskFull(error) : (error as Error));
+            throw error;
+          }
+        },
+        settle: (failure) => (failure ? reject(failure) : resolve(result)),
+      });
+      this.#schedule();
+    });
+  }
+
+  /** The group starts after all requests that have arrived by now were read: they share its sync. */
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // eslint-disable-next-line no-restricted-globals -- a turn of the event loop, not a time; a driver may
+    setImmediate(() => {
+      this.#group = this.#runGroup().finally(() => {
+        this.#scheduled = false;
+        if (this.#queue.length > 0) this.#schedule();
+      });
+    });
+  }
+
+  async #runGroup(): Promise<void> {
+    const done: Queued[] = [];
+    let transactionId = this.#transactionId;
+    let counters = { ...this.#counters };
+    try {
+      if (this.#closed) throw this.#closed;
+      this.#writer.exec('BEGIN IMMEDIATE');
+      // The queue is looked at anew each time: who comes while the group runs is taken along.
+      for (
+        let next = this.#queue.shift();
+        next;
+        next = done.length < maxGroup ? this.#queue.shift() : undefined
+      ) {
+        const after = await this.#runOne(next, transactionId + 1, counters);
+        if (!after) continue;
+        done.push(next);
+        transactionId += 1;
+        counters = after;
+      }
+      await this.#writeCluster(transactionId, counters);
+      this.#commit();
+      this.#transactionId = transactionId;
+      this.#counters = counters;
+    } catch (error) {
+      const failure = this.#giveUpGroup(error);
+      for (const queued of done) queued.settle(failure);
+      return;
+    }
+    for (const queued of done) queued.settle();
+  }
+
+  /** The counters after it, or undefined if it threw and was taken back. Throws if the whole group is lost. */
+  async #runOne(queued: Queued, transactionId: number, before: Counters): Promise<Counters | undefined> {
+    const counters = { ...before };
+    this.#writer.exec('SAVEPOINT one');
+    try {
+      await queued.run({
+        db: this.#writeDb,
+        transactionId,
+        count: (counter, delta) => (counters[counter] += delta),
+      });
+    } catch (error) {
+      // SQLite takes the whole transaction back itself when the disk is full or failing.
+      if (this.#closed || isDiskFailure(error) || !this.#writer.inTransaction) throw error;
+      this.#writer.exec('ROLLBACK TO one');
+      this.#writer.exec('RELEASE one');
+      return undefined;
+    }
+    this.#writer.exec('RELEASE one');
+    return counters;
+  }
+
+  async #writeCluster(transactionId: number, counters: Counters): Promise<void> {
+    if (transactionId === this.#transactionId) return;
+    await this.#writeDb
+      .updateTable('cluster')
+      .set({ ...counters, transaction_id: transactionId })
+      .execute();
+  }
+
+  #commit(): void {
+    try {
+      this.#writer.exec('COMMIT');
+    } catch (error) {
+      if (!isDiskFull(error)) this.#fail(error);
+      throw error;
+    }
+  }
+
+  /** Rolls the group back, and says what its members are to be told. */
+  #giveUpGroup(error: unknown): HoldfastError {
+    if (this.#closed) return this.#closed;
+    try {
+      if (this.#writer.inTransaction) this.#writer.exec('ROLLBACK');
+    } catch (rollbackError) {
+      return this.#fail(rollbackError);
+    }
+    return isDiskFull(error) ? diskFull(error) : this.#fail(error);
+  }
+
+  #fail(error: unknown): HoldfastError {
+    if (this.#closed) return this.#closed;
+    this.#closed = new HoldfastError('UNAVAILABLE', 'the metadata store failed; the outcome is unknown', {
+      cause: error,
+      remedy: 'Check the disk of the tracker, then start it again; ask again with the same request_id.',
+    });
+    this.#rejectQueued();
+    this.#options.onFatal?.(this.#closed);
+    return this.#closed;
+  }
+
+  #rejectQueued(): void {
+    const queued = this.#queue;
+    this.#queue = [];
+    for (const each of queued) each.settle(this.#closed);
+  }
+
+  read<T>(read: (snapshot: MetadataSnapshot) => Promise<T>): Promise<T> {
+    // One after the other: the connection has one snapshot at a time, and a read holds it for microseconds.
+    const result = this.#lastRead.then(() => this.#readOne(read));
+    this.#lastRead = result.catch(() => undefined);
+    return result;
+  }
+
+  async #readOne<T>(read: (snapshot: MetadataSnapshot) => Promise<T>): Promise<T> {
+    if (this.#closed) throw this.#closed;
+    this.#reader.exec('BEGIN');
+    try {
+      return await read({ db: this.#readDb });
+    } finally {
+      if (!this.#closed && this.#reader.inTransaction) this.#reader.exec('ROLLBACK');
+    }
+  }
+
+  async close(): Promise<void> {
+    while (this.#scheduled) {
+      // eslint-disable-next-line no-restricted-globals -- as in #schedule
+      await new Promise((resolve) => setImmediate(resolve));
+      await this.#group;
+    }
+    await this.#lastRead;
+    this.#shut('the tracker is stopping');
+  }
+
+  abandon(): void {
+    this.#shut('the tracker was stopped');
+  }
+
+  #shut(why: string): void {
+    const wasOpen = !this.#closed;
+    this.#closed ??= new HoldfastError('UNAVAILABLE', why, { remedy: 'Try again when the tracker is back.' });
+    this.#rejectQueued();
+    if (!wasOpen) return;
+    for (const connection of [this.#reader, this.#writer]) {
+      if (connection.inTransaction) connection.exec('ROLLBACK');
+      connection.close();
+    }
+  }
+}
+
+function diskFull(cause: unknown): HoldfastError {
+  return new HoldfastError('OUT_OF_SPACE', "the tracker's disk is full; nothing was changed", {
+    cause,
+    remedy: 'Free space on the disk that holds the data directory of the tracker.',
+  });
+}
+
+/** A read or write of the file that failed, or a file that makes no sense. */
+function isDiskFailure(error: unknown): boolean {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  // SQLITE_IOERR is 10 and SQLITE_CORRUPT 11, in the low byte of an extended code.
+  const byNumber = typeof errcode === 'number' && [10, 11].includes(errcode & 0xff);
+  return byNumber || (typeof code === 'string' && /^SQLITE_(IOERR|CORRUPT)/.test(code));
+}
+
+function isDiskFull(error: unknown): boolean {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  // better-sqlite3 names the result code, node:sqlite numbers it (13 is SQLITE_FULL).
+  return code === 'SQLITE_FULL' || errcode === 13 || errnoOf(error) === 'ENOSPC';
+}

@@ -1,0 +1,135 @@
+/**
+ * Allocating chunks: an id that was never used before, keepers in a chain, and a durable row, so that whatever is
+ * written under the id is known to be either committed or garbage, and never a stray.
+ */
+import { HoldfastError, type KeeperEndpoint, type Random, limits, newId } from '@holdfast/shared';
+import type { TokenIssuer } from '../cluster/tokens.js';
+import type { Membership } from '../membership/membership.js';
+import { choosePlacement } from '../placement/placement.js';
+import { batches } from '../store/batches.js';
+import type { MetadataTransaction } from '../store/metadata-store.js';
+import type { ChunkAllocation, UploadSession } from './upload.js';
+
+/** Which keepers were chosen for a new chunk, in the order of the chain. */
+export interface Placed {
+  readonly chunkId: string;
+  readonly keeperIds: readonly string[];
+}
+
+/** Twice the chunks that a commit can use: the rest is for retries, each of which takes a new chunk. */
+const maxChunksPerUpload = 2 * limits.maxExtentsPerCommit;
+
+export class Allocator {
+  readonly #membership: Membership;
+  readonly #random: Random;
+  readonly #tokens: TokenIssuer;
+
+  constructor(membership: Membership, random: Random, tokens: TokenIssuer) {
+    this.#membership = membership;
+    this.#random = random;
+    this.#tokens = tokens;
+  }
+
+  /**
+   * Chooses keepers for `count` new chunks and reserves their room until the keepers' next heartbeats.
+   *
+   * @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE
+   */
+  choose(
+    session: Omit<UploadSession, 'uploadId'>,
+    count: number,
+    excludeKeeperIds: readonly string[],
+  ): Placed[] {
+    const { policy, chunkSizeBytes } = session;
+    return Array.from({ length: count }, () => {
+      const placement = choosePlacement({
+        candidates: this.#membership.placementCandidates(),
+        pieces: policy.pieces,
+        minWrite: policy.minWrite,
+        pieceBytes: chunkSizeBytes,
+        excludeKeeperIds,
+        random: () => this.#random.fraction(),
+      });
+      if (!placement.ok) throw cannotPlace(placement, this.#membership.size);
+      for (const keeperId of placement.keeperIds) this.#membership.reserve(keeperId, chunkSizeBytes);
+      return { chunkId: newId(this.#random), keeperIds: placement.keeperIds };
+    });
+  }
+
+  /** Records chosen chunks in an open session. @throws HoldfastError LIMIT_EXCEEDED */
+  async record(
+    tx: MetadataTransaction,
+    session: UploadSession,
+    placed: readonly Placed[],
+    allocatedBefore: number,
+  ): Promise<void> {
+    if (placed.length === 0) return;
+    const allocated = allocatedBefore + placed.length;
+    if (allocated > maxChunksPerUpload) {
+      throw new HoldfastError('LIMIT_EXCEEDED', `an upload may allocate ${maxChunksPerUpload} chunks`);
+    }
+    await tx.db.updateTable('uploads').set({ allocated }).where('upload_id', '=', session.uploadId).execute();
+    await tx.db
+      .insertInto('chunks')
+      .values(
+        placed.map(({ chunkId }) => ({
+          chunk_id: chunkId,
+          upload_id: session.uploadId,
+          state: 'allocated' as const,
+          length: null,
+          digest: null,
+          pieces: session.policy.pieces,
+          file_offset: 0,
+          garbage_transaction_id: null,
+        })),
+      )
+      .execute();
+    const pieces = placed.flatMap(({ chunkId, keeperIds }) =>
+      keeperIds.map((keeperId) => ({
+        chunk_id: chunkId,
+        keeper_id: keeperId,
+        state: 'planned' as const,
+        since_transaction_id: tx.transactionId,
+        claim: null,
+      })),
+    );
+    for (const rows of batches(pieces)) await tx.db.insertInto('pieces').values(rows).execute();
+  }
+
+  /** What the client is told: endpoints as they are now, and a fresh token. */
+  describe(session: UploadSession, placed: readonly Placed[]): ChunkAllocation[] {
+    return placed.map(({ chunkId, keeperIds }) => ({
+      chunkId,
+      keepers: keeperIds.flatMap((keeperId): KeeperEndpoint[] => {
+        const keeper = this.#membership.get(keeperId);
+        return keeper ? [{ keeperId, address: keeper.address, zone: keeper.zone }] : [];
+      }),
+      writeToken: this.#tokens.write(chunkId, session.uploadId, session.chunkSizeBytes),
+    }));
+  }
+}
+
+function cannotPlace(
+  failure: { reason: string; neededKeepers: number; candidateKeepers: number; keepersWithRoom: number },
+  known: number,
+): HoldfastError {
+  const { neededKeepers, candidateKeepers, keepersWithRoom } = failure;
+  const facts = { needed_keepers: neededKeepers, live_keepers: candidateKeepers, known_keepers: known };
+  if (failure.reason === 'out-of-space') {
+    return new HoldfastError(
+      'OUT_OF_SPACE',
+      `${candidateKeepers - keepersWithRoom} of ${candidateKeepers} keepers are out of space; ` +
+        `a chunk needs ${neededKeepers} with room`,
+      { remedy: 'Add a keeper or free space; nothing was lost.', facts },
+    );
+  }
+  return new HoldfastError(
+    'NOT_ENOUGH_KEEPERS',
+    `${candidateKeepers} of ${known} known keepers take new pieces; a chunk needs ${neededKeepers}`,
+    {
+      remedy: 'Start the keepers that are down, or upload with a lower --min-write.',
+      retryAfterMs: 1_000,
+      facts,
+    },
+  );
+}

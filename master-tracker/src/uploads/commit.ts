@@ -1,0 +1,225 @@
+/**
+ * The commit: the one moment in which an upload becomes visible. Everything is checked first, inside the same
+ * transaction that makes it so; a refused commit changes nothing and leaves the session open.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import {
+  checkExpected,
+  child,
+  ensureParent,
+  insertEntry,
+  isADirectory,
+  pathOf,
+  resolveParent,
+} from '../namespace/resolve.js';
+import { retireVersion } from '../namespace/versions.js';
+import { giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { batches } from '../store/batches.js';
+import type { MetadataTransaction } from '../store/metadata-store.js';
+import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
+
+/** A chunk of the session that may be used: its length, and how many of its pieces are durable and count. */
+interface UsableChunk {
+  readonly lengthBytes: number;
+  readonly pieces: number;
+}
+
+function refuse(path: string, why: string): HoldfastError {
+  return new HoldfastError('INVALID_ARGUMENT', `${path}: ${why}`, { facts: { path } });
+}
+
+/**
+ * Checks what can be checked without the metadata: contiguous extents whose lengths add up, distinct paths.
+ *
+ * @throws HoldfastError INVALID_ARGUMENT, IS_A_DIRECTORY
+ */
+export function checkFiles(files: readonly FileVersion[]): void {
+  const paths = new Set<string>();
+  for (const file of files) {
+    const path = pathOf(file.names);
+    if (file.names.length === 0) throw isADirectory(path);
+    if (paths.has(path)) throw refuse(path, 'the commit names it twice');
+    paths.add(path);
+    const sumBytes = file.extents.reduce((sum, extent) => sum + extent.lengthBytes, 0);
+    if (sumBytes !== file.sizeBytes) {
+      throw refuse(path, `its extents have ${sumBytes} bytes, its size_bytes says ${file.sizeBytes}`);
+    }
+  }
+}
+
+/** Makes all files of a commit visible and closes the session. Runs after the seals were recorded. */
+export async function commitFiles(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  files: readonly FileVersion[],
+  nowUnixMs: number,
+): Promise<CommittedFile[]> {
+  const used = new Set(files.flatMap((file) => file.extents.map((extent) => extent.chunkId)));
+  const chunks = await usableChunks(tx, session, [...used]);
+  checkExtents(files, chunks);
+  checkDurable(session, chunks);
+  const committed: CommittedFile[] = [];
+  for (const file of files) {
+    const version = tx.count('last_version', 1);
+    await showVersion(tx, session, file, version, nowUnixMs);
+    committed.push({ version, durability: durabilityIn(session, file, chunks) });
+  }
+  await closeSession(tx, session, [...used], chunks);
+  return committed;
+}
+
+async function usableChunks(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  chunkIds: readonly string[],
+): Promise<Map<string, UsableChunk>> {
+  const usable = new Map<string, UsableChunk>();
+  for (const page of batches(chunkIds)) {
+    const rows = await tx.db
+      .selectFrom('chunks')
+      .leftJoin('pieces', (join) =>
+        join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
+      )
+      .leftJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
+      .select(({ fn }) => ['chunks.chunk_id', 'length', fn.count<number>('keepers.keeper_id').as('pieces')])
+      .where('chunks.chunk_id', 'in', page)
+      .where('upload_id', '=', session.uploadId)
+      .where('chunks.state', '=', 'sealed')
+      .groupBy(['chunks.chunk_id', 'length'])
+      .execute();
+    for (const row of rows) usable.set(row.chunk_id, { lengthBytes: row.length ?? 0, pieces: row.pieces });
+  }
+  return usable;
+}
+
+function checkExtents(files: readonly FileVersion[], chunks: ReadonlyMap<string, UsableChunk>): void {
+  for (const file of files) {
+    for (const { chunkId, chunkOffset, lengthBytes } of file.extents) {
+      const chunk = chunks.get(chunkId);
+      if (!chunk) throw refuse(pathOf(file.names), `chunk ${chunkId} is not a sealed chunk of the session`);
+      if (chunkOffset + lengthBytes > chunk.lengthBytes) {
+        throw refuse(pathOf(file.names), `an extent reaches past the end of chunk ${chunkId}`);
+      }
+    }
+  }
+}
+
+function checkDurable(session: UploadSession, chunks: ReadonlyMap<string, UsableChunk>): void {
+  const { minWrite } = session.policy;
+  for (const [chunkId, { pieces }] of chunks) {
+    if (pieces >= minWrite) continue;
+    throw new HoldfastError(
+      'INVALID_ARGUMENT',
+      `chunk ${chunkId} has ${pieces} valid receipts, the policy asks for ${minWrite} before a commit`,
+      {
+        remedy: 'Write its bytes again as a new chunk of the session.',
+        facts: { chunk_id: chunkId, pieces },
+      },
+    );
+  }
+}
+
+async function showVersion(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  file: FileVersion,
+  version: number,
+  nowUnixMs: number,
+): Promise<void> {
+  const { names, attributes } = file;
+  const name = names.at(-1) ?? '';
+  const parent = file.createParents
+    ? await ensureParent(tx, names, nowUnixMs)
+    : await resolveParent(tx, names);
+  const shown = await child(tx, parent.entry_id, name);
+  checkExpected(pathOf(names), shown, file.expectedVersion);
+  await tx.db
+    .insertInto('versions')
+    .values({
+      version,
+      size_bytes: file.sizeBytes,
+      pieces: session.policy.pieces,
+      min_write: session.policy.minWrite,
+      mode: attributes.mode ?? null,
+      modified_at_unix_ms: attributes.modifiedAtUnixMs ?? null,
+      created_at_unix_ms: nowUnixMs,
+      retired_transaction_id: null,
+    })
+    .execute();
+  await insertExtents(tx, file, version);
+  tx.count('logical_bytes', file.sizeBytes);
+  if (!shown) {
+    await insertEntry(tx, { parentId: parent.entry_id, name, type: 'file', version, nowUnixMs });
+    tx.count('files', 1);
+    return;
+  }
+  const old = await tx.db
+    .selectFrom('versions')
+    .select('size_bytes')
+    .where('version', '=', shown.version)
+    .executeTakeFirstOrThrow();
+  tx.count('logical_bytes', -old.size_bytes);
+  await retireVersion(tx, shown.version);
+  await tx.db
+    .updateTable('entries')
+    .set({ version, created_at_unix_ms: nowUnixMs })
+    .where('entry_id', '=', shown.entry_id)
+    .execute();
+}
+
+async function insertExtents(tx: MetadataTransaction, file: FileVersion, version: number): Promise<void> {
+  let fileOffset = 0;
+  const rows = file.extents.map(({ chunkId, chunkOffset, lengthBytes }) => {
+    const row = {
+      version,
+      file_offset: fileOffset,
+      length: lengthBytes,
+      chunk_id: chunkId,
+      chunk_offset: chunkOffset,
+    };
+    fileOffset += lengthBytes;
+    return row;
+  });
+  for (const page of batches(rows)) await tx.db.insertInto('extents').values(page).execute();
+}
+
+function durabilityIn(
+  session: UploadSession,
+  file: FileVersion,
+  chunks: ReadonlyMap<string, UsableChunk>,
+): CommittedFile['durability'] {
+  const policyPieces = session.policy.pieces;
+  const counts = [...new Set(file.extents.map((extent) => extent.chunkId))].map(
+    (chunkId) => chunks.get(chunkId)?.pieces ?? 0,
+  );
+  return {
+    chunks: counts.length,
+    fewestPieces: counts.reduce((fewest, pieces) => Math.min(fewest, pieces), counts[0] ?? 0),
+    policyPieces,
+    chunksBelowPolicy: counts.filter((pieces) => pieces < policyPieces).length,
+  };
+}
+
+/** What was used is live, what was not is garbage, and what is incomplete is repaired. */
+async function closeSession(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  used: readonly string[],
+  chunks: ReadonlyMap<string, UsableChunk>,
+): Promise<void> {
+  for (const page of batches(used)) {
+    await tx.db.updateTable('chunks').set({ state: 'live' }).where('chunk_id', 'in', page).execute();
+    // A keeper that was to take a piece and finishes late says so itself.
+    await tx.db.deleteFrom('pieces').where('chunk_id', 'in', page).where('state', '=', 'planned').execute();
+  }
+  tx.count('chunks', used.length);
+  const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.pieces ?? 0) < session.policy.pieces);
+  await queueForRepair(tx, incomplete);
+  await giveUpUpload(tx, session.uploadId);
+  await tx.db
+    .updateTable('uploads')
+    .set({ state: 'committed', closed_transaction_id: tx.transactionId })
+    .where('upload_id', '=', session.uploadId)
+    .execute();
+  tx.count('open_uploads', -1);
+}

@@ -1,0 +1,131 @@
+/**
+ * Sealing: from then on a chunk's length and digest are known and never change (S4), and the pieces whose keepers
+ * signed for exactly these bytes are durable.
+ *
+ * A receipt that does not fit (forged, of another storage, for other bytes) counts for nothing and fails nothing:
+ * what counts is how many good ones there are when the chunk is committed.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import type { TrackerIdentity } from '../cluster/identity.js';
+import type { Membership } from '../membership/membership.js';
+import { claimOf, recordDurable } from '../registry/pieces.js';
+import { receiptFits } from '../registry/receipts.js';
+import { batches } from '../store/batches.js';
+import type { MetadataTransaction } from '../store/metadata-store.js';
+import type { SealedChunk, UploadSession } from './upload.js';
+
+/** A sealed chunk with the keepers that are known to have it. */
+export interface VerifiedSeal extends Omit<SealedChunk, 'receipts'> {
+  readonly keeperIds: readonly string[];
+}
+
+/** Checks the receipts, outside of any transaction: an HMAC each. */
+export function verifySeals(
+  sealed: readonly SealedChunk[],
+  membership: Membership,
+  identity: TrackerIdentity,
+): VerifiedSeal[] {
+  return sealed.map(({ receipts, ...chunk }) => {
+    const good = receipts.filter((receipt) => receiptFits(receipt, chunk, membership, identity));
+    return { ...chunk, keeperIds: [...new Set(good.map((receipt) => receipt.keeperId))] };
+  });
+}
+
+/**
+ * Records seals in an open session. Idempotent.
+ *
+ * @throws HoldfastError INVALID_ARGUMENT for a chunk that is not the session's, is too long, or was sealed with
+ *   other bytes
+ */
+export async function recordSeals(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  seals: readonly VerifiedSeal[],
+): Promise<void> {
+  if (new Set(seals.map((seal) => seal.chunkId)).size < seals.length) {
+    throw new HoldfastError('INVALID_ARGUMENT', 'sealed names a chunk twice');
+  }
+  for (const page of batches(seals)) {
+    await checkSeals(tx, session, page);
+    const rows = page.map((seal) => ({
+      chunk_id: seal.chunkId,
+      upload_id: session.uploadId,
+      state: 'sealed' as const,
+      length: seal.lengthBytes,
+      digest: seal.digest,
+      pieces: session.policy.pieces,
+      file_offset: seal.fileOffset,
+      garbage_transaction_id: null,
+    }));
+    // Every row is there: the insert is a way to update many with one statement.
+    await tx.db
+      .insertInto('chunks')
+      .values(rows)
+      .onConflict((conflict) =>
+        conflict.column('chunk_id').doUpdateSet((eb) => ({
+          state: eb.ref('excluded.state'),
+          length: eb.ref('excluded.length'),
+          digest: eb.ref('excluded.digest'),
+          file_offset: eb.ref('excluded.file_offset'),
+        })),
+      )
+      .execute();
+    const pieces = page.flatMap(({ chunkId, keeperIds }) =>
+      keeperIds.map((keeperId) => ({ chunkId, keeperId })),
+    );
+    await recordDurable(tx, pieces);
+    await acceptClaims(tx, page);
+  }
+}
+
+async function checkSeals(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  seals: readonly VerifiedSeal[],
+): Promise<void> {
+  const rows = await tx.db
+    .selectFrom('chunks')
+    .select(['chunk_id', 'upload_id', 'state', 'length', 'digest'])
+    .where(
+      'chunk_id',
+      'in',
+      seals.map((seal) => seal.chunkId),
+    )
+    .execute();
+  const known = new Map(rows.map((row) => [row.chunk_id, row]));
+  for (const seal of seals) {
+    const row = known.get(seal.chunkId);
+    const refuse = (why: string): HoldfastError =>
+      new HoldfastError('INVALID_ARGUMENT', `sealed chunk ${seal.chunkId} ${why}`);
+    if (row?.upload_id !== session.uploadId || !['allocated', 'sealed'].includes(row.state)) {
+      throw refuse('does not belong to the session');
+    }
+    if (seal.lengthBytes > session.chunkSizeBytes) {
+      throw refuse(`has ${seal.lengthBytes} bytes, more than the session's chunk_size_bytes`);
+    }
+    if (row.state === 'sealed' && (row.length !== seal.lengthBytes || row.digest !== seal.digest)) {
+      throw refuse('was sealed with other bytes: a chunk id means the same bytes for ever');
+    }
+  }
+}
+
+/** Pieces that their keepers reported before the seal, with these very bytes, are durable too. */
+async function acceptClaims(tx: MetadataTransaction, seals: readonly VerifiedSeal[]): Promise<void> {
+  const rows = await tx.db
+    .selectFrom('pieces')
+    .select(['chunk_id', 'keeper_id', 'claim'])
+    .where('state', '=', 'planned')
+    .where('claim', 'is not', null)
+    .where(
+      'chunk_id',
+      'in',
+      seals.map((seal) => seal.chunkId),
+    )
+    .execute();
+  const claims = new Map(seals.map((seal) => [seal.chunkId, claimOf(seal.lengthBytes, seal.digest)]));
+  const accepted = rows.filter((row) => row.claim === claims.get(row.chunk_id));
+  await recordDurable(
+    tx,
+    accepted.map((row) => ({ chunkId: row.chunk_id, keeperId: row.keeper_id })),
+  );
+}

@@ -1,0 +1,68 @@
+/** The words of uploads. */
+import type { KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
+import type { Durability, FileAttributes } from '../namespace/entry.js';
+import type { Names } from '../namespace/resolve.js';
+
+/** A chunk to be written: where, in which order, and the word that allows it. */
+export interface ChunkAllocation {
+  readonly chunkId: string;
+  readonly keepers: readonly KeeperEndpoint[];
+  readonly writeToken: Buffer;
+}
+
+/** A chunk that has been written. */
+export interface SealedChunk {
+  readonly chunkId: string;
+  readonly lengthBytes: number;
+  /** Hex. */
+  readonly digest: string;
+  readonly fileOffset: number;
+  readonly receipts: readonly Receipt[];
+}
+
+export interface FileExtent {
+  readonly chunkId: string;
+  readonly chunkOffset: number;
+  readonly lengthBytes: number;
+}
+
+/** One file of a commit. */
+export interface FileVersion {
+  readonly names: Names;
+  readonly sizeBytes: number;
+  readonly extents: readonly FileExtent[];
+  readonly expectedVersion: number | undefined;
+  readonly createParents: boolean;
+  readonly attributes: FileAttributes;
+}
+
+export interface CommittedFile {
+  readonly version: number;
+  readonly durability: Durability;
+}
+
+export interface BeginUpload {
+  /** The path to check early; undefined for a session of many files. */
+  readonly names: Names | undefined;
+  readonly requestId: string;
+  readonly policy: Policy;
+  readonly expectedVersion: number | undefined;
+  readonly createParents: boolean;
+  readonly allocateCount: number;
+  readonly chunkSizeBytes: number;
+  readonly excludeKeeperIds: readonly string[];
+}
+
+export interface UploadSession {
+  readonly uploadId: string;
+  readonly policy: Policy;
+  readonly chunkSizeBytes: number;
+}
+
+export interface UploadDescription extends UploadSession {
+  readonly state: 'open' | 'committed' | 'aborted';
+  /** In order of chunk id. */
+  readonly sealed: readonly Omit<SealedChunk, 'receipts'>[];
+  /** The last chunk id of the page if there are more. */
+  readonly nextAfterChunkId: string | undefined;
+}

@@ -1,0 +1,60 @@
+/** The tracker's background work: leases, repair, reclamation. Each is a loop of small steps. */
+import { type Clock, type Logger, Worker } from '@holdfast/shared';
+import type { Reclaim } from './reclaim/reclaim.js';
+import type { Registry } from './registry/registry.js';
+import type { Repair } from './repair/repair.js';
+import type { Uploads } from './uploads/uploads.js';
+
+/** Sessions that one step ends: each may hold thousands of chunks. */
+const expiredPerStep = 10;
+/** Between two steps that both had all they could do: other calls get their turn. */
+const busyPauseMs = 5;
+
+export interface WorkersParts {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly registry: Registry;
+  readonly uploads: Uploads;
+  readonly repair: Repair;
+  readonly reclaim: Reclaim;
+  /** The pause between two looks at the leases. */
+  readonly tickIntervalMs: number;
+  readonly repairTickMs: number;
+}
+
+export interface Workers {
+  readonly repair: Worker;
+  readonly reclaim: Worker;
+  start(): void;
+  /** Resolves when no step runs any more. */
+  stop(): Promise<void>;
+}
+
+export function createWorkers(parts: WorkersParts): Workers {
+  const { clock, logger, registry, uploads, tickIntervalMs, repairTickMs } = parts;
+  const worker = (name: string, idleMs: number, step: () => Promise<boolean>): Worker =>
+    new Worker({
+      name,
+      clock,
+      logger,
+      step: async () => ({ nextInMs: (await step()) ? busyPauseMs : idleMs }),
+    });
+  const membership = worker('membership', tickIntervalMs, async () => {
+    await registry.tick();
+    return false;
+  });
+  const expiry = worker('upload expiry', tickIntervalMs, async () => {
+    return (await uploads.expire(expiredPerStep)) === expiredPerStep;
+  });
+  const repair = worker('repair', repairTickMs, () => parts.repair.step());
+  const reclaim = worker('reclaim', repairTickMs, () => parts.reclaim.step());
+  const all = [membership, expiry, repair, reclaim];
+  return {
+    repair,
+    reclaim,
+    start: () => all.forEach((each) => each.start()),
+    stop: async () => {
+      await Promise.all(all.map((each) => each.stop()));
+    },
+  };
+}

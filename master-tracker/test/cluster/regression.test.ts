@@ -1,0 +1,68 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { TestTracker, failure, id } from '../support/fixture.js';
+
+describe('metadata that went backwards', () => {
+  let tracker: TestTracker;
+  beforeEach(async () => {
+    tracker = await TestTracker.start({ keepers: 3, settings: { reclaimGraceMs: 1_000 } });
+  });
+  afterEach(() => tracker.end());
+
+  const witness = (change: {
+    epoch?: number;
+    transactionId?: number;
+    instanceId?: string;
+    clusterId?: string;
+  }) => {
+    const { clusterId, epoch, instanceId } = tracker.core.identity;
+    return tracker.keepers[0]!.register(clusterId, {
+      clusterId,
+      epoch,
+      instanceId,
+      transactionId: tracker.store.transactionId,
+      ...change,
+    });
+  };
+  const isRegressed = async () => (await tracker.core.status.status()).metadataRegressed;
+  const write = () => tracker.core.namespace.createDirectory([id()], false, id());
+
+  it('is not seen where keepers remember what the tracker has', async () => {
+    await witness({});
+    await witness({ epoch: 0, transactionId: 0, instanceId: id() });
+    await witness({ clusterId: id(), epoch: 99, transactionId: 99_999 });
+    expect(await isRegressed()).toBe(false);
+    await write();
+  });
+
+  for (const [what, change] of [
+    ['a later transaction', { transactionId: 99_999 }],
+    ['a later epoch', { epoch: 99 }],
+    ['another tracker of the same epoch', { instanceId: id() }],
+  ] as const) {
+    it(`is proven by a keeper that has witnessed ${what}: reads only, for good`, async () => {
+      const { version } = await tracker.put('/file');
+      await tracker.core.namespace.deleteEntry(['file'], false, undefined, id());
+      await witness(change);
+      for (let start = 0; start < 2; start += 1) {
+        expect(await isRegressed()).toBe(true);
+        await failure('METADATA_REGRESSED', (async () => write())());
+        await failure('METADATA_REGRESSED', tracker.begin());
+        expect((await tracker.core.status.status()).summary).toMatch(/^METADATA REGRESSED/);
+        await tracker.core.reclaim.step();
+        tracker.clock.advance(60_000);
+        await tracker.core.reclaim.step();
+        const target = { target: { version }, offset: 0, lengthBytes: 0, pageSize: 10 };
+        expect((await tracker.core.locations.locate(target)).extents).toHaveLength(1);
+        await tracker.restart();
+      }
+    });
+  }
+
+  it('drops nothing of a keeper that comes back empty', async () => {
+    await tracker.put('/file');
+    await witness({ epoch: 99 });
+    const wiped = tracker.keepers[1]!;
+    wiped.storageId = id();
+    await failure('METADATA_REGRESSED', wiped.register());
+  });
+});

@@ -1,0 +1,110 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { TestTracker, failure, id, names } from '../support/fixture.js';
+
+describe('reclamation', () => {
+  let tracker: TestTracker;
+  beforeEach(async () => {
+    tracker = await TestTracker.start({
+      keepers: 3,
+      settings: {
+        reclaimGraceMs: 60_000,
+        tokenLifetimeMs: 60_000,
+        requestRetentionMs: 60_000,
+        retainedRequests: 2,
+      },
+    });
+  });
+  afterEach(() => tracker.end());
+
+  const locate = (version: number) =>
+    tracker.core.locations.locate({ target: { version }, offset: 0, lengthBytes: 0, pageSize: 10 });
+  const trash = async (): Promise<string[]> => {
+    const trashed: string[] = [];
+    await tracker.core.reclaim.step();
+    for (const keeper of tracker.keepers) {
+      for (const task of await keeper.heartbeat()) {
+        if (task.action.kind === 'trash') trashed.push(...task.action.chunkIds);
+        await keeper.complete(task);
+      }
+    }
+    return trashed;
+  };
+
+  it('keeps a replaced version readable for its grace, then has its pieces trashed', async () => {
+    const old = await tracker.put('/file');
+    const current = await tracker.put('/file');
+    await tracker.pass(59_000);
+    expect((await locate(old.version)).extents).toHaveLength(1);
+    await tracker.pass(3_000);
+    await failure('NOT_FOUND', locate(old.version));
+    expect(await tracker.chunkState(old.chunkIds[0]!)).toBe('garbage');
+    expect(new Set(await trash())).toEqual(new Set(old.chunkIds));
+    expect(await tracker.pieces(old.chunkIds[0]!)).toEqual({});
+    expect((await locate(current.version)).extents).toHaveLength(1);
+    expect(tracker.store.counters.chunks).toBe(1);
+  });
+
+  it('starts the grace anew with the tracker', async () => {
+    const old = await tracker.put('/file');
+    await tracker.put('/file');
+    await tracker.pass(50_000);
+    await tracker.restart();
+    for (const keeper of tracker.keepers) await keeper.register();
+    await tracker.pass(59_000);
+    expect((await locate(old.version)).extents).toHaveLength(1);
+    await tracker.pass(3_000);
+    await failure('NOT_FOUND', locate(old.version));
+  });
+
+  it('keeps a chunk as long as any file uses it', async () => {
+    const { session, chunkIds } = await tracker.begin();
+    const part = (path: string, chunkOffset: number) => ({
+      names: names(path),
+      sizeBytes: 50,
+      extents: [{ chunkId: chunkIds[0]!, chunkOffset, lengthBytes: 50 }],
+      expectedVersion: undefined,
+      createParents: true,
+      attributes: {},
+    });
+    const { sealedOf } = await import('../support/fixture.js');
+    const sealed = [sealedOf(chunkIds[0]!, tracker.keepers)];
+    await tracker.core.uploads.commit(session.uploadId, id(), [part('/a', 0), part('/b', 50)], sealed);
+    await tracker.core.namespace.deleteEntry(['a'], false, undefined, id());
+    await tracker.pass(70_000);
+    expect(await tracker.chunkState(chunkIds[0]!)).toBe('live');
+    await tracker.core.namespace.deleteEntry(['b'], false, undefined, id());
+    await tracker.pass(70_000);
+    expect(await tracker.chunkState(chunkIds[0]!)).toBe('garbage');
+  });
+
+  it('keeps tombstones for a keeper that is away, and finds its pieces garbage when it is back', async () => {
+    const { chunkIds } = await tracker.put('/file');
+    const [away, ...alive] = tracker.keepers as [(typeof tracker.keepers)[number]];
+    await tracker.pass(31_000, alive);
+    await tracker.core.namespace.deleteEntry(['file'], false, undefined, id());
+    await tracker.pass(200_000, alive);
+    expect((await tracker.pieces(chunkIds[0]!))[away.keeperId]).toBe('garbage');
+    away.incarnation += 1;
+    await away.register();
+    await away.report(chunkIds);
+    expect((await tracker.pieces(chunkIds[0]!))[away.keeperId]).toBe('garbage');
+    expect(await trash()).toContain(chunkIds[0]);
+    expect(await tracker.pieces(chunkIds[0]!)).toEqual({});
+  });
+
+  it('forgets garbage chunks, closed sessions and old answers, and nothing too early', async () => {
+    const { session, chunkIds } = await tracker.begin();
+    await tracker.core.uploads.abort(session.uploadId);
+    for (let index = 0; index < 5; index += 1) {
+      await tracker.core.namespace.createDirectory([`d${index}`], false, id());
+    }
+    expect(new Set(await trash())).toEqual(new Set(chunkIds));
+    await tracker.pass(30_000);
+    expect(await tracker.chunkState(chunkIds[0]!)).toBe('garbage');
+    expect(tracker.store.counters.requests).toBe(6);
+    await tracker.pass(100_000);
+    expect(await tracker.chunkState(chunkIds[0]!)).toBeUndefined();
+    expect(tracker.store.counters.requests).toBe(2);
+    await failure('NOT_FOUND', tracker.core.uploads.get(session.uploadId, 1, ''));
+  });
+});

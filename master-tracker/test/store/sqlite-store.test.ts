@@ -1,0 +1,111 @@
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type SqliteConnection, availableDrivers, openDatabase } from '../../src/store/sqlite/database.js';
+import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
+import { temporaryDirectory } from '../support/fixture.js';
+import { metadataStoreSuite } from './metadata-store-suite.js';
+
+/** The connection with something done before each COMMIT. */
+function onCommit(connection: SqliteConnection, action: () => void): SqliteConnection {
+  return {
+    driver: connection.driver,
+    get inTransaction() {
+      return connection.inTransaction;
+    },
+    prepare: (sql) => connection.prepare(sql),
+    close: () => connection.close(),
+    exec: (sql) => {
+      if (sql === 'COMMIT') action();
+      connection.exec(sql);
+    },
+  };
+}
+
+for (const driver of availableDrivers()) {
+  metadataStoreSuite(`SQLite by ${driver}`, async () => {
+    const dir = await temporaryDirectory();
+    let commits = 0;
+    const open = () =>
+      openSqliteStore({
+        path: join(dir, 'metadata.sqlite'),
+        driver,
+        wrapWriter: (connection) => onCommit(connection, () => (commits += 1)),
+      });
+    let store = await open();
+    return {
+      get store() {
+        return store;
+      },
+      commits: () => commits,
+      reopen: async () => {
+        store.abandon();
+        store = await open();
+      },
+      dispose: async () => {
+        store.abandon();
+        await rm(dir, { recursive: true, force: true });
+      },
+    };
+  });
+}
+
+describe('the SQLite store', () => {
+  const dirs: string[] = [];
+  afterEach(async () => {
+    for (const dir of dirs.splice(0)) await rm(dir, { recursive: true, force: true });
+  });
+
+  async function openFailing(failure: Error) {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    let fails = false;
+    const fatal: unknown[] = [];
+    const store = await openSqliteStore({
+      path: join(dir, 'metadata.sqlite'),
+      onFatal: (error) => fatal.push(error),
+      wrapWriter: (connection) =>
+        onCommit(connection, () => {
+          if (fails) throw failure;
+        }),
+    });
+    return { store, fatal, fail: (value: boolean) => (fails = value) };
+  }
+
+  it('stops for good when a COMMIT fails: a second sync would lie', async () => {
+    const { store, fatal, fail } = await openFailing(
+      Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }),
+    );
+    fail(true);
+    await expect(store.mutate(async () => 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    fail(false);
+    await expect(store.mutate(async () => 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(store.read(async () => 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(fatal).toHaveLength(1);
+    store.abandon();
+  });
+
+  it('says that the disk is full, changes nothing, and goes on when there is room', async () => {
+    const { store, fatal, fail } = await openFailing(
+      Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }),
+    );
+    fail(true);
+    await expect(store.mutate(async () => 1)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    expect(store.transactionId).toBe(0);
+    fail(false);
+    await expect(store.mutate(async () => 2)).resolves.toBe(2);
+    expect(fatal).toEqual([]);
+    store.abandon();
+  });
+
+  it('refuses metadata of a later version', async () => {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    const path = join(dir, 'metadata.sqlite');
+    (await openSqliteStore({ path })).abandon();
+    const database = openDatabase(path, { readOnly: false });
+    database.exec('UPDATE schema_version SET version = 999');
+    database.close();
+    await expect(openSqliteStore({ path })).rejects.toMatchObject({ code: 'DATA_DIR_INVALID' });
+  });
+});

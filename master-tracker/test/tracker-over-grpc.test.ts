@@ -1,0 +1,279 @@
+/** The whole tracker over a real port: what the contract says, and what it says to nonsense. */
+import { type CommitUploadResponseOutput, keeperV1, trackerV1 } from '@holdfast/proto';
+import { type HoldfastError, signReceipt } from '@holdfast/shared';
+import {
+  type CallableMethod,
+  PeerChannel,
+  callServerStream,
+  callUnary,
+  controlChannelOptions,
+  writeReceipt,
+} from '@holdfast/shared/grpc';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { rm } from 'node:fs/promises';
+import { type MasterTracker, startMasterTracker } from '../src/index.js';
+import { digestOf, failure, id, temporaryDirectory } from './support/fixture.js';
+
+const namespace = trackerV1.NamespaceService.service;
+const upload = trackerV1.UploadService.service;
+const location = trackerV1.ChunkLocationService.service;
+const registry = trackerV1.KeeperRegistryService.service;
+const cluster = trackerV1.ClusterService.service;
+
+interface RegisteredKeeper {
+  readonly identity: { keeperId: string; storageId: string; incarnation: number };
+  readonly address: string;
+  /** As the tracker gave it at the registration. */
+  receiptKey: Uint8Array;
+}
+
+describe('the master tracker over gRPC', () => {
+  let dataDir: string;
+  let tracker: MasterTracker;
+  let channel: PeerChannel;
+
+  const start = async (): Promise<void> => {
+    tracker = await startMasterTracker({ dataDir, listen: '127.0.0.1:0' });
+    channel = new PeerChannel(tracker.address, controlChannelOptions);
+  };
+  beforeEach(async () => {
+    dataDir = await temporaryDirectory();
+    await start();
+  });
+  afterEach(async () => {
+    channel.close();
+    await tracker.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  const call = <Request, Response>(method: CallableMethod<Request, Response>, request: Request) =>
+    callUnary(channel, 'tracker', method, request, { deadlineMs: 10_000 });
+
+  const capacity = { totalBytes: 2 ** 40, usedBytes: 0, freeBytes: 2 ** 40 };
+  const keepers = [1, 2, 3].map((index): RegisteredKeeper => ({
+    identity: { keeperId: id(), storageId: id(), incarnation: 1 },
+    address: `127.0.0.1:${7_600 + index}`,
+    receiptKey: new Uint8Array(),
+  }));
+
+  const registerKeepers = async (): Promise<void> => {
+    for (const keeper of keepers) {
+      const { identity, address } = keeper;
+      const answer = await call(registry.RegisterKeeper, { ...identity, address, capacity });
+      keeper.receiptKey = answer.receiptKey;
+      expect(answer.authority).toMatchObject({ clusterId: tracker.clusterId, epoch: tracker.epoch });
+      await call(registry.ReportPieces, { ...identity, reportId: id(), page: 0, last: true });
+    }
+  };
+
+  const putFile = async (path: string): Promise<CommitUploadResponseOutput> => {
+    const begun = await call(upload.BeginUpload, { path, requestId: id(), allocateCount: 1 });
+    const [allocation] = begun.allocations;
+    expect(allocation?.keepers).toHaveLength(3);
+    const chunkId = allocation!.chunkId;
+    const digest = Buffer.from(digestOf(chunkId), 'hex');
+    const receipts = keepers.map(({ identity, receiptKey }) =>
+      writeReceipt(signReceipt({ ...identity, chunkId, pieceIndex: 0, lengthBytes: 10, digest }, receiptKey)),
+    );
+    return call(upload.CommitUpload, {
+      uploadId: begun.uploadId,
+      requestId: id(),
+      files: [{ path, sizeBytes: 10, extents: [{ chunkId, chunkOffset: 0, length: 10 }] }],
+      sealed: [{ chunkId, length: 10, digest, receipts }],
+    });
+  };
+
+  it('stores a file, finds it after a kill, and tells how the cluster stands', async () => {
+    await registerKeepers();
+    await call(namespace.CreateDirectory, { path: '/d', requestId: id() });
+    const { files } = await putFile('/d/naïve\n😀');
+    expect(files[0]).toMatchObject({ durability: { fewestPieces: 3, policyPieces: 3 } });
+    const before = tracker;
+    channel.close();
+    await tracker.kill();
+    await start();
+    expect(tracker).toMatchObject({ clusterId: before.clusterId, epoch: before.epoch + 1 });
+    const listed = await call(namespace.ListEntries, { path: '/d' });
+    expect(listed.entries.map((entry) => entry.path)).toEqual(['/d/naïve\n😀']);
+    const located = await call(location.LocateChunks, { path: '/d/naïve\n😀', target: 'path' });
+    expect(located.extents[0]?.pieces).toHaveLength(3);
+    await registerKeepers();
+    const status = await call(cluster.GetClusterStatus, {});
+    expect(status).toMatchObject({ files: 1, directories: 1, logicalBytes: 10, chunks: 1 });
+    expect(status.keepers.map((keeper) => keeper.state)).toEqual(Array(3).fill('KEEPER_STATE_LIVE'));
+    expect((await call(cluster.ListKeepers, {})).keepers).toHaveLength(3);
+  });
+
+  it('lists in pages with an opaque token', async () => {
+    for (const name of ['a', 'b', 'c'])
+      await call(namespace.CreateDirectory, { path: `/${name}`, requestId: id() });
+    const first = await call(namespace.ListEntries, { path: '/', pageSize: 2 });
+    const second = await call(namespace.ListEntries, {
+      path: '/',
+      pageSize: 2,
+      pageToken: first.nextPageToken,
+    });
+    expect([first, second].map((page) => page.entries.map((entry) => entry.path))).toEqual([
+      ['/a', '/b'],
+      ['/c'],
+    ]);
+    expect(second.nextPageToken).toBe('');
+    await failure('INVALID_ARGUMENT', call(namespace.ListEntries, { path: '/', pageToken: '*' }));
+  });
+
+  it('hands tasks out in heartbeats and takes their ends', async () => {
+    await registerKeepers();
+    await putFile('/file');
+    const { extents } = await call(location.LocateChunks, { path: '/file', target: 'path' });
+    const { extent, readToken } = extents[0]!;
+    const { identity } = keepers[0]!;
+    const chunkId = extent!.chunkId;
+    await call(location.ReportBadPiece, { chunkId, keeperId: identity.keeperId, readToken });
+    const beat = () => call(registry.Heartbeat, { ...identity, capacity, freeTaskSlots: 3 });
+    const [task] = (await beat()).tasks;
+    expect(task).toMatchObject({ action: 'verifyPiece', verifyPiece: { chunkId } });
+    const error = { code: 'ERROR_CODE_CHECKSUM_MISMATCH', message: 'block 0' } as const;
+    await call(registry.CompleteTask, { ...identity, taskId: task!.taskId, error });
+    // Now the keeper may be told to fetch a good copy, but has nothing left to verify.
+    expect((await beat()).tasks.map((next) => next.action)).not.toContain('verifyPiece');
+    const entry = await call(namespace.GetEntry, { path: '/file' });
+    expect(entry.entry?.durability).toMatchObject({ fewestPieces: 2, chunksBelowPolicy: 1 });
+  });
+
+  it('refuses a second tracker on the same data directory', async () => {
+    await failure('DATA_DIR_LOCKED', startMasterTracker({ dataDir, listen: '127.0.0.1:0' }));
+  });
+
+  it('answers the standard health check', async () => {
+    const health: CallableMethod<Buffer, Buffer> = {
+      path: '/grpc.health.v1.Health/Check',
+      requestSerialize: (bytes) => bytes,
+      responseDeserialize: (bytes) => bytes,
+    };
+    // Field 1, varint 1: SERVING.
+    expect(await call(health, Buffer.alloc(0))).toEqual(Buffer.from([0x08, 0x01]));
+  });
+
+  it('says of what it does not offer yet that it does not', async () => {
+    await failure('UNIMPLEMENTED', call(namespace.CopyEntry, {}));
+    await failure('UNIMPLEMENTED', call(namespace.RestoreEntry, {}));
+    const watch = callServerStream(channel, 'tracker', namespace.WatchEntries, {}, { deadlineMs: 10_000 });
+    await failure('UNIMPLEMENTED', watch.next());
+    for (const method of [
+      'DrainKeeper',
+      'SetMaintenance',
+      'ExplainEntry',
+      'CheckCluster',
+      'ListJobs',
+      'ListEvents',
+    ] as const) {
+      await failure('UNIMPLEMENTED', call(cluster[method] as CallableMethod<object, unknown>, {}));
+    }
+    // Not the tracker's service at all.
+    await failure('UNIMPLEMENTED', call(keeperV1.ChunkService.service.StatChunk, {}));
+  });
+
+  const requestId = id();
+  const keeper = { keeperId: id(), storageId: id(), incarnation: 1 };
+  const nonsense: readonly (readonly [string, CallableMethod<never, unknown>, object])[] = [
+    ...['', 'x', '//', '/a/', '/..', '/a\0b', `/${'x'.repeat(256)}`, `/${'x/'.repeat(2_100)}x`].map(
+      (path) => [`GetEntry ${path.slice(0, 9)}`, namespace.GetEntry, { path }] as const,
+    ),
+    ['ListEntries', namespace.ListEntries, { path: 'x' }],
+    ['CreateDirectory without an id', namespace.CreateDirectory, { path: '/a' }],
+    ['CreateDirectory, a long id', namespace.CreateDirectory, { path: '/a', requestId: 'x'.repeat(65) }],
+    ['CreateDirectory, a bad id', namespace.CreateDirectory, { path: '/a', requestId: 'a b' }],
+    ['MoveEntry', namespace.MoveEntry, { sourcePath: '/a', destinationPath: 'b', requestId }],
+    [
+      'MoveEntry, 2^60',
+      namespace.MoveEntry,
+      { sourcePath: '/a', destinationPath: '/b', expectedVersion: 2 ** 60, requestId },
+    ],
+    ['DeleteEntry', namespace.DeleteEntry, { path: '/', requestId }],
+    ['BeginUpload, the root', upload.BeginUpload, { path: '', requestId: '' }],
+    ['BeginUpload, 65 chunks', upload.BeginUpload, { path: '/a', requestId, allocateCount: 65 }],
+    ['BeginUpload, tiny chunks', upload.BeginUpload, { path: '/a', requestId, chunkSizeBytes: 1 }],
+    ['BeginUpload, 17 pieces', upload.BeginUpload, { path: '/a', requestId, policy: { pieces: 17 } }],
+    [
+      'BeginUpload, 3 of 2',
+      upload.BeginUpload,
+      { path: '/a', requestId, policy: { pieces: 2, minWrite: 3 } },
+    ],
+    ['BeginUpload, excluded', upload.BeginUpload, { path: '/a', requestId, excludeKeeperIds: ['x'] }],
+    ['AllocateChunks', upload.AllocateChunks, { uploadId: 'x', count: 1 }],
+    [
+      'AllocateChunks, digest',
+      upload.AllocateChunks,
+      { uploadId: id(), sealed: [{ chunkId: id(), length: 1 }] },
+    ],
+    ['CommitUpload, no files', upload.CommitUpload, { uploadId: id(), requestId }],
+    [
+      'CommitUpload, size',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a', sizeBytes: 1 }] },
+    ],
+    [
+      'CommitUpload, mode',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a', attributes: { mode: 0o10000 } }] },
+    ],
+    [
+      'CommitUpload, twice',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a' }, { path: '/a' }] },
+    ],
+    [
+      'CommitUpload, extent',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a', extents: [{ chunkId: id() }] }] },
+    ],
+    ['AbortUpload', upload.AbortUpload, { uploadId: id().toUpperCase().replace(/[0-9]/g, 'A') }],
+    ['GetUpload', upload.GetUpload, { uploadId: id(), pageToken: 'x' }],
+    ['LocateChunks, nothing', location.LocateChunks, {}],
+    ['LocateChunks, version 0', location.LocateChunks, { version: 0, target: 'version' }],
+    ['LocateChunks, offset', location.LocateChunks, { path: '/a', target: 'path', offset: 2 ** 60 }],
+    ['ReportBadPiece', location.ReportBadPiece, { chunkId: id(), keeperId: 'x' }],
+    ['RegisterKeeper, nothing', registry.RegisterKeeper, {}],
+    ['RegisterKeeper, address', registry.RegisterKeeper, { ...keeper, capacity, address: 'http://x' }],
+    ['RegisterKeeper, capacity', registry.RegisterKeeper, { ...keeper, address: 'h:1' }],
+    ['RegisterKeeper, zone', registry.RegisterKeeper, { ...keeper, capacity, address: 'h:1', zone: '\n' }],
+    ['Heartbeat', registry.Heartbeat, { ...keeper }],
+    ['Heartbeat, stored', registry.Heartbeat, { ...keeper, capacity, stored: [{ chunkId: 'x' }] }],
+    ['ReportPieces', registry.ReportPieces, { ...keeper, reportId: 'x' }],
+    ['CompleteTask', registry.CompleteTask, { ...keeper, taskId: 'x' }],
+    ['CompleteTask, receipt', registry.CompleteTask, { ...keeper, taskId: id(), receipt: {} }],
+  ];
+
+  it.each(nonsense)('refuses nonsense and goes on: %s', async (_what, method, request) => {
+    const error = (await failure('INVALID_ARGUMENT', call(method, request as never))) as HoldfastError;
+    expect(error.message).not.toBe('');
+    expect(error.retryable).toBe(false);
+    await call(namespace.GetEntry, { path: '/' });
+  });
+
+  it('refuses what is well-formed and not there, or too much', async () => {
+    await failure('NOT_FOUND', call(upload.GetUpload, { uploadId: id() }));
+    await failure('UPLOAD_CLOSED', call(upload.AllocateChunks, { uploadId: id(), count: 1 }));
+    await failure(
+      'NOT_ENOUGH_KEEPERS',
+      call(upload.BeginUpload, { path: '/a', requestId: id(), allocateCount: 1 }),
+    );
+    await failure('NOT_FOUND', call(location.LocateChunks, { version: 77, target: 'version' }));
+    await failure('NOT_REGISTERED', call(registry.Heartbeat, { ...keeper, capacity }));
+    await failure('NOT_REGISTERED', call(registry.ReportPieces, { ...keeper, reportId: id() }));
+    await failure('NOT_REGISTERED', call(registry.CompleteTask, { ...keeper, taskId: id() }));
+    const chunkIds = Array.from({ length: 1_001 }, id);
+    await failure(
+      'LIMIT_EXCEEDED',
+      call(registry.CompleteTask, { ...keeper, taskId: id(), trashedChunkIds: chunkIds }),
+    );
+    const files = Array.from({ length: 10_001 }, (_, index) => ({ path: `/${index}` }));
+    await failure('LIMIT_EXCEEDED', call(upload.CommitUpload, { uploadId: id(), requestId: id(), files }));
+  });
+
+  it('answers many at once', async () => {
+    const paths = Array.from({ length: 200 }, (_, index) => `/d${index}`);
+    await Promise.all(paths.map((path) => call(namespace.CreateDirectory, { path, requestId: id() })));
+    expect((await call(cluster.GetClusterStatus, {})).directories).toBe(200);
+  });
+});
