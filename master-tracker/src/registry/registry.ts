@@ -67,7 +67,7 @@ export class Registry {
     if (clusterId !== '' && clusterId !== identity.clusterId) {
       throw new HoldfastError(
         'WRONG_CLUSTER',
-        `the keeper's storage belongs to cluster ${clusterId}, this is cluster ${identity.clusterId}`,
+        `the keeper's storage belongs to another cluster (${clusterId}, and this is ${identity.clusterId})`,
         { remedy: 'Point the keeper at the tracker of its own cluster, or give it an empty data directory.' },
       );
     }
