@@ -13,6 +13,7 @@ import { cancelled } from '../concurrency/cancellation.js';
 import { HoldfastError } from '../errors/index.js';
 import type { PeerChannel } from './channel.js';
 import { fromServiceError } from './error-details.js';
+import { readLittleAhead } from './flow-control.js';
 
 export interface CallOptions {
   /** How long the call may take in all. */
@@ -157,6 +158,7 @@ export async function* callServerStream<Request, Response>(
     new Metadata(),
     { deadline: deadlineIn(deadlineMs) },
   );
+  readLittleAhead(stream);
   const onAbort = (): void => stream.cancel();
   signal?.addEventListener('abort', onAbort, { once: true });
   let outcome: status | undefined;

@@ -15,6 +15,7 @@ import {
 import { HoldfastError } from '../errors/index.js';
 import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
+import { readLittleAhead, widenWindows } from './flow-control.js';
 
 export interface ServerOptions {
   /** The largest message it takes or sends, in bytes. */
@@ -33,7 +34,9 @@ export function createServer(options: ServerOptions): Server {
     'grpc.max_receive_message_length': options.maxMessageBytes,
     'grpc.max_send_message_length': options.maxMessageBytes,
   };
-  return new Server(channelOptions);
+  const server = new Server(channelOptions);
+  widenWindows(server);
+  return server;
 }
 
 /**
@@ -117,6 +120,7 @@ export function clientStream<Request, Response>(
   return (call, callback) => {
     // A stream without an 'error' listener ends the process.
     call.on('error', () => undefined);
+    readLittleAhead(call);
     handler(call, signalOf(call)).then(
       (response) => callback(null, response),
       (error: unknown) => {
