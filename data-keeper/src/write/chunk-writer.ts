@@ -96,7 +96,7 @@ export class ChunkWriter {
         signal.removeEventListener('abort', onAbort);
         // Ends the source's stream if it has not ended by itself.
         abort.abort();
-        this.#deps.live.remove(live);
+        await this.#deps.live.remove(live);
       }
     });
   }

@@ -17,6 +17,8 @@ interface Following {
 export class LivePiece {
   readonly spec: PieceSpec;
   readonly #writer: PieceWriter;
+  /** Keeps the file open for followers that come after the writer is done with it. */
+  readonly #held: PieceReader;
   readonly #clock: Clock;
   readonly #waiting = new Set<() => void>();
   readonly #followers = new Map<string, Following>();
@@ -26,6 +28,7 @@ export class LivePiece {
   constructor(writer: PieceWriter, clock: Clock) {
     this.spec = writer.spec;
     this.#writer = writer;
+    this.#held = writer.follow();
     this.#clock = clock;
   }
 
@@ -56,6 +59,11 @@ export class LivePiece {
   givenUp(): void {
     this.#givenUp = true;
     this.advanced();
+  }
+
+  /** From now on nobody new may follow; those who do may go on. */
+  async close(): Promise<void> {
+    await this.#held.close();
   }
 
   /**
@@ -128,7 +136,9 @@ export class LivePieces {
     this.#byName.set(pieceName(live.spec), live);
   }
 
-  remove(live: LivePiece): void {
+  async remove(live: LivePiece): Promise<void> {
     this.#byName.delete(pieceName(live.spec));
+    // A file that only followers held: all that counted of it was synced.
+    await live.close().catch(() => undefined);
   }
 }
