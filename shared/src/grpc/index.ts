@@ -2,5 +2,6 @@
 export * from './call.js';
 export * from './channel.js';
 export * from './error-details.js';
+export { cutOff } from './insides.js';
 export * from './messages.js';
 export * from './server.js';

@@ -15,7 +15,7 @@ import {
 import { HoldfastError } from '../errors/index.js';
 import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
-import { readLittleAhead, widenWindows } from './flow-control.js';
+import { prepareServer, readLittleAhead } from './insides.js';
 
 export interface ServerOptions {
   /** The largest message it takes or sends, in bytes. */
@@ -35,7 +35,7 @@ export function createServer(options: ServerOptions): Server {
     'grpc.max_send_message_length': options.maxMessageBytes,
   };
   const server = new Server(channelOptions);
-  widenWindows(server);
+  prepareServer(server);
   return server;
 }
 

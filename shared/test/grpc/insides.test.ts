@@ -1,4 +1,4 @@
-/** The insides of grpc-js that flow-control.ts leans on: these tests fail when they change. */
+/** The insides of grpc-js that insides.ts leans on: these tests fail when they change. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Server } from '@grpc/grpc-js';
 import { keeperV1 } from '@holdfast/proto';
@@ -9,11 +9,13 @@ import {
   callServerStream,
   clientStream,
   createServer,
+  cutOff,
   dataChannelOptions,
   listen,
   serverStream,
+  writeMessage,
 } from '../../src/grpc/index.js';
-import { flowControlWindowBytes } from '../../src/grpc/flow-control.js';
+import { flowControlWindowBytes } from '../../src/grpc/insides.js';
 
 const { WriteChunk, ReadChunk } = keeperV1.ChunkService.service;
 const run = { offset: 0, checksums: [], data: Buffer.alloc(256 * 1024) };
@@ -33,7 +35,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('flow control', () => {
+describe('the insides of grpc-js', () => {
   it('a server announces the wide window to whoever connects', async () => {
     const address = await serve(createServer({ maxMessageBytes: 1_000 }));
     const session = connect(`http://${address}`);
@@ -92,5 +94,38 @@ describe('flow control', () => {
     // The windows' worth, what the sockets hold, and one message a side.
     expect(sent).toBeLessThan(100);
     await stream.return(undefined);
+  });
+
+  it('a server that is cut off looks like one that was killed', async () => {
+    const server = createServer({ maxMessageBytes: 1_000 });
+    let called = false;
+    server.addService(
+      { ReadChunk },
+      {
+        ReadChunk: serverStream(async (_request, _send, signal) => {
+          called = true;
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        }),
+      },
+    );
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const ended = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 }).next();
+    await Promise.all([
+      until(() => called).then(() => cutOff(server)),
+      expect(ended).rejects.toMatchObject({ code: 'UNAVAILABLE' }),
+    ]);
+  });
+
+  it('a message for a call that is over is refused and not waited with', async () => {
+    const server = createServer({ maxMessageBytes: 1_000 });
+    server.addService({ WriteChunk }, { WriteChunk: clientStream(() => Promise.resolve({})) });
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const { stream, response } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 10_000 });
+    await response;
+    await expect(writeMessage(stream, { blocks: { offset: 0 } })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
   });
 });
