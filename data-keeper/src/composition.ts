@@ -16,7 +16,7 @@ import {
   signReceipt,
   silentLogger,
 } from '@holdfast/shared';
-import { checkAddress, checkZone, createServer, listen, shutDown } from '@holdfast/shared/grpc';
+import { checkAddress, checkZone, createServer, cutOff, listen, shutDown } from '@holdfast/shared/grpc';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { HealthImplementation } from 'grpc-health-check';
 import { cuttable } from './cuttable-file-system.js';
@@ -222,7 +222,7 @@ function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
   };
   const kill = async (): Promise<void> => {
     cut();
-    server.forceShutdown();
+    cutOff(server);
     closeAll();
     await Promise.allSettled([tasks.stop(), trashWorker.stop(), session.stop(false)]);
   };
