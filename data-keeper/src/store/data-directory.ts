@@ -2,8 +2,9 @@
  * The data directory's shape (docs/formats/data-directory.md): its names, and how it is formatted so that a crash
  * at any point leaves either nothing, something that the next start finishes, or the whole.
  */
-import { type FileSystem, HoldfastError } from '@holdfast/shared';
+import { type FileSystem, HoldfastError, errnoOf } from '@holdfast/shared';
 import { dirname, join } from 'node:path';
+import { inParallel, parallelOperations } from './in-parallel.js';
 
 /** Names below the data directory. On disk: do not change. */
 export const names = {
@@ -72,7 +73,9 @@ export async function format(
     await fileSystem.syncDirectory(dataDir);
   }
   for (const folder of folders) await makeIfMissing(fileSystem, join(dataDir, folder));
-  for (const shard of shards) await makeIfMissing(fileSystem, join(dataDir, names.chunks, shard));
+  await inParallel(shards, parallelOperations, (shard) =>
+    makeIfMissing(fileSystem, join(dataDir, names.chunks, shard)),
+  );
   await fileSystem.syncDirectory(join(dataDir, names.chunks));
   await fileSystem.syncDirectory(dataDir);
   await finish();
@@ -80,7 +83,9 @@ export async function format(
 }
 
 async function makeIfMissing(fileSystem: FileSystem, path: string): Promise<void> {
-  if (!(await fileSystem.stat(path))) await fileSystem.makeDirectory(path);
+  await fileSystem.makeDirectory(path).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  });
 }
 
 async function makeParents(fileSystem: FileSystem, path: string): Promise<void> {

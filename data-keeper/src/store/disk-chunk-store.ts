@@ -10,7 +10,7 @@ import { layoutOf } from './chunk-file.js';
 import { names, shards } from './data-directory.js';
 import { DirectorySync } from './directory-sync.js';
 import type { StorageHealth } from './disk-error.js';
-import { inParallel } from './in-parallel.js';
+import { inParallel, parallelOperations } from './in-parallel.js';
 import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceName } from './piece.js';
 import { openStoredPiece } from './piece-reader.js';
 import { beginPiece } from './piece-writer.js';
@@ -30,9 +30,6 @@ export interface DiskChunkStoreOptions {
   readonly capacityBytes: number;
   readonly trashTtlMs: number;
 }
-
-/** File operations at a time for one request: enough to keep a disk busy, few beside the thread pool's 16. */
-const parallelOperations = 8;
 
 export class DiskChunkStore implements ChunkStore {
   readonly #options: DiskChunkStoreOptions;
@@ -73,7 +70,7 @@ export class DiskChunkStore implements ChunkStore {
       });
     };
     const count = (_name: string, bytes: number): void => this.#space.count(bytes);
-    for (const shard of shards) await sizes(join(dataDir, names.chunks, shard), count);
+    await inParallel(shards, parallelOperations, (shard) => sizes(join(dataDir, names.chunks, shard), count));
     await sizes(join(dataDir, names.quarantine), count);
     await sizes(this.#trash.directory, (name, bytes) => {
       this.#space.count(bytes);

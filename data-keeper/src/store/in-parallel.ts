@@ -1,5 +1,8 @@
 /** Many small waits at a time, and not too many: the order of starting is that of the items. */
 
+/** File operations at a time for one request: enough to keep a disk busy, few beside the thread pool's 16. */
+export const parallelOperations = 8;
+
 /**
  * Runs `work` over `items`, at most `width` at a time. Resolves to the results in order; after a rejection no
  * further item is started.

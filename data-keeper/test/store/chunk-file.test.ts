@@ -1,6 +1,6 @@
 /** Header and footer of the chunk file: every bit counts, and the layout is what the format document says. */
 import { describe, expect, it } from '@jest/globals';
-import { digestOfTable } from '@holdfast/shared';
+import { digestOfTable, hasCode } from '@holdfast/shared';
 import { crc32 } from 'node:zlib';
 import {
   decodeFooter,
@@ -29,6 +29,23 @@ function forged(change: (bytes: Buffer) => void): Buffer {
   return bytes;
 }
 
+/** How many of the bits of `bytes` may be flipped without `decode` refusing. */
+function unnoticedFlips(bytes: Buffer, decode: () => unknown): number {
+  let unnoticed = 0;
+  for (let bit = 0; bit < bytes.length * 8; bit += 1) {
+    const at = bit >> 3;
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
+    try {
+      decode();
+      unnoticed += 1;
+    } catch (error) {
+      if (!hasCode(error, 'CHECKSUM_MISMATCH')) throw error;
+    }
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
+  }
+  return unnoticed;
+}
+
 describe('the header', () => {
   it('comes back as it went in, from the places that the document names', () => {
     const bytes = encodeHeader(header);
@@ -43,14 +60,7 @@ describe('the header', () => {
 
   it('is refused with any bit flipped', () => {
     const bytes = encodeHeader(header);
-    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      const at = bit >> 3;
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
-      expect(() => decodeHeader(bytes, header)).toThrow(
-        expect.objectContaining({ code: 'CHECKSUM_MISMATCH' }),
-      );
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
-    }
+    expect(unnoticedFlips(bytes, () => decodeHeader(bytes, header))).toBe(0);
   });
 
   it.each<[string, Buffer]>([
@@ -78,14 +88,9 @@ describe('the footer', () => {
 
   it('is refused with any bit flipped, in it or in the table', () => {
     const bytes = Buffer.concat([table, encodeFooter(digestOfTable(table))]);
-    for (let bit = 0; bit < bytes.length * 8; bit += 1) {
-      const at = bit >> 3;
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
-      expect(() => decodeFooter(bytes.subarray(8), bytes.subarray(0, 8), header)).toThrow(
-        expect.objectContaining({ code: 'CHECKSUM_MISMATCH' }),
-      );
-      bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
-    }
+    expect(unnoticedFlips(bytes, () => decodeFooter(bytes.subarray(8), bytes.subarray(0, 8), header))).toBe(
+      0,
+    );
     expect(() => decodeFooter(bytes.subarray(9), bytes.subarray(0, 8), header)).toThrow(/cut off/);
   });
 });

@@ -24,6 +24,8 @@ export class FakeTracker {
   heartbeatIntervalMs = 20;
   /** Handed out with every heartbeat until completed. */
   readonly tasks = new Map<string, KeeperTask>();
+  /** Which keepers are given the tasks. */
+  taskFor: (keeperId: string) => boolean = () => true;
   readonly registrations: RegisterKeeperRequestOutput[] = [];
   readonly heartbeats: HeartbeatRequestOutput[] = [];
   readonly pages: ReportPiecesRequestOutput[] = [];
@@ -56,7 +58,7 @@ export class FakeTracker {
         return Promise.resolve({
           authority: answer(),
           leaseMs: this.leaseMs,
-          tasks: [...this.tasks.values()],
+          tasks: this.taskFor(request.keeperId) ? [...this.tasks.values()] : [],
         });
       }),
       ReportPieces: unary(async (request: ReportPiecesRequestOutput) => {
