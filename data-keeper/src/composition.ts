@@ -19,7 +19,7 @@ import {
 import { checkAddress, checkZone, createServer, cutOff, listen, shutDown } from '@holdfast/shared/grpc';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { HealthImplementation } from 'grpc-health-check';
-import { cuttable } from './cuttable-file-system.js';
+import { type CuttableFileSystem, cuttable } from './cuttable-file-system.js';
 import { chunkService, chunkServiceDefinition } from './grpc/chunk-service.js';
 import { GrpcPeerKeepers } from './grpc/grpc-peer-keepers.js';
 import { GrpcTrackerLink } from './grpc/grpc-tracker-link.js';
@@ -91,7 +91,8 @@ export async function startDataKeeper(options: DataKeeperOptions): Promise<DataK
   const { clock = systemClock, random = systemRandom, logger = silentLogger, dataDir } = options;
   const zone = checkZone(options.zone ?? '');
   checkAddress(options.tracker);
-  const { fileSystem, cut } = cuttable(options.fileSystem ?? nodeFileSystem);
+  const disk = cuttable(options.fileSystem ?? nodeFileSystem);
+  const { fileSystem } = disk;
   const health = new StorageHealth();
   const identity = await StorageIdentity.open(fileSystem, dataDir, random, health);
   const store = await DiskChunkStore.open({
@@ -176,7 +177,7 @@ export async function startDataKeeper(options: DataKeeperOptions): Promise<DataK
   trashWorker.start();
   setHealth(healthService, 'SERVING');
   logger.info('the keeper is ready', { keeperId: identity.keeperId, address, dataDir });
-  const running = { server, session: started, tasks, trashWorker, healthService, closeAll, cut, settings };
+  const running = { server, session: started, tasks, trashWorker, healthService, closeAll, disk, settings };
   return {
     ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir },
     ...lifeOf(running),
@@ -204,13 +205,13 @@ interface Running {
   readonly trashWorker: Worker;
   readonly healthService: HealthImplementation;
   readonly closeAll: () => void;
-  readonly cut: () => void;
+  readonly disk: CuttableFileSystem;
   readonly settings: KeeperSettings;
 }
 
 /** The two ways to end; whichever comes first counts, but a stop that hangs may be killed. */
 function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
-  const { server, session, tasks, trashWorker, healthService, closeAll, cut, settings } = running;
+  const { server, session, tasks, trashWorker, healthService, closeAll, disk, settings } = running;
   let stopping: Promise<void> | undefined;
   let killed: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
@@ -221,7 +222,7 @@ function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
     closeAll();
   };
   const kill = async (): Promise<void> => {
-    cut();
+    disk.cut();
     cutOff(server);
     closeAll();
     await Promise.allSettled([tasks.stop(), trashWorker.stop(), session.stop(false)]);

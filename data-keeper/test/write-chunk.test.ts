@@ -1,7 +1,7 @@
 /** WriteChunk over a real socket: what is right, and every kind of nonsense. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { WriteChunkHeader, WriteChunkRequest } from '@holdfast/proto';
-import { newId, signToken } from '@holdfast/shared';
+import { HoldfastError, newId, signToken } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
 import { readdir, readlink } from 'node:fs/promises';
 import { MiB, TestCluster, bytesOf, until } from './support/fixtures.js';
@@ -25,6 +25,10 @@ afterEach(async () => {
   await until(async () => (await cluster.temporary()).length === 0);
   await until(async () => (await openFiles()).length === 0);
 });
+
+function codeOf(error: unknown): string {
+  return HoldfastError.is(error) ? error.code : String(error);
+}
 
 const data = bytesOf(MiB + 100_000);
 const [first, second] = messagesOf(data) as [WriteChunkRequest, WriteChunkRequest];
@@ -67,17 +71,14 @@ describe('WriteChunk', () => {
       const outcome = await cluster
         .client()
         .send(messages)
-        .then(
-          () => 'accepted',
-          (error: { code: string }) => error.code,
-        );
+        .then(() => 'accepted', codeOf);
       expect([what, outcome]).toEqual([what, 'INVALID_ARGUMENT']);
     }
   });
 
   it('refuses a block that does not match, as such', async () => {
     const header = cluster.header(data.length);
-    const checksums = [...((first.blocks?.checksums ?? []) as number[])];
+    const checksums = [...(first.blocks?.checksums ?? [])];
     checksums[3] = (checksums[3] ?? 0) ^ 1;
     await expect(
       cluster.client().send([{ header }, { blocks: { ...first.blocks, checksums } }]),
@@ -120,10 +121,7 @@ describe('WriteChunk', () => {
       const outcome = await cluster
         .client()
         .write({ ...header, writeToken }, data)
-        .then(
-          () => 'accepted',
-          (error: { code: string }) => error.code,
-        );
+        .then(() => 'accepted', codeOf);
       expect([what, outcome]).toEqual([what, code]);
     }
     await expectGone(chunkId);

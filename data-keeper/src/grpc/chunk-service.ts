@@ -43,12 +43,13 @@ export function writeOutcome({ receipts, failures }: WriteOutcome): {
 /** The rest of a client's stream: blocks and nothing else. */
 async function* runsOf(messages: AsyncIterator<WriteChunkRequestOutput>): AsyncGenerator<BlockRun> {
   for (;;) {
-    const { done, value } = await messages.next();
-    if (done === true) return;
-    if (!value.blocks) {
+    const next = await messages.next();
+    if (next.done === true) return;
+    const { blocks } = next.value;
+    if (!blocks) {
       throw new HoldfastError('INVALID_ARGUMENT', 'after its header a write holds blocks and nothing else');
     }
-    yield readBlockRun(value.blocks);
+    yield readBlockRun(blocks);
   }
 }
 
@@ -111,5 +112,5 @@ export function chunkService(deps: ChunkServiceDeps): UntypedServiceImplementati
       };
     }, logger),
   };
-  return handlers as unknown as UntypedServiceImplementation;
+  return handlers;
 }

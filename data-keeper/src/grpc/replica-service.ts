@@ -56,5 +56,5 @@ export function replicaService(deps: ReplicaServiceDeps): UntypedServiceImplemen
       );
     }, logger),
   };
-  return handlers as unknown as UntypedServiceImplementation;
+  return handlers;
 }

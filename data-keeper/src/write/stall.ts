@@ -33,7 +33,7 @@ export function orStall<T>(pending: Promise<T>, options: StallOptions): Promise<
     signal.addEventListener('abort', onAbort, { once: true });
     pending.then(
       (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error as Error)),
+      (error: unknown) => settle(() => reject(error instanceof Error ? error : new Error(String(error)))),
     );
   });
 }
