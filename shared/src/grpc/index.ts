@@ -1,4 +1,5 @@
 /** Channels, calls, servers, errors and messages over grpc-js. */
+export { blockSerializer } from './block-frames.js';
 export * from './call.js';
 export * from './channel.js';
 export * from './error-details.js';
