@@ -3,6 +3,7 @@ import { type ChunkServiceHandlers, type WriteChunkRequestOutput, keeperV1 } fro
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type Clock, HoldfastError, type Logger, checkId } from '@holdfast/shared';
 import {
+  blockSerializer,
   checkInteger,
   checkPresent,
   clientStream,
@@ -28,7 +29,15 @@ export interface ChunkServiceDeps {
   readonly settings: KeeperSettings;
 }
 
-export const chunkServiceDefinition = keeperV1.ChunkService.service;
+const { service } = keeperV1.ChunkService;
+
+export const chunkServiceDefinition = {
+  ...service,
+  ReadChunk: {
+    ...service.ReadChunk,
+    responseSerialize: blockSerializer(service.ReadChunk.responseSerialize),
+  },
+};
 
 export function writeOutcome({ receipts, failures }: WriteOutcome): {
   receipts: ReturnType<typeof writeReceipt>[];

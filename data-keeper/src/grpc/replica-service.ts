@@ -2,7 +2,7 @@
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { type ReplicaServiceHandlers, keeperV1 } from '@holdfast/proto';
 import { type Logger, checkId } from '@holdfast/shared';
-import { readEndpoint, serverStream, unary } from '@holdfast/shared/grpc';
+import { blockSerializer, readEndpoint, serverStream, unary } from '@holdfast/shared/grpc';
 import type { PeerKeepers } from '../replication/peer-keepers.js';
 import type { ReplicaSource } from '../replication/replica-source.js';
 import type { KeeperSettings } from '../settings.js';
@@ -19,7 +19,15 @@ export interface ReplicaServiceDeps {
   readonly settings: KeeperSettings;
 }
 
-export const replicaServiceDefinition = keeperV1.ReplicaService.service;
+const { service } = keeperV1.ReplicaService;
+
+export const replicaServiceDefinition = {
+  ...service,
+  StreamReplica: {
+    ...service.StreamReplica,
+    responseSerialize: blockSerializer(service.StreamReplica.responseSerialize),
+  },
+};
 
 export function replicaService(deps: ReplicaServiceDeps): UntypedServiceImplementation {
   const { writer, source, peers, logger, settings } = deps;

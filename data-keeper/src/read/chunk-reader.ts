@@ -11,7 +11,7 @@ import type { TokenGate } from '../tracker/token-gate.js';
 import type { LivePieces } from '../write/live-piece.js';
 import type { Slots } from '../write/slots.js';
 import { orStall } from '../write/stall.js';
-import { pumpRuns } from './pump.js';
+import { Pump } from './pump.js';
 
 export interface ChunkReaderDeps {
   readonly store: ChunkStore;
@@ -65,7 +65,7 @@ export class ChunkReader {
       try {
         const { start, end } = coveringRange(reader.spec, request);
         await orStall(sink.header(reader.spec), stall);
-        await pumpRuns(reader, start, end, (run) => orStall(sink.blocks(run), stall));
+        await new Pump(reader, (run) => orStall(sink.blocks(run), stall)).run(start, end);
       } catch (error) {
         if (hasCode(error, 'CHECKSUM_MISMATCH')) {
           logger.error(`piece ${pieceName(request)} is damaged`, { error });

@@ -4,7 +4,7 @@
  * given up the follower hears that instead, and discards.
  */
 import type { Clock } from '@holdfast/shared';
-import { pumpRuns } from '../read/pump.js';
+import { Pump } from '../read/pump.js';
 import type { KeeperSettings } from '../settings.js';
 import type { ChunkStore } from '../store/chunk-store.js';
 import type { BlockRun, PieceKey, PieceSpec } from '../store/piece.js';
@@ -65,7 +65,7 @@ export class ReplicaSource {
     try {
       const { spec } = reader;
       await orStall(sink.header(spec), stall);
-      await pumpRuns(reader, 0, spec.lengthBytes, (run) => orStall(sink.blocks(run), stall));
+      await new Pump(reader, (run) => orStall(sink.blocks(run), stall)).run(0, spec.lengthBytes);
       await orStall(sink.footer(spec.digest), stall);
     } finally {
       await reader.close();
@@ -79,10 +79,10 @@ export class ReplicaSource {
     stall: StallOptions,
   ): Promise<void> {
     const reader = live.follow();
-    const send = async (run: BlockRun): Promise<void> => {
+    const pump = new Pump(reader, async (run) => {
       await orStall(sink.blocks(run), stall);
       live.progressed(keeperId, run.data.length);
-    };
+    });
     try {
       await orStall(sink.header(live.spec), stall);
       live.progressed(keeperId, 0);
@@ -90,7 +90,7 @@ export class ReplicaSource {
       while (offset < live.spec.lengthBytes) {
         await live.waitPast(offset, stall.signal);
         const end = live.writtenBytes;
-        await pumpRuns(reader, offset, end, send);
+        await pump.run(offset, end);
         offset = end;
       }
       // All bytes are here, but whether they are the right ones in all is known only with the digest.

@@ -85,9 +85,10 @@ export interface PieceReader {
    * The run of whole blocks that starts at `offsetBytes` (a block boundary before `endBytes`), up to one message
    * long and not beyond `endBytes` (a block boundary, or the end of the piece).
    *
+   * @param into where the data goes: limits.messageDataBytes, or enough for the run
    * @throws HoldfastError CHECKSUM_MISMATCH, DISK_FAILED
    */
-  read(offsetBytes: number, endBytes: number): Promise<BlockRun>;
+  read(offsetBytes: number, endBytes: number, into?: Buffer): Promise<BlockRun>;
   close(): Promise<void>;
 }
 

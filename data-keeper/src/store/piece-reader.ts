@@ -18,21 +18,14 @@ import type { PieceReader, StoredPieceReader } from './chunk-store.js';
 import { diskError } from './disk-error.js';
 import { type BlockRun, type PieceKey, type PieceSpec, type StoredPiece, pieceName } from './piece.js';
 
-async function readExactly(
-  file: OpenFile,
-  key: PieceKey,
-  position: number,
-  lengthBytes: number,
-): Promise<Buffer> {
-  // Never from the shared slab: a run outlives its message and would pin 8 KiB of others.
-  const target = Buffer.allocUnsafeSlow(lengthBytes);
+async function readExactly(file: OpenFile, key: PieceKey, position: number, target: Buffer): Promise<Buffer> {
   let read: number;
   try {
-    read = await file.read(target, 0, lengthBytes, position);
+    read = await file.read(target, 0, target.length, position);
   } catch (error) {
     throw diskError(error, `cannot read piece ${pieceName(key)}`);
   }
-  if (read < lengthBytes) throw damaged(key, 'the file is cut off');
+  if (read < target.length) throw damaged(key, 'the file is cut off');
   return target;
 }
 
@@ -49,12 +42,15 @@ async function readRun(
   spec: PieceSpec,
   offsetBytes: number,
   endBytes: number,
+  into: Buffer | undefined,
   checksumOf: (block: number) => number,
 ): Promise<BlockRun> {
   const end = runEnd(spec, offsetBytes, endBytes);
   const first = offsetBytes / spec.blockSizeBytes;
   const blocks = Math.ceil((end - offsetBytes) / spec.blockSizeBytes);
-  const data = await readExactly(file, spec, chunkFileFormat.headerBytes + offsetBytes, end - offsetBytes);
+  const length = end - offsetBytes;
+  const target = into ? into.subarray(0, length) : Buffer.allocUnsafeSlow(length);
+  const data = await readExactly(file, spec, chunkFileFormat.headerBytes + offsetBytes, target);
   return { offsetBytes, checksums: Array.from({ length: blocks }, (_, i) => checksumOf(first + i)), data };
 }
 
@@ -67,7 +63,8 @@ export function followingReader(
 ): PieceReader {
   return {
     spec,
-    read: (offsetBytes, endBytes) => readRun(file, spec, offsetBytes, endBytes, (block) => table.get(block)),
+    read: (offsetBytes, endBytes, into) =>
+      readRun(file, spec, offsetBytes, endBytes, into, (block) => table.get(block)),
     close,
   };
 }
@@ -105,7 +102,7 @@ async function checkWhole(
   key: PieceKey,
   clusterId: string,
 ): Promise<{ spec: StoredPiece; table: Buffer }> {
-  const header = decodeHeader(await readExactly(file, key, 0, chunkFileFormat.headerBytes), {
+  const header = decodeHeader(await readExactly(file, key, 0, Buffer.alloc(chunkFileFormat.headerBytes)), {
     ...key,
     clusterId,
   });
@@ -116,7 +113,12 @@ async function checkWhole(
   if (sizeBytes !== layout.fileBytes) {
     throw damaged(key, `the file has ${sizeBytes} bytes, not ${layout.fileBytes}`);
   }
-  const tail = await readExactly(file, key, layout.tableStart, layout.fileBytes - layout.tableStart);
+  const tail = await readExactly(
+    file,
+    key,
+    layout.tableStart,
+    Buffer.alloc(layout.fileBytes - layout.tableStart),
+  );
   const table = tail.subarray(0, layout.tableBytes);
   const digest = decodeFooter(tail.subarray(layout.tableBytes), table, key);
   const { chunkId, pieceIndex, uploadId, lengthBytes, blockSizeBytes } = header;
@@ -135,8 +137,8 @@ class DiskPieceReader implements StoredPieceReader {
     this.#table = table;
   }
 
-  async read(offsetBytes: number, endBytes: number): Promise<BlockRun> {
-    const run = await readRun(this.#file, this.spec, offsetBytes, endBytes, (block) =>
+  async read(offsetBytes: number, endBytes: number, into?: Buffer): Promise<BlockRun> {
+    const run = await readRun(this.#file, this.spec, offsetBytes, endBytes, into, (block) =>
       this.#table.readUInt32BE(block * 4),
     );
     const { blockSizeBytes } = this.spec;

@@ -1,6 +1,6 @@
 /** What each kind of task does. The tracker decides; here it is only carried out. */
 import { HoldfastError, type Receipt, hasCode } from '@holdfast/shared';
-import { pumpRuns } from '../read/pump.js';
+import { Pump } from '../read/pump.js';
 import type { PeerKeepers } from '../replication/peer-keepers.js';
 import type { KeeperSettings } from '../settings.js';
 import type { ChunkStore } from '../store/chunk-store.js';
@@ -80,10 +80,11 @@ async function verifyPiece(store: ChunkStore, task: VerifyTask, signal: AbortSig
       if (!reader.spec.digest.equals(task.digest)) {
         throw new HoldfastError('CHECKSUM_MISMATCH', `piece ${pieceName(task)} is not the one expected`);
       }
-      await pumpRuns(reader, 0, reader.spec.lengthBytes, () => {
+      const look = new Pump(reader, () => {
         signal.throwIfAborted();
         return Promise.resolve();
       });
+      await look.run(0, reader.spec.lengthBytes);
     } finally {
       await reader.close();
     }
