@@ -11,7 +11,7 @@ export interface WriteOrder {
   readonly writeToken: Buffer;
 }
 
-export interface PieceFailure {
+interface PieceFailure {
   readonly keeperId: string;
   readonly error: HoldfastError;
 }

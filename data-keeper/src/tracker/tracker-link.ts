@@ -58,7 +58,7 @@ export interface FetchTask extends PieceKey {
   readonly readToken: Buffer;
 }
 
-export interface TrashTask {
+interface TrashTask {
   readonly kind: 'trash';
   readonly chunkIds: readonly string[];
 }
@@ -69,7 +69,7 @@ export interface VerifyTask extends PieceKey {
 }
 
 /** One that this version does not know, or that makes no sense. */
-export interface UnknownTask {
+interface UnknownTask {
   readonly kind: 'unknown';
   readonly error: HoldfastError;
 }

@@ -38,7 +38,7 @@ export type Operation =
   | 'space';
 
 /** Those that change what a crash leaves. */
-export const mutations: readonly Operation[] = [
+const mutations: readonly Operation[] = [
   ...(['open', 'write', 'syncData', 'rename', 'unlink', 'makeDirectory', 'syncDirectory'] as const),
 ];
 

@@ -7,7 +7,7 @@ import { StorageHealth } from '../../src/store/disk-error.js';
 import type { BlockRun, PieceSpec, StoredPiece } from '../../src/store/piece.js';
 import { StorageIdentity } from '../../src/store/storage-identity.js';
 
-export const testClusterId = 'c1'.repeat(16);
+const testClusterId = 'c1'.repeat(16);
 
 export interface StoreWish {
   readonly clock?: Clock;
