@@ -13,6 +13,7 @@ import { cancelled } from '../concurrency/cancellation.js';
 import { HoldfastError } from '../errors/index.js';
 import type { PeerChannel } from './channel.js';
 import { fromServiceError } from './error-details.js';
+import { readLittleAhead } from './insides.js';
 
 export interface CallOptions {
   /** How long the call may take in all. */
@@ -75,6 +76,9 @@ export interface UploadCall<Request, Response> {
   readonly response: Promise<Response>;
 }
 
+/** Client streams whose call is over: nothing is ever said on them again, not even to a write that waits. */
+const endedStreams = new WeakSet<object>();
+
 /** Starts a client-streaming RPC. The stream has its 'error' listener already. */
 export function callClientStream<Request, Response>(
   channel: PeerChannel,
@@ -87,6 +91,7 @@ export function callClientStream<Request, Response>(
   let settle: (error: ServiceError | null, response?: Response) => void = () => undefined;
   const response = new Promise<Response>((resolve, reject) => {
     settle = (error, answer) => {
+      endedStreams.add(stream);
       signal?.removeEventListener('abort', onAbort);
       channel.observe(error?.code);
       if (error) reject(signal?.aborted ? cancelled(signal) : fromServiceError(error, peer));
@@ -121,10 +126,13 @@ export function writeMessage<Request>(
   stream: ClientWritableStream<Request>,
   message: Request,
 ): Promise<void> {
+  const ended = (): HoldfastError =>
+    new HoldfastError('UNAVAILABLE', 'the call ended while a message was being sent');
+  if (endedStreams.has(stream)) return Promise.reject(ended());
   return new Promise((resolve, reject) => {
     const onEnd = (): void => {
       cleanUp();
-      reject(new HoldfastError('UNAVAILABLE', 'the call ended while a message was being sent'));
+      reject(ended());
     };
     const cleanUp = (): void => {
       stream.off('status', onEnd);
@@ -157,6 +165,7 @@ export async function* callServerStream<Request, Response>(
     new Metadata(),
     { deadline: deadlineIn(deadlineMs) },
   );
+  readLittleAhead(stream);
   const onAbort = (): void => stream.cancel();
   signal?.addEventListener('abort', onAbort, { once: true });
   let outcome: status | undefined;

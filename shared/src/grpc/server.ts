@@ -17,6 +17,7 @@ import {
 import { HoldfastError } from '../errors/index.js';
 import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
+import { prepareServer, readLittleAhead } from './insides.js';
 
 // Every failure comes back to its caller as a HoldfastError, and grpc-js would print it as well.
 if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
@@ -38,7 +39,9 @@ export function createServer(options: ServerOptions): Server {
     'grpc.max_receive_message_length': options.maxMessageBytes,
     'grpc.max_send_message_length': options.maxMessageBytes,
   };
-  return new Server(channelOptions);
+  const server = new Server(channelOptions);
+  prepareServer(server);
+  return server;
 }
 
 /**
@@ -122,6 +125,7 @@ export function clientStream<Request, Response>(
   return (call, callback) => {
     // A stream without an 'error' listener ends the process.
     call.on('error', () => undefined);
+    readLittleAhead(call);
     handler(call, signalOf(call)).then(
       (response) => callback(null, response),
       (error: unknown) => {

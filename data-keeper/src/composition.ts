@@ -1,0 +1,234 @@
+/**
+ * The composition root: the one place that knows every part of a keeper and how they fit, and the order in which
+ * it starts (storage, port, registration) and stops.
+ */
+import type { Server } from '@grpc/grpc-js';
+import {
+  type Clock,
+  type FileSystem,
+  HoldfastError,
+  type KeeperEndpoint,
+  type Logger,
+  type Random,
+  type Receipt,
+  Worker,
+  limits,
+  signReceipt,
+  silentLogger,
+} from '@holdfast/shared';
+import { checkAddress, checkZone, createServer, cutOff, listen, shutDown } from '@holdfast/shared/grpc';
+import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
+import { HealthImplementation } from 'grpc-health-check';
+import { type CuttableFileSystem, cuttable } from './cuttable-file-system.js';
+import { chunkService, chunkServiceDefinition } from './grpc/chunk-service.js';
+import { GrpcPeerKeepers } from './grpc/grpc-peer-keepers.js';
+import { GrpcTrackerLink } from './grpc/grpc-tracker-link.js';
+import { replicaService, replicaServiceDefinition } from './grpc/replica-service.js';
+import { ChunkReader } from './read/chunk-reader.js';
+import { ReplicaSource } from './replication/replica-source.js';
+import { type KeeperSettings, completeSettings } from './settings.js';
+import { DiskChunkStore } from './store/disk-chunk-store.js';
+import { StorageHealth } from './store/disk-error.js';
+import type { StoredPiece } from './store/piece.js';
+import { StorageIdentity } from './store/storage-identity.js';
+import { perform } from './tasks/perform.js';
+import { TaskRunner } from './tasks/task-runner.js';
+import { AuthorityWatch } from './tracker/authority-watch.js';
+import { Lease } from './tracker/lease.js';
+import { StoredLog } from './tracker/stored-log.js';
+import { TokenGate } from './tracker/token-gate.js';
+import { TrackerSession } from './tracker/tracker-session.js';
+import { softwareVersion } from './version.js';
+import { ChunkWriter } from './write/chunk-writer.js';
+import { LivePieces } from './write/live-piece.js';
+import { Slots } from './write/slots.js';
+
+export interface DataKeeperOptions {
+  /** Where pieces are kept: an empty directory (or none) becomes a new keeper's. */
+  readonly dataDir: string;
+  /** HOST:PORT to listen on; port 0 takes any free one. */
+  readonly listen: string;
+  /** HOST:PORT that clients and peers are told; by default the one it listens on. */
+  readonly advertise?: string;
+  /** HOST:PORT of the tracker. */
+  readonly tracker: string;
+  /** The failure domain; none by default. */
+  readonly zone?: string;
+  /** The most that pieces may use in all, in bytes; by default what the file system has beyond its reserve. */
+  readonly capacityBytes?: number;
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly fileSystem?: FileSystem;
+  readonly settings?: Partial<KeeperSettings>;
+  /** Gives up the start. */
+  readonly signal?: AbortSignal;
+}
+
+export interface DataKeeper {
+  /** HOST:PORT, as advertised. */
+  readonly address: string;
+  readonly keeperId: string;
+  readonly storageId: string;
+  readonly dataDir: string;
+  /** Lets calls end, then says goodbye to the tracker, so that nobody copies this keeper's pieces meanwhile. */
+  stop(): Promise<void>;
+  /** As near to SIGKILL as one process allows: no goodbye, connections cut, nothing flushed, nothing removed. */
+  kill(): Promise<void>;
+}
+
+/** Services whose health is told (grpc.health.v1); '' is the server as a whole. */
+const healthNames = ['', 'holdfast.keeper.v1.ChunkService', 'holdfast.keeper.v1.ReplicaService'] as const;
+
+/**
+ * Starts a keeper. Resolves when its storage is open, it listens, and the tracker knows it.
+ *
+ * @throws HoldfastError INVALID_ARGUMENT; DATA_DIR_INVALID, WRONG_CLUSTER (no piece was touched); DISK_FAILED;
+ *   ADDRESS_IN_USE; UNAVAILABLE if the tracker did not answer within settings.registerTimeoutMs; CANCELLED
+ */
+export async function startDataKeeper(options: DataKeeperOptions): Promise<DataKeeper> {
+  const settings = completeSettings(options.settings);
+  const { clock = systemClock, random = systemRandom, logger = silentLogger, dataDir } = options;
+  const zone = checkZone(options.zone ?? '');
+  checkAddress(options.tracker);
+  const disk = cuttable(options.fileSystem ?? nodeFileSystem);
+  const { fileSystem } = disk;
+  const health = new StorageHealth();
+  const identity = await StorageIdentity.open(fileSystem, dataDir, random, health);
+  const store = await DiskChunkStore.open({
+    ...{ fileSystem, clock, random, health, dataDir },
+    clusterId: () => identity.clusterId,
+    capacityBytes: options.capacityBytes ?? Infinity,
+    trashTtlMs: settings.trashTtlMs,
+  });
+
+  const authority = new AuthorityWatch(identity, clock, logger, settings.witnessIntervalMs);
+  const lease = new Lease(clock);
+  const storedLog = new StoredLog();
+  const live = new LivePieces();
+  const writes = new Slots('writes', settings.maxWrites);
+  const reads = new Slots('reads', settings.maxReads);
+  const peers = new GrpcPeerKeepers(identity.keeperId);
+  const link = new GrpcTrackerLink(options.tracker, softwareVersion);
+  const tokens = new TokenGate(authority, () => session().keys.tokenKey, settings.tokenLifetimeMs);
+  const receiptFor = (piece: StoredPiece): Receipt => {
+    const { chunkId, pieceIndex, lengthBytes, digest } = piece;
+    const { keeperId, storageId, incarnation } = identity;
+    return signReceipt(
+      { chunkId, pieceIndex, keeperId, storageId, incarnation, lengthBytes, digest },
+      session().keys.receiptKey,
+    );
+  };
+  // These two are known once the port is.
+  let address: string | undefined;
+  let started: TrackerSession | undefined;
+  const session = (): TrackerSession => {
+    if (started) return started;
+    throw new HoldfastError('UNAVAILABLE', 'this keeper is starting', { retryAfterMs: 500 });
+  };
+  const self = (): KeeperEndpoint => ({ keeperId: identity.keeperId, address: address ?? '', zone });
+  const common = { store, live, tokens, clock, logger, settings };
+  const writer = new ChunkWriter({
+    ...{ ...common, slots: writes, peers, lease, self, receiptFor },
+    onStored: (piece) => storedLog.add(piece),
+  });
+  const reader = new ChunkReader({ ...common, slots: reads });
+  const source = new ReplicaSource({ ...common, slots: reads });
+  const tasks = new TaskRunner({
+    ...{ link, authority, clock, random, logger },
+    start: { keeperId: identity.keeperId, storageId: identity.storageId, incarnation: identity.incarnation },
+    slots: settings.taskSlots,
+    deadlineMs: settings.controlDeadlineMs,
+    perform: (action, signal) => perform({ store, writer, peers, settings, receiptFor }, action, signal),
+  });
+
+  const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
+  server.addService(chunkServiceDefinition, chunkService({ writer, reader, clock, logger, settings }));
+  server.addService(replicaServiceDefinition, replicaService({ writer, source, peers, logger, settings }));
+  const healthService = new HealthImplementation();
+  healthService.addToServer(server);
+  const trashWorker = new Worker({
+    name: 'trash',
+    clock,
+    logger,
+    step: async () => {
+      await store.emptyTrash();
+      return { nextInMs: settings.trashIntervalMs };
+    },
+  });
+
+  const closeAll = (): void => {
+    peers.close();
+    link.close();
+  };
+  try {
+    address = advertisedAddress(await listen(server, options.listen), options.advertise);
+    started = new TrackerSession({
+      ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
+      ...{ address, zone },
+      activeStreams: () => writes.taken + reads.taken,
+    });
+    await started.start(options.signal ?? new AbortController().signal);
+  } catch (error) {
+    server.forceShutdown();
+    closeAll();
+    throw error;
+  }
+  trashWorker.start();
+  setHealth(healthService, 'SERVING');
+  logger.info('the keeper is ready', { keeperId: identity.keeperId, address, dataDir });
+  const running = { server, session: started, tasks, trashWorker, healthService, closeAll, disk, settings };
+  return {
+    ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir },
+    ...lifeOf(running),
+  };
+}
+
+function setHealth(health: HealthImplementation, status: 'SERVING' | 'NOT_SERVING'): void {
+  for (const name of healthNames) health.setStatus(name, status);
+}
+
+function advertisedAddress(bound: string, advertise: string | undefined): string {
+  const address = checkAddress(advertise ?? bound);
+  if (/^(0\.0\.0\.0|\[::\]):/.test(address)) {
+    throw new HoldfastError('INVALID_ARGUMENT', `${address} is no address that others can reach`, {
+      remedy: 'Say with --advertise HOST:PORT how clients and other keepers reach this one.',
+    });
+  }
+  return address;
+}
+
+interface Running {
+  readonly server: Server;
+  readonly session: TrackerSession;
+  readonly tasks: TaskRunner;
+  readonly trashWorker: Worker;
+  readonly healthService: HealthImplementation;
+  readonly closeAll: () => void;
+  readonly disk: CuttableFileSystem;
+  readonly settings: KeeperSettings;
+}
+
+/** The two ways to end; whichever comes first counts, but a stop that hangs may be killed. */
+function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
+  const { server, session, tasks, trashWorker, healthService, closeAll, disk, settings } = running;
+  let stopping: Promise<void> | undefined;
+  let killed: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    setHealth(healthService, 'NOT_SERVING');
+    await shutDown(server, settings.stopGraceMs);
+    await Promise.all([tasks.stop(), trashWorker.stop()]);
+    await session.stop(true);
+    closeAll();
+  };
+  const kill = async (): Promise<void> => {
+    disk.cut();
+    cutOff(server);
+    closeAll();
+    await Promise.allSettled([tasks.stop(), trashWorker.stop(), session.stop(false)]);
+  };
+  return {
+    stop: () => (stopping ??= killed ?? stop()),
+    kill: () => (killed ??= kill()),
+  };
+}

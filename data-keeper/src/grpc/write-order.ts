@@ -1,0 +1,50 @@
+/** Orders to write a piece, from a client's header or a peer's call, with every check of their form. */
+import type {
+  ReplicateChunkRequest,
+  ReplicateChunkRequestOutput,
+  WriteChunkHeaderOutput,
+} from '@holdfast/proto';
+import { HoldfastError, type KeeperEndpoint, checkId, limits } from '@holdfast/shared';
+import { checkAtMost, checkInteger, readEndpoint, writeEndpoint } from '@holdfast/shared/grpc';
+import type { WriteOrder } from '../replication/peer-keepers.js';
+import { isBlockSize } from '../store/piece.js';
+
+export function checkBlockSize(bytes: number): number {
+  if (isBlockSize(bytes)) return bytes;
+  throw new HoldfastError(
+    'INVALID_ARGUMENT',
+    `block_size_bytes must be a power of two from 4096 to ${limits.messageDataBytes}, not ${bytes}`,
+  );
+}
+
+export function checkPieceIndex(value: number): number {
+  return checkInteger(value, 'piece_index', 0, limits.maxPieces - 1);
+}
+
+/** @throws HoldfastError INVALID_ARGUMENT, LIMIT_EXCEEDED */
+export function readWriteOrder(message: WriteChunkHeaderOutput | ReplicateChunkRequestOutput): WriteOrder {
+  return {
+    spec: {
+      chunkId: checkId(message.chunkId, 'chunk_id'),
+      uploadId: checkId(message.uploadId, 'upload_id'),
+      pieceIndex: checkPieceIndex(message.pieceIndex),
+      lengthBytes: checkInteger(message.length, 'length', 1, limits.maxChunkSizeBytes),
+      blockSizeBytes: checkBlockSize(message.blockSizeBytes),
+    },
+    followers: checkAtMost(message.followers, limits.maxPieces - 1, 'followers').map((follower) =>
+      readEndpoint(follower, 'follower'),
+    ),
+    writeToken: Buffer.from(message.writeToken),
+  };
+}
+
+export function writeReplicateRequest(source: KeeperEndpoint, order: WriteOrder): ReplicateChunkRequest {
+  const { lengthBytes, ...spec } = order.spec;
+  return {
+    ...spec,
+    length: lengthBytes,
+    source: writeEndpoint(source),
+    followers: order.followers.map(writeEndpoint),
+    writeToken: order.writeToken,
+  };
+}

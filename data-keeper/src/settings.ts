@@ -1,0 +1,82 @@
+/**
+ * The keeper's numbers, each with why it is what it is and what goes wrong on either side. Operators set none of
+ * them; tests set some.
+ */
+import { HoldfastError } from '@holdfast/shared';
+
+export interface KeeperSettings {
+  /** Of one Heartbeat: shorter than the lease by far, longer than any pause of a healthy tracker. */
+  readonly heartbeatDeadlineMs: number;
+  /** Of RegisterKeeper, ReportPieces and CompleteTask: a page of 5,000 pieces is a transaction of its own. */
+  readonly controlDeadlineMs: number;
+  /** How long the first registration may take in all; a tracker that starts at the same time is up by then. */
+  readonly registerTimeoutMs: number;
+  /**
+   * A follower that takes nothing for this long although there is something to take is dropped, the connecting
+   * included. Longer than a hiccup of a busy disk; the client waits for it.
+   */
+  readonly followerStallMs: number;
+  /** A client that sends or takes no message for this long is gone. Longer than a mobile network's pauses. */
+  readonly clientStallMs: number;
+  /** A source that sends nothing for this long. Longer than clientStallMs: the head of a chain gives up first. */
+  readonly sourceStallMs: number;
+  /** How long a follower may take to sync and finish its own chain, beside a second for each MiB. */
+  readonly finishMs: number;
+  /** The longest that any stream of blocks may last: 64 MiB at 18 KiB/s. A sender of drops holds a slot no longer. */
+  readonly streamDeadlineMs: number;
+  /**
+   * Pieces that are written at a time, by clients and peers. Each has about 5 messages of 1 MiB in memory (one
+   * arriving, one read ahead, one being written, one or two on to the follower), so this bounds the memory.
+   */
+  readonly maxWrites: number;
+  /** Pieces that are read at a time; each has about 3 messages in memory. */
+  readonly maxReads: number;
+  /** Tasks of the tracker at a time: repair goes beside the work of clients. */
+  readonly taskSlots: number;
+  /** How long trashed pieces are kept: time enough to stop a keeper after a mistake, short enough for reuse. */
+  readonly trashTtlMs: number;
+  /** How often the trash is looked through. */
+  readonly trashIntervalMs: number;
+  /** How often, at most, a later transaction of the same tracker is put on stable storage. */
+  readonly witnessIntervalMs: number;
+  /**
+   * How long a token of an earlier epoch is good after this keeper learned of a newer one: what a tracker gives
+   * tokens for, so that its restart cuts no upload.
+   */
+  readonly tokenLifetimeMs: number;
+  /** How long running calls may end by themselves when the keeper stops. */
+  readonly stopGraceMs: number;
+}
+
+export const defaultSettings: KeeperSettings = {
+  heartbeatDeadlineMs: 3_000,
+  controlDeadlineMs: 10_000,
+  registerTimeoutMs: 60_000,
+  followerStallMs: 5_000,
+  clientStallMs: 15_000,
+  sourceStallMs: 20_000,
+  finishMs: 10_000,
+  streamDeadlineMs: 3_600_000,
+  maxWrites: 64,
+  maxReads: 64,
+  taskSlots: 4,
+  trashTtlMs: 600_000,
+  trashIntervalMs: 10_000,
+  witnessIntervalMs: 10_000,
+  tokenLifetimeMs: 3_600_000,
+  stopGraceMs: 10_000,
+};
+
+/** @throws HoldfastError INVALID_ARGUMENT if a number is no number or two contradict each other */
+export function completeSettings(wish: Partial<KeeperSettings> = {}): KeeperSettings {
+  const settings = { ...defaultSettings, ...wish };
+  for (const [name, value] of Object.entries(settings)) {
+    if (!Number.isFinite(value) || value < 0) {
+      throw new HoldfastError('INVALID_ARGUMENT', `setting ${name} must be a number from 0, not ${value}`);
+    }
+  }
+  if (settings.sourceStallMs <= settings.clientStallMs) {
+    throw new HoldfastError('INVALID_ARGUMENT', 'sourceStallMs must be longer than clientStallMs');
+  }
+  return settings;
+}

@@ -1,0 +1,98 @@
+/**
+ * Where pieces are kept, as the rest of the keeper sees it. Small on purpose: a piece is written once, from its
+ * first block to its last, and from then on only read, or moved away whole on the tracker's order.
+ *
+ * `chunkStoreSuite` in the tests says what every implementation must do.
+ */
+import type { HoldfastError } from '@holdfast/shared';
+import type { BlockRun, PieceKey, PieceSpec, StoredPiece } from './piece.js';
+
+export interface ChunkStore {
+  /**
+   * Reserves room for a piece and starts to write it. End it with `commit` or `abort`.
+   *
+   * @throws HoldfastError OUT_OF_SPACE; DISK_FAILED once the storage has failed; UNAVAILABLE while the same
+   *   piece is being written
+   */
+  begin(spec: PieceSpec): Promise<PieceWriter>;
+  /**
+   * Opens a stored piece after checking everything but its data. Close the reader always.
+   *
+   * @throws HoldfastError NOT_FOUND, CHECKSUM_MISMATCH (damaged), DISK_FAILED
+   */
+  open(key: PieceKey): Promise<StoredPieceReader>;
+  /** What `open` would find, or undefined where it would be NOT_FOUND. */
+  stat(key: PieceKey): Promise<StoredPiece | undefined>;
+  /** Every stored piece in order of chunk id. What comes or goes meanwhile may be in it or not. */
+  list(): AsyncIterable<PieceKey>;
+  /** Moves every piece of the chunks to the trash, durably. What is not there is fine. */
+  trash(chunkIds: readonly string[]): Promise<void>;
+  /** Unlinks what has been in the trash for its time. */
+  emptyTrash(): Promise<void>;
+  /** Sets a damaged piece aside, durably, for a person to look at. */
+  quarantine(key: PieceKey): Promise<void>;
+  capacity(): Promise<Capacity>;
+  /** Why the storage can no longer be written; undefined while it can. It stays readable. */
+  readonly failure: HoldfastError | undefined;
+}
+
+/** In bytes, as StorageCapacity in the contract. */
+export interface Capacity {
+  readonly totalBytes: number;
+  readonly usedBytes: number;
+  readonly freeBytes: number;
+}
+
+/** A piece that is being written. */
+export interface PieceWriter {
+  readonly spec: PieceSpec;
+  /** How far the piece is verified and written: readers may go as far as this. */
+  readonly writtenBytes: number;
+  /**
+   * The one door that bytes come in by: checks that the run follows the one before without a gap, is whole
+   * blocks within the piece, and that every block matches its checksum; only then writes it. Call it again only
+   * after it has resolved.
+   *
+   * @throws HoldfastError INVALID_ARGUMENT, CHECKSUM_MISMATCH, OUT_OF_SPACE, DISK_FAILED; then abort
+   */
+  append(run: BlockRun): Promise<void>;
+  /** Another pair of eyes on what is written so far, also after commit or abort. Close it. */
+  follow(): PieceReader;
+  /**
+   * Says that all blocks are in; from then on the content is known and followers may have it.
+   *
+   * @param expectedDigest what the digest must be, where that is known
+   * @returns the digest
+   * @throws HoldfastError INVALID_ARGUMENT (blocks are missing), CHECKSUM_MISMATCH (not the expected digest);
+   *   then abort
+   */
+  seal(expectedDigest?: Buffer): Buffer;
+  /**
+   * Makes the sealed piece durable under its name; when this resolves a receipt may be given. For a piece that
+   * is there already with the same bytes it is done at once.
+   *
+   * @throws HoldfastError VERSION_CONFLICT (the name is taken by other bytes), OUT_OF_SPACE, DISK_FAILED; then
+   *   abort
+   */
+  commit(): Promise<StoredPiece>;
+  /** Leaves no trace. Fine after a failure and after commit, where it does nothing. Never rejects. */
+  abort(): Promise<void>;
+}
+
+export interface PieceReader {
+  readonly spec: PieceSpec;
+  /**
+   * The run of whole blocks that starts at `offsetBytes` (a block boundary before `endBytes`), up to one message
+   * long and not beyond `endBytes` (a block boundary, or the end of the piece).
+   *
+   * @param into where the data goes: limits.messageDataBytes, or enough for the run
+   * @throws HoldfastError CHECKSUM_MISMATCH, DISK_FAILED
+   */
+  read(offsetBytes: number, endBytes: number, into?: Buffer): Promise<BlockRun>;
+  close(): Promise<void>;
+}
+
+/** Of a stored piece: every block is verified before `read` gives it. */
+export interface StoredPieceReader extends PieceReader {
+  readonly spec: StoredPiece;
+}

@@ -1,0 +1,119 @@
+/**
+ * The data directory's shape (docs/formats/data-directory.md): its names, and how it is formatted so that a crash
+ * at any point leaves either nothing, something that the next start finishes, or the whole.
+ */
+import { type FileSystem, HoldfastError, errnoOf } from '@holdfast/shared';
+import { dirname, join } from 'node:path';
+import { inParallel, parallelOperations } from './in-parallel.js';
+
+/** Names below the data directory. On disk: do not change. */
+export const names = {
+  identity: 'IDENTITY',
+  state: 'STATE',
+  /** There while the directory is being formatted. */
+  formatting: 'FORMATTING',
+  tmp: 'tmp',
+  chunks: 'chunks',
+  trash: 'trash',
+  quarantine: 'quarantine',
+} as const;
+
+const folders = [names.tmp, names.chunks, names.trash, names.quarantine] as const;
+
+/** `chunks/00` to `chunks/ff`: a directory with a million names is slow to list and to sync. */
+export const shards: readonly string[] = Array.from({ length: 256 }, (_, i) =>
+  i.toString(16).padStart(2, '0'),
+);
+
+/** Neither the lock of the program (LOCK, LOCK.*) nor what a fresh ext4 brings along makes a directory "used". */
+function isOurs(name: string): boolean {
+  return !name.startsWith('LOCK') && name !== 'lost+found';
+}
+
+export function invalidDirectory(dataDir: string, why: string, cause?: unknown): HoldfastError {
+  return new HoldfastError('DATA_DIR_INVALID', `${dataDir} cannot be used as a data directory: ${why}`, {
+    cause,
+    remedy:
+      'Nothing was changed. Name the right directory with --data-dir, or an empty one for a new keeper.',
+  });
+}
+
+/**
+ * What is at `dataDir`.
+ *
+ * @throws HoldfastError DATA_DIR_INVALID for a directory that is neither empty nor a keeper's
+ */
+export async function inspect(fileSystem: FileSystem, dataDir: string): Promise<'formatted' | 'unformatted'> {
+  const status = await fileSystem.stat(dataDir);
+  if (!status) return 'unformatted';
+  if (!status.isDirectory) throw invalidDirectory(dataDir, 'it is a file');
+  const present = (await fileSystem.readDirectory(dataDir)).filter(isOurs);
+  if (present.includes(names.identity)) {
+    for (const folder of folders) {
+      // A disk that is not mounted, or a copy that was not finished.
+      if (!present.includes(folder)) throw invalidDirectory(dataDir, `${folder}/ is missing`);
+    }
+    return 'formatted';
+  }
+  if (present.length === 0 || present.includes(names.formatting)) return 'unformatted';
+  throw invalidDirectory(dataDir, `it holds other things (${present.slice(0, 3).join(', ')})`);
+}
+
+/** Makes the folders; `finish` then writes the files, the identity last: with it the directory is formatted. */
+export async function format(
+  fileSystem: FileSystem,
+  dataDir: string,
+  finish: () => Promise<void>,
+): Promise<void> {
+  await makeParents(fileSystem, dataDir);
+  const marker = join(dataDir, names.formatting);
+  if (!(await fileSystem.stat(marker))) {
+    const file = await fileSystem.open(marker, 'create');
+    await file.close();
+    await fileSystem.syncDirectory(dataDir);
+  }
+  for (const folder of folders) await makeIfMissing(fileSystem, join(dataDir, folder));
+  await inParallel(shards, parallelOperations, (shard) =>
+    makeIfMissing(fileSystem, join(dataDir, names.chunks, shard)),
+  );
+  await fileSystem.syncDirectory(join(dataDir, names.chunks));
+  await fileSystem.syncDirectory(dataDir);
+  await finish();
+  await fileSystem.unlink(marker);
+}
+
+async function makeIfMissing(fileSystem: FileSystem, path: string): Promise<void> {
+  await fileSystem.makeDirectory(path).catch((error: unknown) => {
+    if (errnoOf(error) !== 'EEXIST') throw error;
+  });
+}
+
+async function makeParents(fileSystem: FileSystem, path: string): Promise<void> {
+  if (await fileSystem.stat(path)) return;
+  await makeParents(fileSystem, dirname(path));
+  await fileSystem.makeDirectory(path);
+  await fileSystem.syncDirectory(dirname(path));
+}
+
+/**
+ * Puts a small file in place of what has its name, so that a crash leaves the old or the new one, whole.
+ * Resolves when it is on stable storage.
+ */
+export async function replaceFile(
+  fileSystem: FileSystem,
+  directory: string,
+  name: string,
+  content: Buffer,
+): Promise<void> {
+  const temporary = join(directory, names.tmp, `${name}.new`);
+  if (await fileSystem.stat(temporary)) await fileSystem.unlink(temporary);
+  const file = await fileSystem.open(temporary, 'create');
+  try {
+    await file.write(content, 0);
+    await file.syncData();
+  } finally {
+    await file.close();
+  }
+  await fileSystem.rename(temporary, join(directory, name));
+  await fileSystem.syncDirectory(directory);
+}

@@ -1,0 +1,235 @@
+/**
+ * The chunk store over a file system: one file a piece, the directory itself as the index. Nothing about stored
+ * pieces is in memory but their total size, so a keeper with a million of them starts and runs in as little as
+ * one with ten.
+ */
+import { type Clock, type FileSystem, HoldfastError, type Random, errnoOf, hasCode } from '@holdfast/shared';
+import { join } from 'node:path';
+import type { Capacity, ChunkStore, PieceWriter, StoredPieceReader } from './chunk-store.js';
+import { layoutOf } from './chunk-file.js';
+import { names, shards } from './data-directory.js';
+import { DirectorySync } from './directory-sync.js';
+import type { StorageHealth } from './disk-error.js';
+import { inParallel, parallelOperations } from './in-parallel.js';
+import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceName } from './piece.js';
+import { openStoredPiece } from './piece-reader.js';
+import { beginPiece } from './piece-writer.js';
+import { Space } from './space.js';
+import { Trash } from './trash.js';
+
+export interface DiskChunkStoreOptions {
+  readonly fileSystem: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly health: StorageHealth;
+  /** Formatted. */
+  readonly dataDir: string;
+  /** The cluster that the storage belongs to now; '' before it has joined. */
+  readonly clusterId: () => string;
+  /** The most that pieces may use in all, in bytes; Infinity for all there is. */
+  readonly capacityBytes: number;
+  readonly trashTtlMs: number;
+}
+
+export class DiskChunkStore implements ChunkStore {
+  readonly #options: DiskChunkStoreOptions;
+  readonly #directorySync: DirectorySync;
+  readonly #space: Space;
+  readonly #trash: Trash;
+  /** Names of the pieces that are being written. */
+  readonly #writing = new Set<string>();
+
+  private constructor(options: DiskChunkStoreOptions) {
+    const { fileSystem, dataDir, clock, capacityBytes, trashTtlMs } = options;
+    this.#options = options;
+    this.#directorySync = new DirectorySync(fileSystem);
+    this.#space = new Space(fileSystem, dataDir, capacityBytes);
+    this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
+  }
+
+  /** Sweeps what an earlier start left half written and counts what is stored. */
+  static async open(options: DiskChunkStoreOptions): Promise<DiskChunkStore> {
+    const store = new DiskChunkStore(options);
+    const { fileSystem, dataDir, health } = options;
+    try {
+      const tmp = join(dataDir, names.tmp);
+      for (const name of await fileSystem.readDirectory(tmp)) await fileSystem.unlink(join(tmp, name));
+      await store.#count();
+    } catch (error) {
+      throw health.failed(error, 'cannot open the chunk store');
+    }
+    return store;
+  }
+
+  async #count(): Promise<void> {
+    const { fileSystem, dataDir } = this.#options;
+    const sizes = async (directory: string, found: (name: string, bytes: number) => void): Promise<void> => {
+      const files = await fileSystem.readDirectory(directory);
+      await inParallel(files, parallelOperations, async (name) => {
+        found(name, (await fileSystem.stat(join(directory, name)))?.sizeBytes ?? 0);
+      });
+    };
+    const count = (_name: string, bytes: number): void => this.#space.count(bytes);
+    await inParallel(shards, parallelOperations, (shard) => sizes(join(dataDir, names.chunks, shard), count));
+    await sizes(join(dataDir, names.quarantine), count);
+    await sizes(this.#trash.directory, (name, bytes) => {
+      this.#space.count(bytes);
+      this.#trash.add(name, bytes);
+    });
+  }
+
+  get failure(): HoldfastError | undefined {
+    return this.#options.health.failure;
+  }
+
+  async begin(spec: PieceSpec): Promise<PieceWriter> {
+    const { fileSystem, health, random, dataDir } = this.#options;
+    health.check();
+    const name = pieceName(spec);
+    if (this.#writing.has(name)) {
+      throw new HoldfastError('UNAVAILABLE', `piece ${name} is being written already`, {
+        remedy: 'Wait for that write to end.',
+        retryAfterMs: 1_000,
+      });
+    }
+    this.#writing.add(name);
+    let endReservation: ((stored: boolean) => void) | undefined;
+    const ended = (stored: boolean): void => {
+      endReservation?.(stored);
+      this.#writing.delete(name);
+    };
+    try {
+      endReservation = await this.#reserve(layoutOf(spec.lengthBytes, spec.blockSizeBytes).fileBytes);
+      return await beginPiece(
+        {
+          fileSystem,
+          health,
+          directorySync: this.#directorySync,
+          clusterId: this.#options.clusterId(),
+          temporaryPath: join(dataDir, names.tmp, `${name}.${random.bytes(8).toString('hex')}`),
+          finalPath: this.#pathOf(spec),
+          finalDirectory: this.#shardOf(spec.chunkId),
+          stored: () => this.stat(spec),
+          ended,
+        },
+        spec,
+      );
+    } catch (error) {
+      ended(false);
+      throw error;
+    }
+  }
+
+  async #reserve(fileBytes: number): Promise<(stored: boolean) => void> {
+    try {
+      await this.#trash.makeRoom(fileBytes);
+      return await this.#space.reserve(fileBytes);
+    } catch (error) {
+      throw this.#options.health.failed(error, 'cannot reserve room');
+    }
+  }
+
+  open(key: PieceKey): Promise<StoredPieceReader> {
+    return openStoredPiece(this.#options.fileSystem, this.#pathOf(key), key, this.#options.clusterId());
+  }
+
+  async stat(key: PieceKey): Promise<StoredPiece | undefined> {
+    try {
+      const reader = await this.open(key);
+      await reader.close();
+      return reader.spec;
+    } catch (error) {
+      if (hasCode(error, 'NOT_FOUND')) return undefined;
+      throw error;
+    }
+  }
+
+  async *list(): AsyncGenerator<PieceKey> {
+    for (const shard of shards) {
+      for (const name of (await this.#namesIn(shard)).sort()) {
+        const key = parsePieceName(name);
+        if (key) yield key;
+      }
+    }
+  }
+
+  async #namesIn(shard: string): Promise<string[]> {
+    const { fileSystem, dataDir, health } = this.#options;
+    try {
+      return await fileSystem.readDirectory(join(dataDir, names.chunks, shard));
+    } catch (error) {
+      throw health.failed(error, `cannot list chunks/${shard}`);
+    }
+  }
+
+  async trash(chunkIds: readonly string[]): Promise<void> {
+    this.#options.health.check();
+    const wanted = new Set(chunkIds);
+    for (const shard of new Set(chunkIds.map((id) => id.slice(0, 2)))) {
+      const found = (await this.#namesIn(shard)).filter((name) => {
+        const key = parsePieceName(name);
+        return key !== undefined && wanted.has(key.chunkId);
+      });
+      const from = join(this.#options.dataDir, names.chunks, shard);
+      const sizes = await inParallel(found, parallelOperations, (name) =>
+        this.#move(from, this.#trash.directory, name),
+      );
+      found.forEach((name, index) => {
+        const fileBytes = sizes[index];
+        if (fileBytes !== undefined) this.#trash.add(name, fileBytes);
+      });
+      await this.#syncMove(from, this.#trash.directory);
+    }
+  }
+
+  emptyTrash(): Promise<void> {
+    return this.#trash.empty();
+  }
+
+  async quarantine(key: PieceKey): Promise<void> {
+    const { dataDir, health } = this.#options;
+    health.check();
+    const [from, to] = [this.#shardOf(key.chunkId), join(dataDir, names.quarantine)];
+    await this.#move(from, to, pieceName(key));
+    await this.#syncMove(from, to);
+  }
+
+  /** Moves a file and gives its size; undefined if it is not there (any more). */
+  async #move(from: string, to: string, name: string): Promise<number | undefined> {
+    const { fileSystem, health } = this.#options;
+    try {
+      const status = await fileSystem.stat(join(from, name));
+      await fileSystem.rename(join(from, name), join(to, name));
+      return status?.sizeBytes ?? 0;
+    } catch (error) {
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw health.failed(error, `cannot move piece ${name}`);
+    }
+  }
+
+  /** The new name first: a crash between the two leaves the piece findable. */
+  async #syncMove(from: string, to: string): Promise<void> {
+    try {
+      await this.#directorySync.sync(to);
+      await this.#directorySync.sync(from);
+    } catch (error) {
+      throw this.#options.health.syncFailed(error, 'cannot make a move durable');
+    }
+  }
+
+  async capacity(): Promise<Capacity> {
+    try {
+      return await this.#space.capacity();
+    } catch (error) {
+      throw this.#options.health.failed(error, 'cannot see how much room there is');
+    }
+  }
+
+  #shardOf(chunkId: string): string {
+    return join(this.#options.dataDir, names.chunks, chunkId.slice(0, 2));
+  }
+
+  #pathOf(key: PieceKey): string {
+    return join(this.#shardOf(key.chunkId), pieceName(key));
+  }
+}

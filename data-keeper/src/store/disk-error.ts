@@ -1,0 +1,51 @@
+/**
+ * A disk's failure as an error that may travel: with the errno and without the path, which is nobody's business
+ * outside this machine (the cause keeps it for the log).
+ */
+import { HoldfastError, errnoOf, fromErrno } from '@holdfast/shared';
+
+/** OUT_OF_SPACE, LIMIT_EXCEEDED (open files) or, for everything else, DISK_FAILED. */
+export function diskError(error: unknown, doing: string): HoldfastError {
+  if (HoldfastError.is(error)) return error;
+  const errno = errnoOf(error);
+  const known = fromErrno(error, doing, 'DISK_FAILED');
+  const passes = known.code === 'OUT_OF_SPACE' || known.code === 'LIMIT_EXCEEDED';
+  return new HoldfastError(passes ? known.code : 'DISK_FAILED', `${doing}: ${errno ?? 'the disk failed'}`, {
+    cause: error,
+    remedy: passes ? known.remedy : "Check the keeper's disk and kernel log, then restart the keeper.",
+    ...(errno !== undefined && { facts: { errno } }),
+  });
+}
+
+/** Remembers the first failure that makes a storage unfit for writing. It never heals by itself. */
+export class StorageHealth {
+  #failure: HoldfastError | undefined;
+
+  get failure(): HoldfastError | undefined {
+    return this.#failure;
+  }
+
+  /** Records a failed write, rename or sync and gives the error to throw. A full disk is no failed one. */
+  failed(error: unknown, doing: string): HoldfastError {
+    const failure = diskError(error, doing);
+    if (failure.code === 'DISK_FAILED') this.#failure ??= failure;
+    return failure;
+  }
+
+  /**
+   * Records a failed sync. Whatever the errno, even ENOSPC: after it the kernel may have dropped the bytes and
+   * would answer the next sync with success, so nothing on this disk can be acknowledged any more.
+   */
+  syncFailed(error: unknown, doing: string): HoldfastError {
+    const { cause, facts, message } = diskError(error, doing);
+    const remedy = "Check the keeper's disk and kernel log, then restart the keeper.";
+    const failure = new HoldfastError('DISK_FAILED', message, { cause, remedy, facts });
+    this.#failure ??= failure;
+    return failure;
+  }
+
+  /** @throws HoldfastError DISK_FAILED once anything has failed */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+}

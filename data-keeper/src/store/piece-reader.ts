@@ -1,0 +1,159 @@
+/**
+ * Reading runs of blocks: from a piece that is stored, where every block is verified before it goes out, and
+ * from one that is being written, where the bytes were verified a moment ago and whoever follows verifies them
+ * again (one CRC a hop is enough, and the follower's is the one that counts).
+ */
+import {
+  type ChecksumTable,
+  type FileSystem,
+  HoldfastError,
+  type OpenFile,
+  blockChecksum,
+  errnoOf,
+  limits,
+} from '@holdfast/shared';
+import { chunkFileFormat } from './chunk-file-format.js';
+import { damaged, decodeFooter, decodeHeader, layoutOf } from './chunk-file.js';
+import type { PieceReader, StoredPieceReader } from './chunk-store.js';
+import { diskError } from './disk-error.js';
+import { type BlockRun, type PieceKey, type PieceSpec, type StoredPiece, pieceName } from './piece.js';
+
+async function readExactly(file: OpenFile, key: PieceKey, position: number, target: Buffer): Promise<Buffer> {
+  let read: number;
+  try {
+    read = await file.read(target, 0, target.length, position);
+  } catch (error) {
+    throw diskError(error, `cannot read piece ${pieceName(key)}`);
+  }
+  if (read < target.length) throw damaged(key, 'the file is cut off');
+  return target;
+}
+
+/** Where the run that starts at `offsetBytes` ends: a message's worth of blocks, or `endBytes`. */
+function runEnd(spec: PieceSpec, offsetBytes: number, endBytes: number): number {
+  if (offsetBytes % spec.blockSizeBytes !== 0 || offsetBytes >= endBytes) {
+    throw new HoldfastError('INTERNAL', `no run of blocks starts at ${offsetBytes} and ends at ${endBytes}`);
+  }
+  return Math.min(offsetBytes + limits.messageDataBytes, endBytes, spec.lengthBytes);
+}
+
+async function readRun(
+  file: OpenFile,
+  spec: PieceSpec,
+  offsetBytes: number,
+  endBytes: number,
+  into: Buffer | undefined,
+  checksumOf: (block: number) => number,
+): Promise<BlockRun> {
+  const end = runEnd(spec, offsetBytes, endBytes);
+  const first = offsetBytes / spec.blockSizeBytes;
+  const blocks = Math.ceil((end - offsetBytes) / spec.blockSizeBytes);
+  const length = end - offsetBytes;
+  const target = into ? into.subarray(0, length) : Buffer.allocUnsafeSlow(length);
+  const data = await readExactly(file, spec, chunkFileFormat.headerBytes + offsetBytes, target);
+  return { offsetBytes, checksums: Array.from({ length: blocks }, (_, i) => checksumOf(first + i)), data };
+}
+
+/** A reader of what is written so far of a piece; `close` lets go of the file. */
+export function followingReader(
+  file: OpenFile,
+  spec: PieceSpec,
+  table: ChecksumTable,
+  close: () => Promise<void>,
+): PieceReader {
+  return {
+    spec,
+    read: (offsetBytes, endBytes, into) =>
+      readRun(file, spec, offsetBytes, endBytes, into, (block) => table.get(block)),
+    close,
+  };
+}
+
+/** See ChunkStore.open. */
+export async function openStoredPiece(
+  fileSystem: FileSystem,
+  path: string,
+  key: PieceKey,
+  clusterId: string,
+): Promise<StoredPieceReader> {
+  let file: OpenFile;
+  try {
+    file = await fileSystem.open(path, 'read');
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') {
+      throw new HoldfastError('NOT_FOUND', `this keeper has no piece ${pieceName(key)}`, {
+        remedy: 'Ask the tracker which keepers have it now.',
+      });
+    }
+    throw diskError(error, `cannot open piece ${pieceName(key)}`);
+  }
+  try {
+    const { spec, table } = await checkWhole(file, key, clusterId);
+    return new DiskPieceReader(file, spec, table);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Checks header, size, table and footer of a file against one another and against its name. */
+async function checkWhole(
+  file: OpenFile,
+  key: PieceKey,
+  clusterId: string,
+): Promise<{ spec: StoredPiece; table: Buffer }> {
+  const header = decodeHeader(await readExactly(file, key, 0, Buffer.alloc(chunkFileFormat.headerBytes)), {
+    ...key,
+    clusterId,
+  });
+  const layout = layoutOf(header.lengthBytes, header.blockSizeBytes);
+  const sizeBytes = await file.sizeBytes().catch((error: unknown) => {
+    throw diskError(error, `cannot read piece ${pieceName(key)}`);
+  });
+  if (sizeBytes !== layout.fileBytes) {
+    throw damaged(key, `the file has ${sizeBytes} bytes, not ${layout.fileBytes}`);
+  }
+  const tail = await readExactly(
+    file,
+    key,
+    layout.tableStart,
+    Buffer.alloc(layout.fileBytes - layout.tableStart),
+  );
+  const table = tail.subarray(0, layout.tableBytes);
+  const digest = decodeFooter(tail.subarray(layout.tableBytes), table, key);
+  const { chunkId, pieceIndex, uploadId, lengthBytes, blockSizeBytes } = header;
+  return { spec: { chunkId, pieceIndex, uploadId, lengthBytes, blockSizeBytes, digest }, table };
+}
+
+class DiskPieceReader implements StoredPieceReader {
+  readonly spec: StoredPiece;
+  readonly #file: OpenFile;
+  readonly #table: Buffer;
+  #closed = false;
+
+  constructor(file: OpenFile, spec: StoredPiece, table: Buffer) {
+    this.#file = file;
+    this.spec = spec;
+    this.#table = table;
+  }
+
+  async read(offsetBytes: number, endBytes: number, into?: Buffer): Promise<BlockRun> {
+    const run = await readRun(this.#file, this.spec, offsetBytes, endBytes, into, (block) =>
+      this.#table.readUInt32BE(block * 4),
+    );
+    const { blockSizeBytes } = this.spec;
+    run.checksums.forEach((checksum, index) => {
+      const start = index * blockSizeBytes;
+      if (blockChecksum(run.data.subarray(start, start + blockSizeBytes)) !== checksum) {
+        throw damaged(this.spec, `the block at ${offsetBytes + start} does not match its checksum`);
+      }
+    });
+    return run;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#file.close();
+  }
+}

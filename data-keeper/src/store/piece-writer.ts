@@ -1,0 +1,188 @@
+/**
+ * A piece on its way to the disk: temp file, verified blocks, table, footer, data sync, rename, directory sync.
+ *
+ * The failure it answers: power goes at any instant. The temp name means nothing, the final name appears only
+ * after the contents are on stable storage, and the receipt is given only after the name is. So a crash leaves
+ * nothing or a whole verified piece, and after a receipt always the piece.
+ */
+import {
+  ChecksumTable,
+  type FileSystem,
+  HoldfastError,
+  blockCount,
+  firstMismatch,
+  limits,
+} from '@holdfast/shared';
+import { encodeFooter, encodeHeader, layoutOf } from './chunk-file.js';
+import type { PieceReader, PieceWriter } from './chunk-store.js';
+import type { DirectorySync } from './directory-sync.js';
+import type { StorageHealth } from './disk-error.js';
+import { type BlockRun, type PieceSpec, type StoredPiece, pieceName } from './piece.js';
+import { followingReader } from './piece-reader.js';
+import { SharedFile } from './shared-file.js';
+
+/** What a writer needs of its store. */
+export interface PieceWriterHome {
+  readonly fileSystem: FileSystem;
+  readonly health: StorageHealth;
+  readonly directorySync: DirectorySync;
+  readonly clusterId: string;
+  readonly temporaryPath: string;
+  readonly finalPath: string;
+  readonly finalDirectory: string;
+  /** What is stored under the final name now. */
+  readonly stored: () => Promise<StoredPiece | undefined>;
+  /** Told once how it ended; from then on the piece is no longer being written. */
+  readonly ended: (stored: boolean) => void;
+}
+
+export async function beginPiece(home: PieceWriterHome, spec: PieceSpec): Promise<PieceWriter> {
+  const doing = `cannot create piece ${pieceName(spec)}`;
+  const file = await home.fileSystem.open(home.temporaryPath, 'create').catch((error: unknown) => {
+    throw home.health.failed(error, doing);
+  });
+  try {
+    await file.write(encodeHeader({ ...spec, clusterId: home.clusterId }), 0);
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await home.fileSystem.unlink(home.temporaryPath).catch(() => undefined);
+    throw home.health.failed(error, doing);
+  }
+  return new DiskPieceWriter(home, spec, new SharedFile(file));
+}
+
+class DiskPieceWriter implements PieceWriter {
+  readonly spec: PieceSpec;
+  readonly #home: PieceWriterHome;
+  readonly #shared: SharedFile;
+  readonly #table: ChecksumTable;
+  #writtenBytes = 0;
+  #ended = false;
+
+  constructor(home: PieceWriterHome, spec: PieceSpec, shared: SharedFile) {
+    this.#home = home;
+    this.spec = spec;
+    this.#shared = shared;
+    this.#table = new ChecksumTable(spec.lengthBytes, spec.blockSizeBytes);
+  }
+
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
+  async append(run: BlockRun): Promise<void> {
+    this.#check(run);
+    const { dataStart } = layoutOf(this.spec.lengthBytes, this.spec.blockSizeBytes);
+    try {
+      await this.#shared.file.write(run.data, dataStart + run.offsetBytes);
+    } catch (error) {
+      throw this.#home.health.failed(error, `cannot write piece ${pieceName(this.spec)}`);
+    }
+    const first = run.offsetBytes / this.spec.blockSizeBytes;
+    run.checksums.forEach((checksum, index) => this.#table.set(first + index, checksum));
+    this.#writtenBytes += run.data.length;
+  }
+
+  #check({ offsetBytes, checksums, data }: BlockRun): void {
+    const { lengthBytes, blockSizeBytes } = this.spec;
+    const end = offsetBytes + data.length;
+    const refuse = (why: string): HoldfastError =>
+      new HoldfastError('INVALID_ARGUMENT', `blocks of ${pieceName(this.spec)} are refused: ${why}`);
+    if (this.#ended) throw refuse('the piece is finished');
+    if (offsetBytes !== this.#writtenBytes) {
+      throw refuse(`they start at ${offsetBytes}, and ${this.#writtenBytes} is next`);
+    }
+    if (data.length === 0) throw refuse('there are none');
+    if (data.length > limits.messageDataBytes)
+      throw refuse(`${data.length} bytes are too many for a message`);
+    if (end > lengthBytes) throw refuse(`they end at ${end}, and the piece at ${lengthBytes}`);
+    if (end < lengthBytes && end % blockSizeBytes !== 0) throw refuse('the last one is not whole');
+    if (checksums.length !== blockCount(data.length, blockSizeBytes)) {
+      throw refuse(`they have ${checksums.length} checksums`);
+    }
+    const mismatch = firstMismatch(data, checksums, blockSizeBytes);
+    if (mismatch < 0) return;
+    throw new HoldfastError(
+      'CHECKSUM_MISMATCH',
+      `the block at ${offsetBytes + mismatch} of ${pieceName(this.spec)} arrived damaged`,
+      { remedy: 'Send the chunk again under a new chunk id; if it happens again, check memory and network.' },
+    );
+  }
+
+  follow(): PieceReader {
+    return followingReader(this.#shared.file, this.spec, this.#table, this.#shared.hold());
+  }
+
+  seal(expectedDigest?: Buffer): Buffer {
+    const { lengthBytes } = this.spec;
+    if (this.#ended || this.#writtenBytes !== lengthBytes) {
+      throw new HoldfastError(
+        'INVALID_ARGUMENT',
+        `piece ${pieceName(this.spec)} ended after ${this.#writtenBytes} of ${lengthBytes} bytes`,
+      );
+    }
+    const digest = this.#table.digest();
+    if (expectedDigest && !expectedDigest.equals(digest)) {
+      throw new HoldfastError(
+        'CHECKSUM_MISMATCH',
+        `piece ${pieceName(this.spec)} is not what was asked for`,
+        {
+          remedy: 'The source has other bytes than the tracker knows: try another source.',
+        },
+      );
+    }
+    return digest;
+  }
+
+  async commit(): Promise<StoredPiece> {
+    const piece = { ...this.spec, digest: this.seal() };
+    const present = await this.#home.stored();
+    if (present) {
+      await this.abort();
+      if (present.digest.equals(piece.digest)) return present;
+      throw new HoldfastError('VERSION_CONFLICT', `piece ${pieceName(this.spec)} is there with other bytes`, {
+        remedy: 'A chunk id means the same bytes for ever: ask the tracker for a new one.',
+      });
+    }
+    await this.#makeDurable(piece);
+    await this.#end(true);
+    return piece;
+  }
+
+  /** Each step relies on the one before it; none is ever tried again. */
+  async #makeDurable({ digest }: StoredPiece): Promise<void> {
+    const { fileSystem, directorySync, health, temporaryPath, finalPath, finalDirectory } = this.#home;
+    const doing = `cannot store piece ${pieceName(this.spec)}`;
+    const { tableStart } = layoutOf(this.spec.lengthBytes, this.spec.blockSizeBytes);
+    const tail = Buffer.concat([this.#table.bytes(), encodeFooter(digest)]);
+    await this.#shared.file.write(tail, tableStart).catch((error: unknown) => {
+      throw health.failed(error, doing);
+    });
+    await this.#shared.file.syncData().catch((error: unknown) => {
+      throw health.syncFailed(error, doing);
+    });
+    // Another write's failed sync may have taken bytes of this one along.
+    health.check();
+    await fileSystem.rename(temporaryPath, finalPath).catch((error: unknown) => {
+      throw health.failed(error, doing);
+    });
+    await directorySync.sync(finalDirectory).catch((error: unknown) => {
+      throw health.syncFailed(error, doing);
+    });
+  }
+
+  async abort(): Promise<void> {
+    if (this.#ended) return;
+    // After a failed rename or directory sync the temp name is gone; then there is nothing to remove.
+    await this.#home.fileSystem.unlink(this.#home.temporaryPath).catch(() => undefined);
+    await this.#end(false);
+  }
+
+  async #end(stored: boolean): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#home.ended(stored);
+    // All that counts was synced, or is to be forgotten: a close that fails changes nothing.
+    await this.#shared.release().catch(() => undefined);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Who a storage is and what it has seen: IDENTITY (which cluster, keeper and storage; written at formatting and
+ * once more when it joins its cluster) and STATE (the number of its start and the highest authority that it has
+ * witnessed; replaced now and then). Both are on stable storage before anything relies on them.
+ *
+ * The failures it answers: a keeper pointed at another cluster or at a directory that is not its own destroys
+ * nothing (DATA_DIR_INVALID, WRONG_CLUSTER); a tracker restored from an old backup is found out, because its
+ * keepers remember (S8, S9).
+ */
+import { type Authority, type FileSystem, HoldfastError, type Random, isId, newId } from '@holdfast/shared';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { format, inspect, invalidDirectory, names, replaceFile } from './data-directory.js';
+import type { StorageHealth } from './disk-error.js';
+
+/** On disk: a new meaning is a new number. */
+const formatVersion = 1;
+
+interface IdentityRecord {
+  readonly formatVersion: number;
+  /** '' until the first registration. */
+  readonly clusterId: string;
+  readonly keeperId: string;
+  readonly storageId: string;
+}
+
+interface StateRecord {
+  readonly incarnation: number;
+  readonly witnessed: Authority | null;
+}
+
+/** A record as a line of JSON with a checksum of its own, for people to read and nobody to mangle unnoticed. */
+function encodeRecord(record: object): Buffer {
+  const crc = crc32(JSON.stringify(record));
+  return Buffer.from(`${JSON.stringify({ ...record, crc32: crc })}\n`);
+}
+
+async function readRecord(
+  fileSystem: FileSystem,
+  dataDir: string,
+  name: string,
+): Promise<Record<string, unknown>> {
+  const refuse = (why: string, cause?: unknown): HoldfastError =>
+    invalidDirectory(dataDir, `its ${name} ${why}`, cause);
+  let record: unknown;
+  try {
+    record = JSON.parse((await fileSystem.readFile(join(dataDir, name))).toString());
+  } catch (error) {
+    throw refuse('cannot be read', error);
+  }
+  if (typeof record !== 'object' || record === null || !('crc32' in record)) throw refuse('is damaged');
+  const { crc32: stated, ...rest } = record;
+  if (crc32(JSON.stringify(rest)) !== stated) throw refuse('is damaged: it does not match its checksum');
+  return rest;
+}
+
+function asIdentity(dataDir: string, record: Record<string, unknown>): IdentityRecord {
+  const { formatVersion: version, clusterId, keeperId, storageId } = record;
+  if (version !== formatVersion) {
+    throw invalidDirectory(
+      dataDir,
+      `it has format ${String(version)}, and this program knows ${formatVersion}`,
+    );
+  }
+  const wellFormed =
+    typeof clusterId === 'string' &&
+    (clusterId === '' || isId(clusterId)) &&
+    typeof keeperId === 'string' &&
+    isId(keeperId) &&
+    typeof storageId === 'string' &&
+    isId(storageId);
+  if (!wellFormed) throw invalidDirectory(dataDir, 'its IDENTITY is damaged');
+  return { formatVersion, clusterId, keeperId, storageId };
+}
+
+function asState(dataDir: string, record: Record<string, unknown>): StateRecord {
+  const { incarnation, witnessed } = record as unknown as StateRecord;
+  const wellFormed =
+    Number.isSafeInteger(incarnation) &&
+    (witnessed === null ||
+      (typeof witnessed === 'object' &&
+        isId(witnessed.clusterId) &&
+        isId(witnessed.instanceId) &&
+        Number.isSafeInteger(witnessed.epoch) &&
+        Number.isSafeInteger(witnessed.transactionId)));
+  if (!wellFormed) throw invalidDirectory(dataDir, 'its STATE is damaged');
+  return { incarnation, witnessed };
+}
+
+export class StorageIdentity {
+  readonly #fileSystem: FileSystem;
+  readonly #dataDir: string;
+  readonly #health: StorageHealth;
+  #identity: IdentityRecord;
+  #state: StateRecord;
+  /** One replacement of a file at a time: they share the temp name. */
+  #writing: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    fileSystem: FileSystem,
+    dataDir: string,
+    health: StorageHealth,
+    identity: IdentityRecord,
+    state: StateRecord,
+  ) {
+    this.#fileSystem = fileSystem;
+    this.#dataDir = dataDir;
+    this.#health = health;
+    this.#identity = identity;
+    this.#state = state;
+  }
+
+  /**
+   * Opens the data directory, formatting an empty one, and begins a new incarnation.
+   *
+   * @throws HoldfastError DATA_DIR_INVALID, and then nothing was touched; DISK_FAILED
+   */
+  static async open(
+    fileSystem: FileSystem,
+    dataDir: string,
+    random: Random,
+    health: StorageHealth,
+  ): Promise<StorageIdentity> {
+    if ((await inspect(fileSystem, dataDir)) === 'unformatted') {
+      const identity = { formatVersion, clusterId: '', keeperId: newId(random), storageId: newId(random) };
+      await format(fileSystem, dataDir, async () => {
+        await replaceFile(
+          fileSystem,
+          dataDir,
+          names.state,
+          encodeRecord({ incarnation: 0, witnessed: null }),
+        );
+        await replaceFile(fileSystem, dataDir, names.identity, encodeRecord(identity));
+      });
+    }
+    const identity = asIdentity(dataDir, await readRecord(fileSystem, dataDir, names.identity));
+    const state = asState(dataDir, await readRecord(fileSystem, dataDir, names.state));
+    const opened = new StorageIdentity(fileSystem, dataDir, health, identity, state);
+    await opened.#saveState({ ...state, incarnation: state.incarnation + 1 });
+    return opened;
+  }
+
+  /** '' before the storage has joined a cluster. */
+  get clusterId(): string {
+    return this.#identity.clusterId;
+  }
+
+  get keeperId(): string {
+    return this.#identity.keeperId;
+  }
+
+  get storageId(): string {
+    return this.#identity.storageId;
+  }
+
+  get incarnation(): number {
+    return this.#state.incarnation;
+  }
+
+  /** The highest authority on stable storage. */
+  get witnessed(): Authority | undefined {
+    return this.#state.witnessed ?? undefined;
+  }
+
+  /** Makes the storage the cluster's, durably. It never changes again. */
+  async join(clusterId: string): Promise<void> {
+    if (this.#identity.clusterId !== '') throw new HoldfastError('INTERNAL', 'the storage has a cluster');
+    const identity = { ...this.#identity, clusterId };
+    await this.#save(names.identity, identity);
+    this.#identity = identity;
+  }
+
+  /** Puts an authority on stable storage. */
+  async witness({ clusterId, epoch, instanceId, transactionId }: Authority): Promise<void> {
+    await this.#saveState({
+      ...this.#state,
+      witnessed: { clusterId, epoch, instanceId, transactionId },
+    });
+  }
+
+  async #saveState(state: StateRecord): Promise<void> {
+    await this.#save(names.state, state);
+    this.#state = state;
+  }
+
+  #save(name: string, record: object): Promise<void> {
+    const saved = this.#writing
+      .catch(() => undefined)
+      .then(() => replaceFile(this.#fileSystem, this.#dataDir, name, encodeRecord(record)))
+      .catch((error: unknown) => {
+        throw this.#health.failed(error, `cannot write ${name}`);
+      });
+    this.#writing = saved;
+    return saved;
+  }
+}

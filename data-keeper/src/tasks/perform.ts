@@ -1,0 +1,95 @@
+/** What each kind of task does. The tracker decides; here it is only carried out. */
+import { HoldfastError, type Receipt, hasCode } from '@holdfast/shared';
+import { Pump } from '../read/pump.js';
+import type { PeerKeepers } from '../replication/peer-keepers.js';
+import type { KeeperSettings } from '../settings.js';
+import type { ChunkStore } from '../store/chunk-store.js';
+import { type StoredPiece, pieceName } from '../store/piece.js';
+import type { FetchTask, KeeperTask, TaskResult, VerifyTask } from '../tracker/tracker-link.js';
+import type { ChunkWriter } from '../write/chunk-writer.js';
+
+export interface PerformDeps {
+  readonly store: ChunkStore;
+  readonly writer: ChunkWriter;
+  readonly peers: PeerKeepers;
+  readonly settings: KeeperSettings;
+  readonly receiptFor: (piece: StoredPiece) => Receipt;
+}
+
+/** @throws HoldfastError the task's outcome, for the tracker */
+export async function perform(
+  deps: PerformDeps,
+  action: KeeperTask['action'],
+  signal: AbortSignal,
+): Promise<TaskResult> {
+  switch (action.kind) {
+    case 'fetch':
+      return fetchPiece(deps, action, signal);
+    case 'trash':
+      await deps.store.trash(action.chunkIds);
+      return { trashedChunkIds: action.chunkIds };
+    case 'verify':
+      await verifyPiece(deps.store, action, signal);
+      return {};
+    case 'unknown':
+      throw action.error;
+  }
+}
+
+/** Fetches from the first source that has the right bytes. A piece that is there already is done. */
+async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSignal): Promise<TaskResult> {
+  const present = await deps.store.stat(task);
+  if (present?.digest.equals(task.digest)) return { receipt: deps.receiptFor(present) };
+  let lastError: unknown = new HoldfastError('INVALID_ARGUMENT', 'the task names no source');
+  for (const source of task.sources) {
+    signal.throwIfAborted();
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      const options = { deadlineMs: deps.settings.streamDeadlineMs, signal: abort.signal };
+      const stream = await deps.peers.openReplica(source, task, task.readToken, options);
+      const { chunkId, pieceIndex, lengthBytes, blockSizeBytes, digest } = task;
+      const spec = { chunkId, pieceIndex, lengthBytes, blockSizeBytes, uploadId: stream.spec.uploadId };
+      const { receipts } = await deps.writer.ingest(
+        { spec, followers: [], writeToken: Buffer.alloc(0) },
+        () => Promise.resolve(stream),
+        deps.settings.sourceStallMs,
+        abort.signal,
+        digest,
+      );
+      const [receipt] = receipts;
+      return receipt ? { receipt } : {};
+    } catch (error) {
+      // Another source cannot mend this storage.
+      if (deps.store.failure || hasCode(error, 'OUT_OF_SPACE')) throw error;
+      lastError = error;
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+      abort.abort();
+    }
+  }
+  throw lastError;
+}
+
+/** Reads the whole piece; a damaged one is set aside, so that a good copy can take its place. */
+async function verifyPiece(store: ChunkStore, task: VerifyTask, signal: AbortSignal): Promise<void> {
+  try {
+    const reader = await store.open(task);
+    try {
+      if (!reader.spec.digest.equals(task.digest)) {
+        throw new HoldfastError('CHECKSUM_MISMATCH', `piece ${pieceName(task)} is not the one expected`);
+      }
+      const look = new Pump(reader, () => {
+        signal.throwIfAborted();
+        return Promise.resolve();
+      });
+      await look.run(0, reader.spec.lengthBytes);
+    } finally {
+      await reader.close();
+    }
+  } catch (error) {
+    if (hasCode(error, 'CHECKSUM_MISMATCH')) await store.quarantine(task);
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * The full report: every stored piece, in order of chunk id, in pages. The directory is the index, so memory is
+ * bounded by one page however many pieces there are. A piece that cannot be opened is left out: to the tracker
+ * it is then lost and gets repaired from another copy, while the file stays for whoever wants to look at it.
+ */
+import { type Logger, type Random, limits, newId } from '@holdfast/shared';
+import type { ChunkStore } from '../store/chunk-store.js';
+import { inParallel } from '../store/in-parallel.js';
+import { type PieceKey, pieceName } from '../store/piece.js';
+import type { OfferedAuthority } from './authority-watch.js';
+import type { KeeperStart, LinkOptions, PieceSummary, TrackerLink } from './tracker-link.js';
+
+export interface FullReportDeps {
+  readonly store: ChunkStore;
+  readonly link: TrackerLink;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly start: KeeperStart;
+  readonly admit: (authority: OfferedAuthority) => Promise<void>;
+}
+
+/** Files looked into at a time: a cold disk answers several as fast as one. */
+const parallelLooks = 8;
+/** Names taken off the listing at a time. */
+const batchSize = 256;
+
+/** Sends a full report. Rejects with the first error; the tracker starts over with the next report. */
+export async function sendFullReport(deps: FullReportDeps, options: LinkOptions): Promise<void> {
+  const reportId = newId(deps.random);
+  let page = 0;
+  const send = async (pieces: readonly PieceSummary[], last: boolean): Promise<void> => {
+    await deps.admit(await deps.link.reportPieces({ ...deps.start, reportId, page, pieces, last }, options));
+    page += 1;
+  };
+  let pieces: PieceSummary[] = [];
+  for await (const summary of summaries(deps, options.signal)) {
+    // A full page goes out when there is one more, so that the last one is known to be the last.
+    if (pieces.length === limits.maxPiecesPerReportPage) {
+      await send(pieces, false);
+      pieces = [];
+    }
+    pieces.push(summary);
+  }
+  await send(pieces, true);
+}
+
+async function* summaries(deps: FullReportDeps, signal?: AbortSignal): AsyncGenerator<PieceSummary> {
+  let batch: PieceKey[] = [];
+  for await (const key of deps.store.list()) {
+    signal?.throwIfAborted();
+    batch.push(key);
+    if (batch.length < batchSize) continue;
+    yield* await look(deps, batch);
+    batch = [];
+  }
+  yield* await look(deps, batch);
+}
+
+async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<PieceSummary[]> {
+  const found = await inParallel(keys, parallelLooks, async (key) => {
+    try {
+      return await deps.store.stat(key);
+    } catch (error) {
+      deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
+      return undefined;
+    }
+  });
+  return found
+    .filter((piece) => piece !== undefined)
+    .map(({ chunkId, pieceIndex, lengthBytes, digest }) => ({ chunkId, pieceIndex, lengthBytes, digest }));
+}

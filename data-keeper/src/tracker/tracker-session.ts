@@ -1,0 +1,199 @@
+/**
+ * The keeper's life with its tracker: registers, renews the lease once a heartbeat interval, brings news, takes
+ * tasks, and reports everything it has after each registration.
+ *
+ * The failures it answers: a tracker that is away (the keeper goes on serving reads and comes back by itself),
+ * one that restarted or forgot this keeper (registers and reports again), and one that must not be obeyed
+ * (AuthorityWatch: nothing in its answer is used, not even the lease).
+ */
+import {
+  type Clock,
+  HoldfastError,
+  type Logger,
+  type Random,
+  Worker,
+  type WorkerStep,
+  hasCode,
+  withRetry,
+} from '@holdfast/shared';
+import type { KeeperSettings } from '../settings.js';
+import type { ChunkStore } from '../store/chunk-store.js';
+import type { StorageIdentity } from '../store/storage-identity.js';
+import type { TaskRunner } from '../tasks/task-runner.js';
+import type { AuthorityWatch } from './authority-watch.js';
+import { sendFullReport } from './full-report.js';
+import type { Lease } from './lease.js';
+import type { StoredLog } from './stored-log.js';
+import type { KeeperStart, RegisterAnswer, TrackerLink } from './tracker-link.js';
+
+export interface TrackerSessionDeps {
+  readonly link: TrackerLink;
+  readonly identity: StorageIdentity;
+  readonly authority: AuthorityWatch;
+  readonly lease: Lease;
+  readonly store: ChunkStore;
+  readonly storedLog: StoredLog;
+  readonly tasks: TaskRunner;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly settings: KeeperSettings;
+  readonly address: string;
+  readonly zone: string;
+  readonly activeStreams: () => number;
+}
+
+/** The first registration: a tracker that starts at the same time is asked again soon. */
+const firstBackoff = { initialBackoffMs: 50, maxBackoffMs: 1_000, factor: 2 };
+/** Nothing to report until woken. */
+const untilWokenMs = 2 ** 31 - 1;
+
+export class TrackerSession {
+  readonly #deps: TrackerSessionDeps;
+  readonly #heartbeat: Worker;
+  readonly #report: Worker;
+  #registered: RegisterAnswer | undefined;
+  /** False from a NOT_REGISTERED on, until registered again. The keys stay good meanwhile. */
+  #known = false;
+  #reportDue = false;
+
+  constructor(deps: TrackerSessionDeps) {
+    this.#deps = deps;
+    const { clock, logger } = deps;
+    this.#heartbeat = new Worker({ name: 'heartbeat', clock, logger, step: (signal) => this.#beat(signal) });
+    this.#report = new Worker({ name: 'full report', clock, logger, step: (signal) => this.#tell(signal) });
+  }
+
+  /** @throws HoldfastError UNAVAILABLE before the first registration */
+  get keys(): { readonly tokenKey: Buffer; readonly receiptKey: Buffer } {
+    if (this.#registered) return this.#registered;
+    throw new HoldfastError('UNAVAILABLE', 'this keeper is starting', { retryAfterMs: 500 });
+  }
+
+  /**
+   * Registers for the first time, patiently, and starts the background work.
+   *
+   * @throws HoldfastError the tracker's last answer when registerTimeoutMs is over; at once WRONG_CLUSTER and
+   *   whatever else a retry cannot mend
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    const { clock, random, logger, settings } = this.#deps;
+    await withRetry(
+      { ...firstBackoff, budgetMs: settings.registerTimeoutMs },
+      {
+        clock,
+        random,
+        signal,
+        onRetry: (error) => logger.info('waiting for the tracker', { reason: error.message }),
+      },
+      () => this.#register(signal),
+    );
+    this.#heartbeat.start();
+    this.#report.start();
+  }
+
+  /** Ends the background work; with `goodbye` the tracker is told that this is on purpose. */
+  async stop(goodbye: boolean): Promise<void> {
+    await Promise.all([this.#heartbeat.stop(), this.#report.stop()]);
+    if (!goodbye || !this.#registered) return;
+    try {
+      await this.#sendHeartbeat(true);
+    } catch (error) {
+      this.#deps.logger.info('the tracker could not be told goodbye', { error });
+    }
+    await this.#deps.authority.flush();
+  }
+
+  get #start(): KeeperStart {
+    const { keeperId, storageId, incarnation } = this.#deps.identity;
+    return { keeperId, storageId, incarnation };
+  }
+
+  async #register(signal: AbortSignal): Promise<void> {
+    const { link, identity, authority, lease, store, clock, settings, address, zone } = this.#deps;
+    const { clusterId, witnessed } = identity;
+    const capacity = await store.capacity();
+    const sentMs = clock.monotonicMs();
+    const answer = await link.register(
+      { ...this.#start, clusterId, address, zone, capacity, witnessed },
+      { deadlineMs: settings.controlDeadlineMs, signal },
+    );
+    await authority.admit(answer.authority);
+    lease.renew(sentMs, answer.leaseMs);
+    this.#registered = answer;
+    this.#known = true;
+    this.#reportDue = true;
+    this.#report.wake();
+  }
+
+  async #beat(signal: AbortSignal): Promise<WorkerStep> {
+    const nextInMs = this.#registered?.heartbeatIntervalMs ?? 0;
+    if (!this.#known) await this.#register(signal);
+    try {
+      await this.#sendHeartbeat(false, signal);
+    } catch (error) {
+      if (!hasCode(error, 'NOT_REGISTERED')) throw error;
+      this.#known = false;
+      return { nextInMs: 0 };
+    }
+    return { nextInMs };
+  }
+
+  async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
+    const { link, authority, lease, store, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
+    const stored = storedLog.next();
+    const capacity = await store.capacity();
+    const sentMs = clock.monotonicMs();
+    const answer = await link.heartbeat(
+      {
+        ...this.#start,
+        capacity,
+        stored,
+        activeStreams: activeStreams(),
+        freeTaskSlots: stopping ? 0 : tasks.freeSlots,
+        stopping,
+        storageError: store.failure,
+      },
+      { deadlineMs: settings.heartbeatDeadlineMs, signal },
+    );
+    await authority.admit(answer.authority);
+    storedLog.acknowledge(stored);
+    if (stopping) return;
+    lease.renew(sentMs, answer.leaseMs);
+    tasks.offer(answer.tasks, answer.authority);
+    if (storedLog.overflowed && !this.#reportDue) {
+      this.#reportDue = true;
+      this.#report.wake();
+    }
+  }
+
+  /** One full report, if one is due. */
+  async #tell(signal: AbortSignal): Promise<WorkerStep> {
+    if (!this.#reportDue) return { nextInMs: untilWokenMs };
+    const { store, link, random, logger, authority, storedLog, settings } = this.#deps;
+    this.#reportDue = false;
+    storedLog.reportBegins();
+    try {
+      await sendFullReport(
+        {
+          store,
+          link,
+          random,
+          logger,
+          start: this.#start,
+          admit: (offered) => authority.admit(offered),
+        },
+        { deadlineMs: settings.controlDeadlineMs, signal },
+      );
+    } catch (error) {
+      this.#reportDue = true;
+      if (!hasCode(error, 'NOT_REGISTERED')) throw error;
+      this.#known = false;
+      this.#heartbeat.wake();
+    } finally {
+      this.#reportDue = storedLog.reportEnds() || this.#reportDue;
+    }
+    // Asked again after a pause: the registration that it may be waiting for takes a moment.
+    return { nextInMs: this.#reportDue ? 1_000 : untilWokenMs };
+  }
+}

@@ -1,0 +1,116 @@
+/** Chains of real keepers: the chunk reaches all of them, and trouble with one is that one's. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { receiptIsValid } from '@holdfast/shared';
+import { readReceipt } from '@holdfast/shared/grpc';
+import { readFile } from 'node:fs/promises';
+import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
+
+let cluster: TestCluster;
+afterEach(() => cluster.end());
+
+describe('a chain of keepers', () => {
+  it.each([1, 2, 3])('stores the same bytes on all of %i, each with a valid receipt', async (keepers) => {
+    cluster = await TestCluster.start(keepers);
+    const data = bytesOf(3 * MiB + 70_001);
+    const header = cluster.header(data.length, [1, 2].slice(0, keepers - 1));
+    const { receipts, failures } = await cluster.client().write(header, data);
+    expect(failures).toEqual([]);
+    expect(receipts.map(({ keeperId }) => keeperId)).toEqual(cluster.keepers.map(({ keeperId }) => keeperId));
+    for (const message of receipts) {
+      const receipt = readReceipt(message);
+      expect(receiptIsValid(receipt, cluster.tracker.receiptKey)).toBe(true);
+      expect(receipt).toMatchObject({ lengthBytes: data.length, digest: digestOf(data) });
+    }
+    const files = await Promise.all(
+      cluster.keepers.map((_keeper, index) => readFile(cluster.pathOf(index, header.chunkId))),
+    );
+    for (const file of files) expect(file.equals(files[0] as Buffer)).toBe(true);
+    for (let index = 0; index < keepers; index += 1) {
+      const read = await cluster.client(index).read(cluster.readRequest(header.chunkId));
+      expect(read.data.equals(data)).toBe(true);
+      expect(await cluster.temporary(index)).toEqual([]);
+    }
+  });
+
+  it('has the followers follow while the chunk arrives', async () => {
+    cluster = await TestCluster.start(3);
+    const data = bytesOf(6 * MiB);
+    let followed = false;
+    const { failures } = await cluster.client().write(cluster.header(data.length, [1, 2]), data, {
+      between: async (index) => {
+        if (index !== 4) return;
+        await until(async () => (await cluster.temporary(2)).length > 0);
+        followed = true;
+      },
+    });
+    expect(followed).toBe(true);
+    expect(failures).toEqual([]);
+  });
+
+  it('names a follower that is not there and the one behind it, and succeeds', async () => {
+    cluster = await TestCluster.start(3);
+    await cluster.keeper(1).kill();
+    const data = bytesOf(2 * MiB);
+    const { receipts, failures } = await cluster.client().write(cluster.header(data.length, [1, 2]), data);
+    expect(receipts).toHaveLength(1);
+    expect(failures.map(({ keeperId, error }) => [keeperId, error?.code])).toEqual([
+      [cluster.keeper(1).keeperId, 'ERROR_CODE_UNAVAILABLE'],
+      [cluster.keeper(2).keeperId, 'ERROR_CODE_UNAVAILABLE'],
+    ]);
+  });
+
+  it('names a follower that is killed in the middle, and succeeds', async () => {
+    cluster = await TestCluster.start(2);
+    const data = bytesOf(6 * MiB);
+    const header = cluster.header(data.length, [1]);
+    const { receipts, failures } = await cluster.client().write(header, data, {
+      between: async (index) => {
+        if (index !== 3) return;
+        await until(async () => (await cluster.temporary(1)).length > 0);
+        await cluster.keeper(1).kill();
+      },
+    });
+    expect(receipts).toHaveLength(1);
+    expect(failures.map(({ keeperId }) => keeperId)).toEqual([cluster.keeper(1).keeperId]);
+    const read = await cluster.client().read(cluster.readRequest(header.chunkId));
+    expect(read.data.equals(data)).toBe(true);
+  });
+
+  it('leaves nothing on the followers of a head that is killed in the middle', async () => {
+    cluster = await TestCluster.start(3);
+    const data = bytesOf(6 * MiB);
+    const header = cluster.header(data.length, [1, 2]);
+    const written = cluster.client().write(header, data, {
+      between: async (index) => {
+        if (index !== 3) return;
+        await until(async () => (await cluster.temporary(2)).length > 0);
+        await cluster.keeper(0).kill();
+      },
+    });
+    await expect(written).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await until(async () => (await cluster.temporary(1)).length + (await cluster.temporary(2)).length === 0);
+    await expect(cluster.client(1).read(cluster.readRequest(header.chunkId))).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
+
+  it('drops a follower that takes nothing, in its own time and not in the client’s', async () => {
+    cluster = await TestCluster.start(1, { settings: { followerStallMs: 200 } });
+    // Takes the connection and never speaks: a keeper that is frozen.
+    const { createServer } = await import('node:net');
+    const sockets = new Set<{ destroy(): void }>();
+    const frozen = createServer((socket) => sockets.add(socket));
+    await new Promise<void>((resolve) => frozen.listen(0, '127.0.0.1', resolve));
+    const { port } = frozen.address() as { port: number };
+    const data = bytesOf(2 * MiB);
+    const header = cluster.header(data.length);
+    const follower = { keeperId: 'f'.repeat(32), address: `127.0.0.1:${port}`, zone: '' };
+    const { receipts, failures } = await cluster.client().write({ ...header, followers: [follower] }, data);
+    for (const socket of sockets) socket.destroy();
+    frozen.close();
+    expect(receipts).toHaveLength(1);
+    expect(failures).toMatchObject([
+      { keeperId: follower.keeperId, error: { code: 'ERROR_CODE_DEADLINE_EXCEEDED' } },
+    ]);
+  });
+});

@@ -1,0 +1,96 @@
+/** Data directories: formatting that survives a crash, and strangers that are left alone. */
+import { describe, expect, it } from '@jest/globals';
+import { systemRandom } from '@holdfast/shared/node';
+import { StorageHealth } from '../../src/store/disk-error.js';
+import { StorageIdentity } from '../../src/store/storage-identity.js';
+import { ForgetfulFileSystem } from '../support/forgetful-file-system.js';
+
+const authority = { clusterId: 'a'.repeat(32), epoch: 3, instanceId: 'b'.repeat(32), transactionId: 9 };
+
+function open(files: ForgetfulFileSystem, dataDir = '/data'): Promise<StorageIdentity> {
+  return StorageIdentity.open(files, dataDir, systemRandom, new StorageHealth());
+}
+
+describe('a data directory', () => {
+  it('is formatted once, and keeps who it is over crashes', async () => {
+    const files = new ForgetfulFileSystem();
+    const first = await open(files, '/deep/down/data');
+    files.crash();
+    const second = await open(files, '/deep/down/data');
+    expect(second.keeperId).toBe(first.keeperId);
+    expect(second.storageId).toBe(first.storageId);
+    expect([first.incarnation, second.incarnation]).toEqual([1, 2]);
+  });
+
+  it('can be formatted again after a crash at any step of the formatting', async () => {
+    let completed = false;
+    for (let step = 1; !completed; step += step < 12 || step > 270 ? 1 : 37) {
+      for (const survives of [() => false, () => true]) {
+        const files = new ForgetfulFileSystem();
+        files.losePowerAt(step);
+        completed = await open(files).then(
+          () => true,
+          () => false,
+        );
+        files.crash(survives);
+        expect((await open(files)).incarnation).toBeGreaterThanOrEqual(1);
+      }
+      expect(step).toBeLessThan(500);
+    }
+  });
+
+  it('remembers its cluster and the authority that it has witnessed', async () => {
+    const files = new ForgetfulFileSystem();
+    const identity = await open(files);
+    await identity.join(authority.clusterId);
+    await identity.witness(authority);
+    files.crash();
+    const again = await open(files);
+    expect(again.clusterId).toBe(authority.clusterId);
+    expect(again.witnessed).toEqual(authority);
+    await expect(again.join('d'.repeat(32))).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  it('may hold a lock and lost+found when it is new', async () => {
+    const files = new ForgetfulFileSystem();
+    await files.makeDirectory('/data');
+    await files.makeDirectory('/data/lost+found');
+    files.put('/data/LOCK', Buffer.from('pid'));
+    expect((await open(files)).incarnation).toBe(1);
+  });
+
+  it.each<[string, (files: ForgetfulFileSystem) => Promise<void> | void]>([
+    ['holds something else', (files) => files.unlink('/data/IDENTITY')],
+    ['has a damaged IDENTITY', (files) => flip(files, '/data/IDENTITY')],
+    ['has a damaged STATE', (files) => flip(files, '/data/STATE')],
+    ['has no STATE', (files) => files.unlink('/data/STATE')],
+    ['has an empty IDENTITY', (files) => files.put('/data/IDENTITY', Buffer.alloc(0))],
+    ['has lost its chunks', (files) => files.rename('/data/chunks', '/elsewhere')],
+    ['is of a newer format', (files) => rewrite(files, '/data/IDENTITY', { formatVersion: 2 })],
+    ['has an impossible keeper id', (files) => rewrite(files, '/data/IDENTITY', { keeperId: 'me' })],
+  ])('that %s is refused, with a remedy, and not touched', async (_what, spoil) => {
+    const files = new ForgetfulFileSystem();
+    await open(files);
+    await spoil(files);
+    const before = files.paths().map((path) => [path, files.contentOf(path).toString('hex')]);
+    await expect(open(files)).rejects.toMatchObject({
+      code: 'DATA_DIR_INVALID',
+      remedy: expect.stringContaining('--data-dir'),
+    });
+    expect(files.paths().map((path) => [path, files.contentOf(path).toString('hex')])).toEqual(before);
+  });
+});
+
+function flip(files: ForgetfulFileSystem, path: string): void {
+  const content = files.contentOf(path);
+  const at = content.indexOf(':') + 2;
+  content[at] = (content[at] ?? 0) ^ 1;
+}
+
+/** Changes fields of a record and makes its checksum right again. */
+async function rewrite(files: ForgetfulFileSystem, path: string, change: object): Promise<void> {
+  const { crc32 } = await import('node:zlib');
+  const { crc32: _old, ...record } = JSON.parse(files.contentOf(path).toString()) as Record<string, unknown>;
+  const changed = { ...record, ...change };
+  files.put(path, Buffer.from(JSON.stringify({ ...changed, crc32: crc32(JSON.stringify(changed)) })));
+}

@@ -1,0 +1,87 @@
+/** A chunk store on any file system, with a clock and a cluster of its own; and pieces to put into it. */
+import { type Clock, type FileSystem, blockChecksums, limits, newId } from '@holdfast/shared';
+import { systemClock, systemRandom } from '@holdfast/shared/node';
+import type { ChunkStore } from '../../src/store/chunk-store.js';
+import { DiskChunkStore } from '../../src/store/disk-chunk-store.js';
+import { StorageHealth } from '../../src/store/disk-error.js';
+import type { BlockRun, PieceSpec, StoredPiece } from '../../src/store/piece.js';
+import { StorageIdentity } from '../../src/store/storage-identity.js';
+
+const testClusterId = 'c1'.repeat(16);
+
+export interface StoreWish {
+  readonly clock?: Clock;
+  readonly capacityBytes?: number;
+  readonly trashTtlMs?: number;
+}
+
+/** Opens (formats) a data directory and its store, as a member of testClusterId. */
+export async function openStore(
+  fileSystem: FileSystem,
+  dataDir: string,
+  { clock = systemClock, capacityBytes = Infinity, trashTtlMs = 1_000 }: StoreWish = {},
+): Promise<DiskChunkStore> {
+  const health = new StorageHealth();
+  const identity = await StorageIdentity.open(fileSystem, dataDir, systemRandom, health);
+  if (identity.clusterId === '') await identity.join(testClusterId);
+  return DiskChunkStore.open({
+    ...{ fileSystem, clock, random: systemRandom, health, dataDir, capacityBytes, trashTtlMs },
+    clusterId: () => identity.clusterId,
+  });
+}
+
+export function specOf(data: Buffer, wish: Partial<PieceSpec> = {}): PieceSpec {
+  return {
+    chunkId: newId(systemRandom),
+    uploadId: newId(systemRandom),
+    pieceIndex: 0,
+    lengthBytes: data.length,
+    blockSizeBytes: 4096,
+    ...wish,
+  };
+}
+
+export function runsOf(
+  data: Buffer,
+  blockSizeBytes = 4096,
+  runBytes: number = limits.messageDataBytes,
+): BlockRun[] {
+  const runs: BlockRun[] = [];
+  for (let offset = 0; offset < data.length; offset += runBytes) {
+    const part = data.subarray(offset, offset + runBytes);
+    runs.push({ offsetBytes: offset, checksums: blockChecksums(part, blockSizeBytes), data: part });
+  }
+  return runs;
+}
+
+/** Writes a whole piece; a failure is aborted and thrown. */
+export async function store(chunks: ChunkStore, spec: PieceSpec, data: Buffer): Promise<StoredPiece> {
+  const writer = await chunks.begin(spec);
+  try {
+    for (const run of runsOf(data, spec.blockSizeBytes, 8192)) await writer.append(run);
+    writer.seal();
+    return await writer.commit();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+}
+
+/** All bytes of a stored piece, verified. */
+export async function load(
+  chunks: ChunkStore,
+  spec: Pick<PieceSpec, 'chunkId' | 'pieceIndex'>,
+): Promise<Buffer> {
+  const reader = await chunks.open(spec);
+  try {
+    const parts: Buffer[] = [];
+    for (let offset = 0; offset < reader.spec.lengthBytes;) {
+      const { data } = await reader.read(offset, reader.spec.lengthBytes);
+      parts.push(data);
+      offset += data.length;
+    }
+    return Buffer.concat(parts);
+  } finally {
+    await reader.close();
+  }
+}

@@ -1,0 +1,145 @@
+/** The tracker's tasks, carried out by real keepers. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import type { CompleteTaskRequestOutput, KeeperTask } from '@holdfast/proto';
+import { newId, receiptIsValid } from '@holdfast/shared';
+import { readReceipt } from '@holdfast/shared/grpc';
+import { systemRandom } from '@holdfast/shared/node';
+import { open, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
+
+let cluster: TestCluster;
+afterEach(() => cluster.end());
+
+const data = bytesOf(300_000);
+
+async function write(index = 0): Promise<string> {
+  const header = cluster.header(data.length);
+  await cluster.client(index).write(header, data);
+  return header.chunkId;
+}
+
+/** Gives a task and waits for its answer. The fake tracker gives it to whoever beats first: one live keeper. */
+async function carryOut(action: Omit<KeeperTask, 'taskId'>): Promise<CompleteTaskRequestOutput> {
+  const taskId = newId(systemRandom);
+  cluster.tracker.tasks.set(taskId, { taskId, ...action });
+  const answer = (): CompleteTaskRequestOutput | undefined =>
+    cluster.tracker.completed.find((completed) => completed.taskId === taskId);
+  await until(() => answer() !== undefined);
+  return answer() as CompleteTaskRequestOutput;
+}
+
+async function damage(chunkId: string, index = 0): Promise<void> {
+  const file = await open(cluster.pathOf(index, chunkId), 'r+');
+  await file.write(Buffer.from([1, 2, 3]), 0, 3, 4096 + 70_000);
+  await file.close();
+}
+
+function fetchTask(
+  chunkId: string,
+  sources: readonly number[],
+  digest = digestOf(data),
+): Omit<KeeperTask, 'taskId'> {
+  return {
+    fetchPiece: {
+      chunkId,
+      pieceIndex: 0,
+      length: data.length,
+      digest,
+      blockSizeBytes: 65_536,
+      sources: sources.map((index) => ({ ...cluster.endpoint(index) })),
+      readToken: cluster.tracker.readToken(chunkId),
+    },
+  };
+}
+
+describe('a fetch', () => {
+  it('tries the sources in order and answers with a receipt; again, at once', async () => {
+    cluster = await TestCluster.start(4);
+    const chunkId = await write(0);
+    await cluster.client(1).write(cluster.header(data.length, [], { chunkId }), data);
+    await damage(chunkId, 1);
+    // 1 is damaged, 2 has nothing, 0 is good; 3 fetches.
+    const target = cluster.keeper(3);
+    const only = cluster.tracker;
+    const taskId = newId(systemRandom);
+    only.taskFor = (keeperId) => keeperId === target.keeperId;
+    only.tasks.set(taskId, { taskId, ...fetchTask(chunkId, [1, 2, 0]) });
+    await until(() => only.completed.length === 1);
+    const [answer] = only.completed;
+    expect(answer).toMatchObject({ taskId, keeperId: target.keeperId, error: null });
+    const receipt = readReceipt(answer?.receipt as never);
+    expect(receiptIsValid(receipt, only.receiptKey)).toBe(true);
+    expect(receipt.digest.equals(digestOf(data))).toBe(true);
+    expect((await cluster.client(3).read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+    const again = await carryOut(fetchTask(chunkId, []));
+    expect(again.receipt).toMatchObject({ digest: digestOf(data) });
+  });
+
+  it('believes the tracker and not the source about the bytes', async () => {
+    cluster = await TestCluster.start(2);
+    const chunkId = await write(0);
+    cluster.tracker.taskFor = (keeperId) => keeperId === cluster.keeper(1).keeperId;
+    const answer = await carryOut(fetchTask(chunkId, [0], digestOf(bytesOf(300_000, 2))));
+    expect(answer).toMatchObject({ receipt: null, error: { code: 'ERROR_CODE_CHECKSUM_MISMATCH' } });
+    expect(await cluster.temporary(1)).toEqual([]);
+  });
+
+  it('from nowhere fails', async () => {
+    cluster = await TestCluster.start(1);
+    const answer = await carryOut(fetchTask(newId(systemRandom), []));
+    expect(answer.error?.code).toBe('ERROR_CODE_INVALID_ARGUMENT');
+  });
+});
+
+describe('a trash order', () => {
+  it('moves pieces away, answers for those that never were, and is harmless again', async () => {
+    cluster = await TestCluster.start(1, { settings: { trashIntervalMs: 10, trashTtlMs: 300 } });
+    const [chunkId, unknown] = [await write(), newId(systemRandom)];
+    for (let round = 0; round < 2; round += 1) {
+      const answer = await carryOut({ trashPieces: { chunkIds: [chunkId, unknown], transactionId: 8 } });
+      expect(answer).toMatchObject({ error: null, trashedChunkIds: [chunkId, unknown] });
+    }
+    await expect(cluster.client().read(cluster.readRequest(chunkId))).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    const trash = join(cluster.keeper().dataDir, 'trash');
+    await until(async () => (await readdir(trash)).length === 0);
+    await until(() => cluster.tracker.heartbeats.at(-1)?.capacity?.usedBytes === 0);
+  });
+});
+
+describe('a verification', () => {
+  const verify = (chunkId: string, digest = digestOf(data)): Omit<KeeperTask, 'taskId'> => ({
+    verifyPiece: { chunkId, pieceIndex: 0, digest },
+  });
+
+  it('of a good piece succeeds, of a missing one says so', async () => {
+    cluster = await TestCluster.start(1);
+    const chunkId = await write();
+    expect((await carryOut(verify(chunkId))).error).toBeNull();
+    expect((await carryOut(verify(newId(systemRandom)))).error?.code).toBe('ERROR_CODE_NOT_FOUND');
+  });
+
+  it.each(['is damaged', 'is not the one expected'])('sets a piece that %s aside', async (what) => {
+    cluster = await TestCluster.start(1);
+    const chunkId = await write();
+    if (what === 'is damaged') await damage(chunkId);
+    const expected = what === 'is damaged' ? digestOf(data) : Buffer.alloc(32);
+    const answer = await carryOut(verify(chunkId, expected));
+    expect(answer.error?.code).toBe('ERROR_CODE_CHECKSUM_MISMATCH');
+    expect(await readdir(join(cluster.keeper().dataDir, 'quarantine'))).toEqual([`${chunkId}.0`]);
+    await expect(cluster.client().read(cluster.readRequest(chunkId))).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
+});
+
+it('a task that makes no sense is answered, and costs neither the others nor the lease', async () => {
+  cluster = await TestCluster.start(1);
+  const chunkId = await write();
+  expect((await carryOut({})).error?.code).toBe('ERROR_CODE_UNIMPLEMENTED');
+  const nonsense = await carryOut({ trashPieces: { chunkIds: ['../IDENTITY'] } });
+  expect(nonsense.error?.code).toBe('ERROR_CODE_INVALID_ARGUMENT');
+  expect((await carryOut({ trashPieces: { chunkIds: [chunkId] } })).error).toBeNull();
+});

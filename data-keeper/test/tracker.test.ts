@@ -1,0 +1,236 @@
+/** The keeper and its tracker: registration, leases, reports, authority. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { HoldfastError, newId } from '@holdfast/shared';
+import { systemRandom } from '@holdfast/shared/node';
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startDataKeeper } from '../src/index.js';
+import { FakeTracker } from './support/fake-tracker.js';
+import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
+
+let cluster: TestCluster;
+afterEach(() => cluster.end());
+
+const data = bytesOf(100_000);
+
+async function write(): Promise<string> {
+  const header = cluster.header(data.length);
+  await cluster.client().write(header, data);
+  return header.chunkId;
+}
+
+describe('registration', () => {
+  it('waits for a tracker that is not there yet', async () => {
+    cluster = await TestCluster.start(0);
+    const { tracker } = cluster;
+    tracker.refuse.register = new HoldfastError('UNAVAILABLE', 'starting');
+    const started = cluster.add({ zone: 'rack-7' });
+    setTimeout(() => delete tracker.refuse.register, 100);
+    const keeper = await started;
+    expect(tracker.registrations).toMatchObject([
+      { keeperId: keeper.keeperId, storageId: keeper.storageId, address: keeper.address, zone: 'rack-7' },
+    ]);
+    expect(tracker.registrations[0]).toMatchObject({ clusterId: '', incarnation: 1, witnessed: null });
+  });
+
+  it('gives up after its time, and frees the port', async () => {
+    cluster = await TestCluster.start(1);
+    const { address } = cluster.keeper();
+    await cluster.keeper().kill();
+    cluster.tracker.refuse.register = new HoldfastError('UNAVAILABLE', 'starting');
+    const late = cluster.add({ listen: address, settings: { registerTimeoutMs: 50 } });
+    await expect(late).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    delete cluster.tracker.refuse.register;
+    await cluster.add({ listen: address });
+  });
+
+  it('is refused by another cluster, and no piece is touched', async () => {
+    cluster = await TestCluster.start(1);
+    const chunkId = await write();
+    const { dataDir } = cluster.keeper();
+    await cluster.keeper().stop();
+    const identity = await readFile(join(dataDir, 'IDENTITY'));
+    const stranger = await new FakeTracker().start();
+    try {
+      await expect(
+        startDataKeeper({ dataDir, listen: '127.0.0.1:0', tracker: stranger.address }),
+      ).rejects.toMatchObject({ code: 'WRONG_CLUSTER' });
+    } finally {
+      stranger.stop();
+    }
+    expect((await readFile(join(dataDir, 'IDENTITY'))).equals(identity)).toBe(true);
+    await cluster.add({ dataDir });
+    const read = await cluster.client(1).read(cluster.readRequest(chunkId));
+    expect(read.data.equals(data)).toBe(true);
+  });
+
+  it('brings along what the storage has witnessed, with a higher incarnation', async () => {
+    cluster = await TestCluster.start(1);
+    cluster.tracker.authority = { ...cluster.tracker.authority, transactionId: 99 };
+    const { dataDir } = cluster.keeper();
+    await cluster.keeper().stop();
+    await cluster.add({ dataDir });
+    expect(cluster.tracker.registrations[1]).toMatchObject({
+      clusterId: cluster.tracker.authority.clusterId,
+      incarnation: 2,
+      witnessed: { epoch: 1, transactionId: 99 },
+    });
+  });
+
+  it('happens again, with a full report, when the tracker has forgotten the keeper', async () => {
+    cluster = await TestCluster.start(1);
+    const { tracker } = cluster;
+    const chunkId = await write();
+    await until(() => tracker.pages.some(({ last }) => last));
+    tracker.pages.length = 0;
+    tracker.refuse.heartbeat = new HoldfastError('NOT_REGISTERED', 'who are you?');
+    await until(() => tracker.registrations.length >= 2);
+    delete tracker.refuse.heartbeat;
+    await until(() => tracker.pages.some(({ last }) => last));
+    expect(tracker.pages.at(-1)?.pieces).toMatchObject([
+      { chunkId, pieceIndex: 0, length: data.length, digest: digestOf(data) },
+    ]);
+  });
+});
+
+describe('heartbeats', () => {
+  it('tell of each stored piece until the tracker has acknowledged it', async () => {
+    cluster = await TestCluster.start(1);
+    const { tracker } = cluster;
+    await until(() => tracker.pages.some(({ last }) => last));
+    tracker.refuse.heartbeat = new HoldfastError('UNAVAILABLE', 'busy');
+    const chunkId = await write();
+    const tellings = (): number =>
+      tracker.heartbeats.filter(({ stored }) => stored.some((piece) => piece.chunkId === chunkId)).length;
+    await until(() => tellings() >= 2);
+    delete tracker.refuse.heartbeat;
+    const before = tracker.heartbeats.length;
+    await until(() => tracker.heartbeats.length > before + 2);
+    const told = tellings();
+    await until(() => tracker.heartbeats.length > before + 5);
+    expect(tellings()).toBe(told);
+    expect(tracker.heartbeats.at(-1)).toMatchObject({ stopping: false, freeTaskSlots: 4 });
+    expect(tracker.heartbeats.at(-1)?.capacity?.usedBytes).toBeGreaterThan(data.length);
+  });
+
+  it('renew the lease; past it writes are refused and reads are not', async () => {
+    cluster = await TestCluster.start(0);
+    const { tracker } = cluster;
+    tracker.leaseMs = 150;
+    await cluster.add();
+    const chunkId = await write();
+    tracker.stop();
+    const refused = async (): Promise<unknown> =>
+      cluster
+        .client()
+        .write(cluster.header(data.length), data)
+        .then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+    await until(async () => (await refused()) !== undefined);
+    expect(await refused()).toMatchObject({ code: 'UNAVAILABLE', retryable: true });
+    expect((await cluster.client().read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+    await tracker.restart();
+    await until(async () => (await refused()) === undefined);
+  });
+
+  it('say goodbye when the keeper stops, and not when it is killed', async () => {
+    cluster = await TestCluster.start(2);
+    const { tracker } = cluster;
+    await cluster.keeper(0).stop();
+    await cluster.keeper(1).kill();
+    const last = (index: number): boolean | undefined =>
+      tracker.heartbeats.filter(({ keeperId }) => keeperId === cluster.keeper(index).keeperId).at(-1)
+        ?.stopping;
+    expect(last(0)).toBe(true);
+    expect(last(1)).not.toBe(true);
+  });
+});
+
+describe('authority', () => {
+  it('of a restarted tracker is on disk before the keeper obeys it', async () => {
+    cluster = await TestCluster.start(1);
+    const { tracker } = cluster;
+    await tracker.restart();
+    await until(async () => {
+      const state = JSON.parse(await readFile(join(cluster.keeper().dataDir, 'STATE'), 'utf8')) as {
+        witnessed: { epoch: number };
+      };
+      return state.witnessed.epoch === 2;
+    });
+    await write();
+  });
+
+  it.each([
+    ['an earlier epoch', { epoch: 1 }],
+    ['the same epoch under another instance', { instanceId: '9'.repeat(32) }],
+    ['another cluster', { clusterId: '9'.repeat(32), epoch: 50 }],
+  ])('of %s is not obeyed: no task, no lease', async (_what, change) => {
+    cluster = await TestCluster.start(0);
+    const { tracker } = cluster;
+    tracker.authority = { ...tracker.authority, epoch: 5 };
+    tracker.leaseMs = 300;
+    await cluster.add();
+    const chunkId = await write();
+    const taskId = newId(systemRandom);
+    const genuine = tracker.authority;
+    tracker.authority = { ...genuine, ...change };
+    tracker.tasks.set(taskId, { taskId, trashPieces: { chunkIds: [chunkId] } });
+    const before = tracker.heartbeats.length;
+    await until(() => tracker.heartbeats.length > before + 1);
+    await until(() =>
+      cluster
+        .client()
+        .write(cluster.header(10), bytesOf(10))
+        .then(
+          () => false,
+          () => true,
+        ),
+    );
+    expect(tracker.completed).toEqual([]);
+    expect((await cluster.client().read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+    tracker.authority = genuine;
+    await until(() => tracker.completed.length > 0);
+  });
+});
+
+describe('the end of a keeper', () => {
+  it('by stop lets a running write finish', async () => {
+    cluster = await TestCluster.start(1);
+    const long = bytesOf(3 * MiB);
+    const header = cluster.header(long.length);
+    let stopped: Promise<void> | undefined;
+    const { receipts } = await cluster.client().write(header, long, {
+      between: async (index) => {
+        if (index !== 2) return;
+        await until(async () => (await cluster.temporary()).length > 0);
+        stopped = cluster.keeper().stop();
+      },
+    });
+    await stopped;
+    expect(receipts).toHaveLength(1);
+  });
+
+  it('by kill leaves temp files, which the next start removes, and every stored piece', async () => {
+    cluster = await TestCluster.start(1);
+    const chunkId = await write();
+    const { dataDir, keeperId } = cluster.keeper();
+    const long = bytesOf(3 * MiB);
+    await cluster
+      .client()
+      .write(cluster.header(long.length), long, {
+        between: async (index) => {
+          if (index !== 2) return;
+          await until(async () => (await cluster.temporary()).length > 0);
+          await cluster.keeper().kill();
+        },
+      })
+      .catch(() => undefined);
+    expect(await readdir(join(dataDir, 'tmp'))).toHaveLength(1);
+    const again = await cluster.add({ dataDir });
+    expect(again.keeperId).toBe(keeperId);
+    expect(await readdir(join(dataDir, 'tmp'))).toEqual([]);
+    expect((await cluster.client(1).read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+  });
+});

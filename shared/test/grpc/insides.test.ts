@@ -1,0 +1,131 @@
+/** The insides of grpc-js that insides.ts leans on: these tests fail when they change. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import type { Server } from '@grpc/grpc-js';
+import { keeperV1 } from '@holdfast/proto';
+import { connect } from 'node:http2';
+import {
+  PeerChannel,
+  callClientStream,
+  callServerStream,
+  clientStream,
+  createServer,
+  cutOff,
+  dataChannelOptions,
+  listen,
+  serverStream,
+  writeMessage,
+} from '../../src/grpc/index.js';
+import { flowControlWindowBytes } from '../../src/grpc/insides.js';
+
+const { WriteChunk, ReadChunk } = keeperV1.ChunkService.service;
+const run = { offset: 0, checksums: [], data: Buffer.alloc(256 * 1024) };
+const closers: (() => void)[] = [];
+
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+async function serve(server: Server): Promise<string> {
+  const address = await listen(server, '127.0.0.1:0');
+  closers.push(() => server.forceShutdown());
+  return address;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('the insides of grpc-js', () => {
+  it('a server announces the wide window to whoever connects', async () => {
+    const address = await serve(createServer({ maxMessageBytes: 1_000 }));
+    const session = connect(`http://${address}`);
+    closers.push(() => session.destroy());
+    const settings = await new Promise<{ initialWindowSize?: number }>((resolve) => {
+      session.once('remoteSettings', resolve);
+    });
+    expect(settings.initialWindowSize).toBe(flowControlWindowBytes);
+    await until(() => (session.state.remoteWindowSize ?? 0) >= flowControlWindowBytes);
+  });
+
+  it('a server that does not read takes few messages off a client stream', async () => {
+    const server = createServer({ maxMessageBytes: 2 * 1024 * 1024 });
+    let ahead: (() => number) | undefined;
+    server.addService(
+      { WriteChunk },
+      {
+        WriteChunk: clientStream(async (messages, signal) => {
+          messages.read(0);
+          ahead = () => messages.readableLength;
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+          return {};
+        }),
+      },
+    );
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const { stream } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 10_000 });
+    for (let i = 0; i < 12; i += 1) stream.write({ blocks: run });
+    await until(() => (ahead?.() ?? 0) > 0);
+    for (let i = 0; i < 200; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    expect(ahead?.()).toBeLessThanOrEqual(2);
+    stream.cancel();
+  });
+
+  it('a client that does not read holds the server back', async () => {
+    const server = createServer({ maxMessageBytes: 2 * 1024 * 1024 });
+    let sent = 0;
+    server.addService(
+      { ReadChunk },
+      {
+        ReadChunk: serverStream(async (_request, send) => {
+          for (; sent < 200; sent += 1) await send({ blocks: run });
+        }),
+      },
+    );
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const stream = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 });
+    await stream.next();
+    let before = -1;
+    while (sent !== before) {
+      before = sent;
+      for (let i = 0; i < 500; i += 1) await new Promise((resolve) => setImmediate(resolve));
+    }
+    // The windows' worth, what the sockets hold, and one message a side.
+    expect(sent).toBeLessThan(100);
+    await stream.return(undefined);
+  });
+
+  it('a server that is cut off looks like one that was killed', async () => {
+    const server = createServer({ maxMessageBytes: 1_000 });
+    let called = false;
+    server.addService(
+      { ReadChunk },
+      {
+        ReadChunk: serverStream(async (_request, _send, signal) => {
+          called = true;
+          await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        }),
+      },
+    );
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const ended = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 }).next();
+    await Promise.all([
+      until(() => called).then(() => cutOff(server)),
+      expect(ended).rejects.toMatchObject({ code: 'UNAVAILABLE' }),
+    ]);
+  });
+
+  it('a message for a call that is over is refused and not waited with', async () => {
+    const server = createServer({ maxMessageBytes: 1_000 });
+    server.addService({ WriteChunk }, { WriteChunk: clientStream(() => Promise.resolve({})) });
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const { stream, response } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 10_000 });
+    await response;
+    await expect(writeMessage(stream, { blocks: { offset: 0 } })).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+    });
+  });
+});
