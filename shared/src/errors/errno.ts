@@ -44,7 +44,7 @@ export function fromErrno(error: unknown, doing: string, fallback: ErrorCode = '
   if (HoldfastError.is(error)) return error;
   const errno = errnoOf(error);
   const known = errno === undefined ? undefined : byErrno[errno];
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = (error as Partial<Error> | undefined)?.message ?? String(error);
   return new HoldfastError(known?.code ?? fallback, `${doing}: ${reason}`, {
     cause: error,
     ...(known && { remedy: known.remedy }),

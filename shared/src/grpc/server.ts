@@ -5,16 +5,21 @@
  */
 import {
   type ChannelOptions,
+  logVerbosity,
   type sendUnaryData,
   Server,
   ServerCredentials,
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
+  setLogVerbosity,
 } from '@grpc/grpc-js';
 import { HoldfastError } from '../errors/index.js';
 import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
+
+// Every failure comes back to its caller as a HoldfastError, and grpc-js would print it as well.
+if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
 
 export interface ServerOptions {
   /** The largest message it takes or sends, in bytes. */

@@ -1,0 +1,270 @@
+/**
+ * The registry of keepers: who is there, in which state, and with how much room.
+ *
+ * The failure it answers: a tracker that trusts a silent keeper loses chunks; one that distrusts keepers because
+ * it was itself asleep starts a copy storm. The registry follows every keeper's lease (lease.ts) by the monotonic
+ * clock value that each call is given, and takes its own absences into account before it judges anyone.
+ *
+ * The promise: states change only by register, heartbeat, stopping and tick, each of which returns the changes;
+ * no call looks at a clock; memory is bounded by the limit of keepers. Nothing here must survive: the metadata
+ * remembers the keepers, and after a restart of the tracker every lease starts full.
+ */
+import type { PlacementCandidate } from '../placement/placement.js';
+import type {
+  ExpectedKeeper,
+  HeartbeatResult,
+  KeeperHeartbeat,
+  KeeperIdentity,
+  KeeperRegistration,
+  KeeperTransition,
+  KeeperView,
+  RegistrationResult,
+  RegistrationVerdict,
+} from './keeper.js';
+import type { Lease, LeaseTiming } from './lease.js';
+import { DEFAULT_LEASE_TIMING, extendLease, stateOfLease } from './lease.js';
+
+export interface MembershipLimits extends LeaseTiming {
+  /** How often the caller means to tick. */
+  readonly tickIntervalMs: number;
+  /** How much later than that a tick may come before the tracker counts as having been away. */
+  readonly pauseToleranceMs: number;
+  /** How many keepers may be known; the next new one is refused. */
+  readonly maxKeepers: number;
+}
+
+export const DEFAULT_MEMBERSHIP_LIMITS: MembershipLimits = {
+  ...DEFAULT_LEASE_TIMING,
+  // A fifth of suspectAfterMs: a state is at most that much out of date.
+  tickIntervalMs: 1_000,
+  // Less than suspectAfterMs, or keepers would be suspected for the tracker's own pause; more than a busy event
+  // loop is ever late, or a loaded tracker would keep dead keepers alive.
+  pauseToleranceMs: 2_000,
+  // About 1 KiB each in memory and 10,000 heartbeats a second, more than one tracker answers.
+  maxKeepers: 10_000,
+};
+
+export interface MembershipOptions {
+  /** The tracker's start on its monotonic clock: when the leases of the expected keepers begin. */
+  readonly nowMs: number;
+  /** The keepers that the metadata names. */
+  readonly expected?: Iterable<ExpectedKeeper>;
+  /** What differs from DEFAULT_MEMBERSHIP_LIMITS. */
+  readonly limits?: Partial<MembershipLimits>;
+}
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+interface Member {
+  readonly view: Mutable<KeeperView>;
+  lease: Lease;
+}
+
+export class Membership {
+  /** The limits in force; `deadAfterMs` is what keepers are told as their lease. */
+  readonly limits: MembershipLimits;
+  readonly #members = new Map<string, Member>();
+  #lastTickMs: number;
+
+  constructor(options: MembershipOptions) {
+    this.limits = { ...DEFAULT_MEMBERSHIP_LIMITS, ...options.limits };
+    this.#lastTickMs = options.nowMs;
+    for (const keeper of options.expected ?? []) {
+      const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
+      const state = stateOfLease(lease, options.nowMs, this.limits);
+      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease });
+    }
+  }
+
+  /**
+   * Says what `register` would answer, without any effect, so that the caller can first make the metadata
+   * agree (drop the pieces of a replaced storage, store the new incarnation) and then register.
+   *
+   * Incarnations are compared within one storage only: a wiped storage starts to count from the beginning.
+   */
+  judgeRegistration(registration: KeeperIdentity): RegistrationVerdict {
+    const known = this.#members.get(registration.keeperId)?.view;
+    if (!known) {
+      if (this.#members.size >= this.limits.maxKeepers) {
+        return { outcome: 'too-many-keepers', limit: this.limits.maxKeepers };
+      }
+      return { outcome: 'registered', isNewKeeper: true, storageReplaced: false };
+    }
+    const storageReplaced = known.storageId !== registration.storageId;
+    if (!storageReplaced && registration.incarnation < known.incarnation) {
+      return { outcome: 'stale-incarnation', knownIncarnation: known.incarnation };
+    }
+    return { outcome: 'registered', isNewKeeper: false, storageReplaced };
+  }
+
+  /**
+   * Makes a start of a keeper known and the keeper live. It must report all its pieces, unless this very start
+   * has done so already. Idempotent.
+   */
+  register(registration: KeeperRegistration, nowMs: number): RegistrationResult {
+    const verdict = this.judgeRegistration(registration);
+    if (verdict.outcome !== 'registered') return verdict;
+    const before = this.#members.get(registration.keeperId);
+    const from = before?.view.state ?? null;
+    const reported = before !== undefined && before.view.reported && isSameStart(before.view, registration);
+    const member: Member = {
+      view: { ...blankView(registration), reported, lastHeardMs: nowMs, state: from ?? 'live' },
+      lease: { kind: 'heard', sinceMs: nowMs },
+    };
+    this.#members.set(registration.keeperId, member);
+    this.#settle(member, nowMs);
+    const { keeperId } = registration;
+    return { ...verdict, transition: from === 'live' ? null : { keeperId, from, to: 'live' } };
+  }
+
+  /**
+   * Renews the lease and takes up the keeper's news; what was reserved since the last heartbeat is forgotten,
+   * as the new capacity tells. A keeper that only the metadata knows must register first: the tracker's start
+   * is new to it, and its keys and its report with it.
+   */
+  heartbeat(heartbeat: KeeperHeartbeat, nowMs: number): HeartbeatResult {
+    const member = this.#members.get(heartbeat.keeperId);
+    if (!member || member.view.lastHeardMs === null || !isSameStart(member.view, heartbeat)) {
+      return { outcome: 'not-registered' };
+    }
+    const { view } = member;
+    view.lastHeardMs = nowMs;
+    view.capacity = heartbeat.capacity;
+    view.activeStreams = heartbeat.activeStreams;
+    view.freeTaskSlots = heartbeat.freeTaskSlots;
+    view.storageError = heartbeat.storageError;
+    view.reservedBytes = 0;
+    view.reservedPieces = 0;
+    // Once stopping, always stopping: see `maintenance` in lease.ts.
+    const stops = heartbeat.stopping || view.state === 'maintenance';
+    member.lease = { kind: stops ? 'stopping' : 'heard', sinceMs: nowMs };
+    return { outcome: 'accepted', transition: this.#settle(member, nowMs) };
+  }
+
+  /** Takes a keeper as stopped on purpose from now on; null if it is unknown, dead or in maintenance already. */
+  stopping(keeperId: string, nowMs: number): KeeperTransition | null {
+    const member = this.#members.get(keeperId);
+    if (!member || member.view.state === 'dead') return null;
+    member.lease = { kind: 'stopping', sinceMs: nowMs };
+    return this.#settle(member, nowMs);
+  }
+
+  /** Notes that the full report of this start is in. False if that start is not the one that is known. */
+  markReported(identity: KeeperIdentity): boolean {
+    const member = this.#members.get(identity.keeperId);
+    if (!member || member.view.lastHeardMs === null || !isSameStart(member.view, identity)) return false;
+    member.view.reported = true;
+    return true;
+  }
+
+  /**
+   * Notes that the tracker is running. If it was away (paused, suspended, starved) since the last tick, every
+   * lease is extended by the whole gap: nobody could be heard meanwhile. Returns the gap in
+   * milliseconds, 0 if there was none. `tick` does this first; there is no need to call both.
+   */
+  observeTick(nowMs: number): number {
+    const elapsedMs = nowMs - this.#lastTickMs;
+    this.#lastTickMs = Math.max(nowMs, this.#lastTickMs);
+    if (elapsedMs <= this.limits.tickIntervalMs + this.limits.pauseToleranceMs) return 0;
+    for (const member of this.#members.values()) {
+      member.lease = extendLease(member.lease, elapsedMs, nowMs);
+    }
+    return elapsedMs;
+  }
+
+  /** Judges every lease. To be called every `tickIntervalMs`; returns what changed, in order of joining. */
+  tick(nowMs: number): KeeperTransition[] {
+    this.observeTick(nowMs);
+    const transitions: KeeperTransition[] = [];
+    for (const member of this.#members.values()) {
+      // The dead stay dead until they are heard: a pause of the tracker is no sign of life from them.
+      if (member.view.state === 'dead') continue;
+      const transition = this.#settle(member, nowMs);
+      if (transition) transitions.push(transition);
+    }
+    return transitions;
+  }
+
+  /** Notes a piece that was allocated to a keeper, for placement until its next heartbeat. */
+  reserve(keeperId: string, sizeBytes: number): void {
+    const member = this.#members.get(keeperId);
+    if (!member) return;
+    member.view.reservedBytes += sizeBytes;
+    member.view.reservedPieces += 1;
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get(keeperId: string): KeeperView | undefined {
+    const member = this.#members.get(keeperId);
+    return member && { ...member.view };
+  }
+
+  /** All keepers, in the order in which they became known. */
+  list(): KeeperView[] {
+    return Array.from(this.#members.values(), (member) => ({ ...member.view }));
+  }
+
+  /** True if the keeper's pieces count: it is live, suspect or in maintenance. */
+  isCounted(keeperId: string): boolean {
+    const state = this.#members.get(keeperId)?.view.state;
+    return state !== undefined && state !== 'dead';
+  }
+
+  /** The keepers that take new pieces: live, with a storage that can be written. */
+  placementCandidates(): PlacementCandidate[] {
+    const candidates: PlacementCandidate[] = [];
+    for (const { view } of this.#members.values()) {
+      if (view.state !== 'live' || view.storageError !== null) continue;
+      candidates.push({
+        keeperId: view.keeperId,
+        zone: view.zone,
+        totalBytes: view.capacity.totalBytes,
+        freeBytes: view.capacity.freeBytes,
+        reservedBytes: view.reservedBytes,
+        // A piece that was just allocated is a stream that the keeper has not reported yet.
+        activeStreams: view.activeStreams + view.reservedPieces,
+      });
+    }
+    return candidates;
+  }
+
+  /** Brings the state in line with the lease; null if it is so already. */
+  #settle(member: Member, nowMs: number): KeeperTransition | null {
+    const { view } = member;
+    const from = view.state;
+    const to = stateOfLease(member.lease, nowMs, this.limits);
+    if (from === to) return null;
+    view.state = to;
+    view.deadSinceMs = to === 'dead' ? nowMs : null;
+    return { keeperId: view.keeperId, from, to };
+  }
+}
+
+function isSameStart(known: KeeperIdentity, other: KeeperIdentity): boolean {
+  return known.storageId === other.storageId && known.incarnation === other.incarnation;
+}
+
+/** A keeper of which nothing but its own description is known. */
+function blankView(keeper: ExpectedKeeper): KeeperView {
+  return {
+    keeperId: keeper.keeperId,
+    storageId: keeper.storageId,
+    incarnation: keeper.incarnation,
+    address: keeper.address,
+    zone: keeper.zone,
+    capacity: keeper.capacity,
+    softwareVersion: keeper.softwareVersion ?? '',
+    state: 'suspect',
+    deadSinceMs: null,
+    lastHeardMs: null,
+    reported: false,
+    storageError: null,
+    activeStreams: 0,
+    freeTaskSlots: 0,
+    reservedBytes: 0,
+    reservedPieces: 0,
+  };
+}

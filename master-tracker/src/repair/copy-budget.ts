@@ -1,0 +1,86 @@
+/**
+ * Who may take part in how many copies, and with how much room: the books of one plan.
+ *
+ * The failure it answers: repair that is as fast as it can be takes the disks from the clients, and a hundred
+ * copies that each fit a keeper's free space do not fit it together. Every planned copy is entered here before
+ * the next one is considered.
+ */
+import type { PlacementCandidate } from '../placement/placement.js';
+import type { CopyLimits, PlannedCopy, RepairUrgency, RepairView } from './repair-view.js';
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+
+interface Account {
+  asTarget: number;
+  asSource: number;
+}
+
+export class CopyBudget {
+  /** The keepers that can take copies at all, with what is in flight and planned counted as reserved. */
+  readonly #targets = new Map<string, Mutable<PlacementCandidate>>();
+  readonly #accounts = new Map<string, Account>();
+  readonly #view: RepairView;
+  #total: number;
+
+  constructor(view: RepairView) {
+    this.#view = view;
+    this.#total = view.inFlight.length;
+    for (const keeper of view.keepers) {
+      const { keeperId, zone, totalBytes, freeBytes, reservedBytes } = keeper;
+      this.#accounts.set(keeperId, { asTarget: keeper.copiesAsTarget, asSource: keeper.copiesAsSource });
+      if (keeper.state !== 'live' || !keeper.storageWritable) continue;
+      const activeStreams = keeper.copiesAsTarget + keeper.copiesAsSource;
+      this.#targets.set(keeperId, { keeperId, zone, totalBytes, freeBytes, reservedBytes, activeStreams });
+    }
+    for (const copy of view.inFlight) this.#reserve(copy.targetKeeperId, copy.pieceBytes);
+  }
+
+  /** True if no more copies of this urgency may be under way in the cluster. */
+  isSpent(urgency: RepairUrgency): boolean {
+    return this.#total >= this.#limits(urgency).total;
+  }
+
+  /** The keepers that can take a copy, whether or not they are busy. */
+  targets(): PlacementCandidate[] {
+    return [...this.#targets.values()];
+  }
+
+  /** True if the keeper may begin another copy of this urgency. */
+  mayReceive(keeperId: string, urgency: RepairUrgency): boolean {
+    return this.#account(keeperId).asTarget < this.#limits(urgency).perTarget;
+  }
+
+  /** True if another copy of this urgency may be made from the keeper. */
+  maySend(keeperId: string, urgency: RepairUrgency): boolean {
+    return this.#account(keeperId).asSource < this.#limits(urgency).perSource;
+  }
+
+  /** How many copies are being made from the keeper, those of this plan included. */
+  sending(keeperId: string): number {
+    return this.#account(keeperId).asSource;
+  }
+
+  /** Enters a planned copy. */
+  charge(copy: PlannedCopy): void {
+    this.#total++;
+    this.#account(copy.targetKeeperId).asTarget++;
+    this.#reserve(copy.targetKeeperId, copy.pieceBytes);
+    for (const keeperId of copy.sourceKeeperIds.slice(0, copy.sourcesNeeded)) {
+      this.#account(keeperId).asSource++;
+    }
+  }
+
+  #reserve(keeperId: string, sizeBytes: number): void {
+    const target = this.#targets.get(keeperId);
+    if (target) target.reservedBytes += sizeBytes;
+  }
+
+  #account(keeperId: string): Account {
+    // Only keepers of the view are ever asked for.
+    return this.#accounts.get(keeperId)!;
+  }
+
+  #limits(urgency: RepairUrgency): CopyLimits {
+    return urgency === 'endangered' ? this.#view.limits.endangered : this.#view.limits.ordinary;
+  }
+}

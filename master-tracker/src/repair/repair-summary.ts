@@ -1,0 +1,77 @@
+/**
+ * Says what a plan does and does not do, in numbers and in words.
+ *
+ * The failure it answers: "under-replicated: 14" that stays at 14 all night. What is not repaired is counted
+ * with its reason, so that status can tell an operator what to do about it.
+ */
+import type { BlockReason, RepairSummary, RepairUrgency } from './repair-view.js';
+
+/** The summary while it is being counted. */
+export interface RepairTally {
+  readonly safeMode: boolean;
+  readonly braked: boolean;
+  readonly below: Record<RepairUrgency, number>;
+  unreadable: number;
+  healthy: number;
+  inFlight: number;
+  readonly planned: Record<RepairUrgency, number>;
+  readonly blocked: Record<BlockReason, number>;
+}
+
+const URGENCY_IN_WORDS: Readonly<Record<RepairUrgency, string>> = {
+  endangered: 'endangered',
+  'below-half': 'below half',
+  'below-policy': 'below policy',
+};
+
+/** What each reason means and what helps. */
+const REASON_IN_WORDS: Readonly<Record<BlockReason, string>> = {
+  'no target with room': 'no target with room: add a keeper or free space',
+  'no source': 'no source: no keeper that answers has the pieces to copy from',
+  brake: 'the brake holds: many keepers were lost at once and may come back',
+  budget: 'budget: they follow as soon as copies in flight are done',
+};
+
+export function emptyTally(safeMode: boolean, braked: boolean): RepairTally {
+  return {
+    safeMode,
+    braked,
+    below: { endangered: 0, 'below-half': 0, 'below-policy': 0 },
+    unreadable: 0,
+    healthy: 0,
+    inFlight: 0,
+    planned: { endangered: 0, 'below-half': 0, 'below-policy': 0 },
+    blocked: { 'no target with room': 0, 'no source': 0, brake: 0, budget: 0 },
+  };
+}
+
+/** Closes the count and puts it into words. */
+export function summarize(tally: RepairTally): RepairSummary {
+  return { ...tally, text: inWords(tally) };
+}
+
+function inWords(tally: RepairTally): string {
+  if (tally.safeMode) return 'Safe mode: nothing is planned until the keepers have reported their pieces.';
+  const sentences = [plannedInWords(tally)];
+  for (const [reason, chunks] of Object.entries(tally.blocked)) {
+    if (chunks > 0)
+      sentences.push(`${count(chunks, 'chunk')} blocked, ${REASON_IN_WORDS[reason as BlockReason]}.`);
+  }
+  if (tally.inFlight > 0) sentences.push(`${count(tally.inFlight, 'chunk')} being completed.`);
+  if (tally.unreadable > 0) {
+    sentences.push(`${count(tally.unreadable, 'chunk')} unreadable: fewer pieces are left than are needed.`);
+  }
+  return sentences.join(' ');
+}
+
+function plannedInWords(tally: RepairTally): string {
+  const parts = Object.entries(tally.planned).filter(([, copies]) => copies > 0);
+  if (parts.length === 0) return 'No copies planned.';
+  const total = parts.reduce((sum, [, copies]) => sum + copies, 0);
+  const detail = parts.map(([urgency, copies]) => `${copies} ${URGENCY_IN_WORDS[urgency as RepairUrgency]}`);
+  return `${total} ${total === 1 ? 'copy' : 'copies'} planned (${detail.join(', ')}).`;
+}
+
+function count(amount: number, noun: string): string {
+  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+}

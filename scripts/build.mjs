@@ -1,0 +1,4 @@
+// `npm run build`: dependencies and dist/ up to date. Does nothing when they are.
+import { prepare } from './prepare.mjs';
+
+prepare();

@@ -1,0 +1,42 @@
+/** The tracker dies while a file goes up and is back within 20 s: the upload ends 0 and the file is whole. */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import { join } from 'node:path';
+import { run, start } from '../support/command.js';
+import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { waitFor } from '../support/wait.js';
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let cluster: Cluster;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 3 });
+}, 60_000);
+
+afterAll(async () => {
+  await cluster.stop();
+  await folder.remove();
+}, 60_000);
+
+it('an upload rides out kill -9 of the tracker', async () => {
+  const source = join(folder.path, 'source.bin');
+  const digest = await writeSeededFile(source, 400 * 1024 ** 2, 4);
+  const flags = ['--tracker', cluster.trackerAddress];
+  const upload = start('client', ['upload', source, '/file.bin', '--chunk-size', '4MiB', ...flags]);
+  const observer = await cluster.connect();
+  await waitFor('a part of the file to be stored', async () => {
+    const { keepers } = await observer.status();
+    return keepers.reduce((sum, keeper) => sum + keeper.usedBytes, 0) > 100 * 1024 ** 2;
+  });
+  await cluster.tracker.kill();
+  // Not a wait for a condition: the outage itself is what is tested, so long that calls fail meanwhile.
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  expect(upload.child.exitCode).toBeNull();
+  await cluster.tracker.start();
+  const result = await upload.finished;
+  expect({ status: result.status, stderr: result.stderr }).toMatchObject({ status: 0 });
+  const target = join(folder.path, 'back.bin');
+  expect(await run('client', ['download', '/file.bin', target, ...flags])).toMatchObject({ status: 0 });
+  expect(await sha256Of(target)).toBe(digest);
+}, 180_000);

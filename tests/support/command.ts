@@ -1,0 +1,95 @@
+/** Running the built programs as a user does. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+export const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The path of a program's launcher. */
+export function launcher(program: 'client' | 'data-keeper' | 'master-tracker' | 'local-cluster'): string {
+  return `${repository}/${program}/bin/${program}.cjs`;
+}
+
+export interface Finished {
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+  /** The most memory it was seen to hold, in bytes (Linux; else 0). */
+  readonly peakResidentBytes: number;
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcess;
+  readonly finished: Promise<Finished>;
+  /** Everything it has written to standard error so far. */
+  stderr(): string;
+}
+
+export interface CommandOptions {
+  readonly cwd?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** What to write to standard input; by default it is closed at once. */
+  readonly input?: Buffer;
+  readonly limitMs?: number;
+}
+
+/** Starts a program; it is killed when it takes longer than `limitMs` (default 3 minutes). */
+export function start(
+  program: Parameters<typeof launcher>[0],
+  args: readonly string[],
+  options: CommandOptions = {},
+): RunningCommand {
+  const child = spawn(process.execPath, [launcher(program), ...args], {
+    cwd: options.cwd ?? repository,
+    env: { ...process.env, NO_COLOR: '1', ...options.environment },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  let peakResidentBytes = 0;
+  const look = setInterval(() => {
+    peakResidentBytes = Math.max(peakResidentBytes, peakResidentBytesOf(child.pid));
+  }, 50);
+  child.stdout.on('data', (part: Buffer) => stdout.push(part));
+  child.stderr.on('data', (part: Buffer) => stderr.push(part));
+  // A program that ends before it has read all of its input is no failure of the test.
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(options.input);
+  const limit = setTimeout(() => child.kill('SIGKILL'), options.limitMs ?? 180_000);
+  const finished = new Promise<Finished>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (status, signal) => {
+      clearTimeout(limit);
+      clearInterval(look);
+      resolve({
+        status,
+        signal,
+        stdout: Buffer.concat(stdout),
+        stderr: Buffer.concat(stderr).toString(),
+        peakResidentBytes,
+      });
+    });
+  });
+  return { child, finished, stderr: () => Buffer.concat(stderr).toString() };
+}
+
+/** Runs a program to its end. */
+export function run(
+  program: Parameters<typeof launcher>[0],
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<Finished> {
+  return start(program, args, options).finished;
+}
+
+/** The most memory that a process has ever held, in bytes, as the kernel counts it; 0 where it does not say. */
+export function peakResidentBytesOf(pid: number | undefined): number {
+  try {
+    const status = readFileSync(`/proc/${pid ?? 0}/status`, 'utf8');
+    return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+  } catch {
+    // Not Linux, or the process is gone.
+    return 0;
+  }
+}

@@ -1,0 +1,28 @@
+/** Tests wait for conditions, never for time. */
+
+/**
+ * Asks `condition` until it answers something truthy, and returns that.
+ *
+ * @throws Error that names `what` after `limitMs`, with the last error if there was one
+ */
+export async function waitFor<T>(
+  what: string,
+  condition: () => Promise<T> | T,
+  limitMs = 30_000,
+): Promise<NonNullable<T>> {
+  const untilMs = performance.now() + limitMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const answer = await condition();
+      if (answer) return answer;
+      last = answer;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > untilMs) {
+      throw new Error(`waited ${limitMs} ms in vain for ${what}; last: ${String(last)}`, { cause: last });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
