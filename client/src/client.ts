@@ -81,7 +81,7 @@ export class HoldfastClient {
       await writeSpecialFile(localPath, bytes);
       return { path, version, sizeBytes };
     }
-    const target = await openPartFile(localPath, overwrite, this.#context.random);
+    const target = await openPartFile(localPath, entry.attributes, overwrite, this.#context.random);
     return download(this.#context, entry, target, options);
   }
 

@@ -46,13 +46,12 @@ export async function readPiece(
   const silent = (): HoldfastError =>
     new HoldfastError('DEADLINE_EXCEEDED', `keeper ${keeper.address} sent nothing for ${silenceMs} ms`);
   const check = new PieceCheck(range);
-  const messages = context.keepers
-    .readChunk(
-      keeper,
-      { chunkId, pieceIndex, offset: start, lengthBytes: end - start, readToken },
-      { signal: watchdog.signal, deadlineMs: transferDeadlineMs(end - start) + silenceMs },
-    )
-    [Symbol.asyncIterator]();
+  const answer = context.keepers.readChunk(
+    keeper,
+    { chunkId, pieceIndex, offset: start, lengthBytes: end - start, readToken },
+    { signal: watchdog.signal, deadlineMs: transferDeadlineMs(end - start) + silenceMs },
+  );
+  const messages = answer[Symbol.asyncIterator]();
   try {
     while (check.position < end) {
       watchdog.expect(silenceMs, silent);

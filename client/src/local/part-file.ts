@@ -34,7 +34,9 @@ export async function openPartFile(
     // Through a symbolic link the file is replaced, not the link.
     const target = await realpath(path).catch(() => path);
     const part = partPath(target, random);
-    return new PartFile(target, part, await open(part, 'wx', 0o600), overwrite);
+    // Nobody may read what will not be for them; without a mode of its own it is a new file like any other.
+    const handle = await open(part, 'wx', mode === undefined ? 0o666 : 0o600);
+    return new PartFile(target, part, handle, overwrite);
   } catch (error) {
     throw fromErrno(error, `cannot write ${shown}`);
   }
@@ -118,8 +120,7 @@ class PartFile implements DownloadTarget {
 
   async finish({ modifiedAtUnixMs, mode }: FileAttributes): Promise<void> {
     try {
-      // Without a mode of its own it gets what the user's umask gives any new file.
-      await this.#handle.chmod(mode === undefined ? 0o666 & ~process.umask() : mode & restoredModeBits);
+      if (mode !== undefined) await this.#handle.chmod(mode & restoredModeBits);
       if (modifiedAtUnixMs !== undefined) {
         await this.#handle.utimes(modifiedAtUnixMs / 1_000, modifiedAtUnixMs / 1_000);
       }

@@ -104,7 +104,7 @@ class StreamSource implements ChunkSource {
         try {
           throwIfCancelled(signal);
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       };
       signal.addEventListener('abort', onAbort, { once: true });

@@ -183,7 +183,7 @@ class Upload {
     await Promise.allSettled(work);
     // The first failure is the abort's reason; those that followed only say that they were cancelled.
     if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
-    return (await Promise.all(work)) as { [K in keyof T]: Awaited<T[K]> };
+    return await Promise.all(work);
   }
 
   /** All chunks, `concurrency` at a time, in the order of the file. */
