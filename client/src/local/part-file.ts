@@ -25,6 +25,7 @@ const maxStemBytes = 200;
  */
 export async function openPartFile(
   path: string,
+  { mode }: FileAttributes,
   overwrite: boolean,
   random: Random,
 ): Promise<DownloadTarget> {

@@ -2,7 +2,7 @@
  * A stream as a source. A stream cannot be read twice, so each chunk is kept until keepers hold it; how many
  * chunks that may be is the memory share's to say. What arrives is copied at once: producers reuse buffers.
  */
-import { HoldfastError, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
+import { HoldfastError, cancelled, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
 import type { MemoryShare } from '../core/memory-share.js';
 import type { ChunkSource, SourceChunk } from './chunk-source.js';
 
@@ -99,24 +99,18 @@ class StreamSource implements ChunkSource {
 
   /** The producer's next item, or the abort: a silent producer does not hear of it. */
   async #nextItem(signal: AbortSignal): Promise<IteratorResult<unknown>> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        try {
-          throwIfCancelled(signal);
-        } catch (error) {
-          reject(error);
-        }
-      };
+    let onAbort = (): void => undefined;
+    const aborted = new Promise<never>((_resolve, reject) => {
+      onAbort = () => reject(cancelled(signal));
       signal.addEventListener('abort', onAbort, { once: true });
-      this.#items
-        .next()
-        .then(resolve, (error: unknown) => {
-          reject(
-            errnoOf(error) === undefined ? (error as Error) : fromErrno(error, 'cannot read the source'),
-          );
-        })
-        .finally(() => signal.removeEventListener('abort', onAbort));
     });
+    try {
+      return await Promise.race([this.#items.next(), aborted]);
+    } catch (error) {
+      throw errnoOf(error) === undefined ? error : fromErrno(error, 'cannot read the source');
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 }
 
