@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { HoldfastError, exitStatus, exitStatusOf } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
+import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
 import { downloadCommand } from './commands/download.js';
@@ -32,11 +33,18 @@ const commands: readonly CommandSpec[] = [
   statusCommand,
 ];
 
+/** How a client is had; tests have one in memory. */
+export type Connect = (options: ConnectOptions) => Promise<HoldfastClient>;
+
 /** Wider lines are hard to read, whatever the terminal. */
 const maxHelpColumns = 100;
 
 /** Runs the command line; resolves to the exit status and never rejects. */
-export async function runCli(argv: readonly string[], io: CliIo): Promise<number> {
+export async function runCli(
+  argv: readonly string[],
+  io: CliIo,
+  connectTo: Connect = connectOverGrpc,
+): Promise<number> {
   const columns = Math.min(maxHelpColumns, io.stdout.columns ?? maxHelpColumns);
   let parsed: Parsed;
   try {
@@ -51,12 +59,13 @@ export async function runCli(argv: readonly string[], io: CliIo): Promise<number
     io.stdout.write(parsed.text);
     return exitStatus.done;
   }
-  return runCommand(parsed, io);
+  return runCommand(parsed, io, connectTo);
 }
 
 async function runCommand(
   { command, paths, flags }: Parsed & { kind: 'command' },
   io: CliIo,
+  connectTo: Connect,
 ): Promise<number> {
   const report = new Reporter(io, { json: flags.isSet('json'), quiet: flags.isSet('quiet') });
   const abort = new AbortController();
@@ -66,7 +75,7 @@ async function runCommand(
   let timer: NodeJS.Timeout | undefined;
   try {
     timer = await startTimeout(flags, abort);
-    const connect = (): Promise<HoldfastClient> => (client ??= connectBy(flags, io, signal));
+    const connect = (): Promise<HoldfastClient> => (client ??= connectBy(flags, io, signal, connectTo));
     return await command.run({ io, paths, flags, report, signal, connect });
   } catch (error) {
     // What the abort led to says less than why there was one.
@@ -96,7 +105,12 @@ async function startTimeout(flags: Flags, abort: AbortController): Promise<NodeJ
   return setTimeout(() => abort.abort(late), Math.min(durationMs, 2 ** 31 - 1));
 }
 
-async function connectBy(flags: Flags, io: CliIo, signal: AbortSignal): Promise<HoldfastClient> {
+async function connectBy(
+  flags: Flags,
+  io: CliIo,
+  signal: AbortSignal,
+  connectTo: Connect,
+): Promise<HoldfastClient> {
   const variable = io.env['HOLDFAST_TRACKER'];
   const tracker = flags.text('tracker') ?? (variable === '' ? undefined : variable);
   const { parseAddresses, formatAddress } = await import('@holdfast/shared/program');
@@ -108,10 +122,14 @@ async function connectBy(flags: Flags, io: CliIo, signal: AbortSignal): Promise<
     const reason = error instanceof Error ? error.message : String(error);
     throw new HoldfastError('INVALID_ARGUMENT', `${place}: ${reason}`, { cause: error });
   }
-  // gRPC is most of the program's start; --help does without it.
-  const { connect } = await import('../connect.js');
-  return connect({ signal, ...(addresses !== undefined && { tracker: addresses }) });
+  return connectTo({ signal, ...(addresses !== undefined && { tracker: addresses }) });
 }
+
+/** gRPC is most of the program's start; --help does without it. */
+const connectOverGrpc: Connect = async (options) => {
+  const { connect } = await import('../connect.js');
+  return connect(options);
+};
 
 /** yargs reports a missing value as an error of its own. */
 function asUsageError(error: unknown): HoldfastError {

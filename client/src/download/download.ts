@@ -73,6 +73,8 @@ export async function download(
     await target.finish(attributes);
   } catch (error) {
     await target.discard();
+    // Whatever the caller's abort led to on the way, it is the reason.
+    throwIfCancelled(options.signal);
     throw error;
   }
   return { path, version, sizeBytes };

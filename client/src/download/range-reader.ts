@@ -105,9 +105,9 @@ class RangeReader {
         this.#context.health.noteSuccess(piece.keeper.keeperId);
         return undefined;
       } catch (error) {
-        if (this.#signal?.aborted || error instanceof SinkFailed || !HoldfastError.is(error)) {
-          throw error instanceof SinkFailed ? error.cause : error;
-        }
+        throwIfCancelled(this.#signal);
+        if (error instanceof SinkFailed) throw error.cause;
+        if (!HoldfastError.is(error)) throw error;
         // A keeper that answers is well, whatever became of one piece.
         if (isBad(error)) this.#report(piece, error);
         else if (!hasCode(error, 'TOKEN_EXPIRED')) this.#context.health.noteFailure(piece.keeper.keeperId);

@@ -128,6 +128,12 @@ export class ChunkWriter {
     const [head, ...followers] = allocation.keepers;
     if (!head) throw new HoldfastError('INTERNAL', 'the tracker allocated a chunk without keepers');
     const watchdog = new Watchdog(clock, signal);
+    const stuck = (): HoldfastError =>
+      new HoldfastError(
+        'DEADLINE_EXCEEDED',
+        `keeper ${head.address} stopped taking bytes or did not confirm them`,
+      );
+    watchdog.expect(progressTimeoutMs, stuck);
     const request = {
       chunkId: allocation.chunkId,
       uploadId: this.#session.uploadId,
@@ -137,7 +143,7 @@ export class ChunkWriter {
       writeToken: allocation.writeToken,
     };
     try {
-      return await keepers.writeChunk(head, request, sending.runs(watchdog, head.address), {
+      return await keepers.writeChunk(head, request, sending.runs(watchdog, stuck), {
         signal: watchdog.signal,
         deadlineMs: transferDeadlineMs(chunk.lengthBytes) + progressTimeoutMs,
       });
@@ -218,14 +224,10 @@ class Sending {
   }
 
   /** The runs with their checksums. The watchdog waits while the keeper takes one, and rests while we read. */
-  async *runs(watchdog: Watchdog, address: string): AsyncGenerator<BlockRun> {
-    const stuck = (): HoldfastError =>
-      new HoldfastError(
-        'DEADLINE_EXCEEDED',
-        `keeper ${address} stopped taking bytes or did not confirm them`,
-      );
+  async *runs(watchdog: Watchdog, stuck: () => HoldfastError): AsyncGenerator<BlockRun> {
     let blocks = 0;
     try {
+      watchdog.rest();
       for await (const data of this.#chunk.runs()) {
         const checksums = blockChecksums(data, this.#blockSizeBytes);
         for (const checksum of checksums) this.table.set(blocks++, checksum);

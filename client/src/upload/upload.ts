@@ -75,6 +75,10 @@ export async function upload(
 ): Promise<UploadResult> {
   try {
     return await new Upload(context, source, path, options).run();
+  } catch (error) {
+    // Whatever the caller's abort led to on the way, it is the reason.
+    throwIfCancelled(options.signal);
+    throw error;
   } finally {
     await source.close();
   }
