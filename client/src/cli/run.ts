@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { HoldfastError, exitStatus, exitStatusOf } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
+import { firstOf } from '../core/signals.js';
 import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
@@ -69,7 +70,7 @@ async function runCommand(
 ): Promise<number> {
   const report = new Reporter(io, { json: flags.isSet('json'), quiet: flags.isSet('quiet') });
   const abort = new AbortController();
-  const { signal } = abort;
+  const signal = firstOf(abort.signal);
   const ignoreInterrupts = io.onInterrupt(() => abort.abort(new HoldfastError('CANCELLED', 'interrupted')));
   let client: Promise<HoldfastClient> | undefined;
   let timer: NodeJS.Timeout | undefined;

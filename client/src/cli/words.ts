@@ -6,9 +6,12 @@ export function sizeWords(bytes: number): string {
   return prettyBytes(bytes, { binary: true });
 }
 
-/** Bytes a second; '' where the time is too short to mean anything. */
+/** Below this a rate measures round trips, not bytes. */
+const rateFromBytes = 1024 * 1024;
+
+/** Bytes a second; '' where that would mean nothing. */
 export function rateWords(bytes: number, durationMs: number): string {
-  return durationMs < 1 ? '' : `${sizeWords((bytes / durationMs) * 1_000)}/s`;
+  return bytes < rateFromBytes || durationMs < 1 ? '' : `${sizeWords((bytes / durationMs) * 1_000)}/s`;
 }
 
 export function durationWords(durationMs: number): string {

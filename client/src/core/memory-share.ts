@@ -8,6 +8,7 @@
  * piece a transfer, and no transfer ever waits for another alone.
  */
 import { type ByteBudget, throwIfCancelled } from '@holdfast/shared';
+import { firstOf } from './signals.js';
 
 export class MemoryShare {
   readonly #budget: ByteBudget;
@@ -30,7 +31,7 @@ export class MemoryShare {
     const idle = new AbortController();
     this.#onIdle = () => idle.abort();
     try {
-      const either = signal ? AbortSignal.any([signal, idle.signal]) : idle.signal;
+      const either = firstOf(signal, idle.signal);
       return this.#hold(await this.#budget.take(bytes, either));
     } catch (error) {
       throwIfCancelled(signal);

@@ -7,6 +7,7 @@ import { HoldfastError, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { MemoryShare } from '../core/memory-share.js';
 import { asking } from '../core/retrying.js';
+import { firstOf } from '../core/signals.js';
 import type { Entry, FileAttributes } from '../ports/tracker-api.js';
 import type { TransferProgress } from '../upload/upload.js';
 import { locatedExtents, locatePage } from './locate.js';
@@ -91,7 +92,7 @@ async function fetchAll(
   }
   // The first failure ends the other streams; which one it was is told by the abort's reason.
   const abort = new AbortController();
-  const either = signal ? AbortSignal.any([signal, abort.signal]) : abort.signal;
+  const either = firstOf(signal, abort.signal);
   const memory = new MemoryShare(context.memory);
   const first = await locatePage(context, { target: { version }, offset: 0, lengthBytes: 0 }, signal);
   if (first.sizeBytes !== sizeBytes) {

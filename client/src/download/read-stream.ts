@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { firstOf } from '../core/signals.js';
 import type { LocatedExtent, LocateChunksRequest } from '../ports/tracker-api.js';
 import { locatedExtents, locatePage } from './locate.js';
 import { readRange } from './range-reader.js';
@@ -57,7 +58,7 @@ export async function* readBytes(
   const { start, end } = checkRange(options);
   if (start === end) return;
   const abort = new AbortController();
-  const signal = options.signal ? AbortSignal.any([options.signal, abort.signal]) : abort.signal;
+  const signal = firstOf(options.signal, abort.signal);
   const lengthBytes = end === Infinity ? 0 : end - start;
   const first = await locatePage(context, { target, offset: start, lengthBytes }, signal);
   const endOffset = Math.min(end, first.sizeBytes);

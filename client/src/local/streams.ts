@@ -1,6 +1,7 @@
 /** Node's streams around the core's iterations: reading pulls, destroying aborts, finishing means committed. */
 import { PassThrough, Readable, Writable } from 'node:stream';
 import { HoldfastError } from '@holdfast/shared';
+import { firstOf } from '../core/signals.js';
 import type { UploadResult } from '../upload/upload.js';
 
 /** Reading ahead is the iteration's affair; the stream itself keeps one piece. */
@@ -16,7 +17,7 @@ export function bytesReadable(
   signal?: AbortSignal,
 ): Readable {
   const abort = new AbortController();
-  const bytes = start(signal ? AbortSignal.any([signal, abort.signal]) : abort.signal);
+  const bytes = start(firstOf(signal, abort.signal));
   return new Readable({
     highWaterMark: readBufferBytes,
     read() {
@@ -48,7 +49,7 @@ export function uploadStream(
   const through = new PassThrough();
   // Its end is seen by the upload, which reads it; without a listener it would end the process.
   through.on('error', () => undefined);
-  const committed = start(through, signal ? AbortSignal.any([signal, abort.signal]) : abort.signal);
+  const committed = start(through, firstOf(signal, abort.signal));
   const writable = new Writable({
     write: (chunk, encoding, callback) => void through.write(chunk, encoding, callback),
     final(callback) {

@@ -53,7 +53,7 @@ export type PieceMessage =
     }
   | { readonly kind: 'blocks'; readonly run: BlockRun };
 
-export interface StreamOptions {
+interface StreamOptions {
   readonly signal: AbortSignal;
   /** For the whole call. */
   readonly deadlineMs: number;

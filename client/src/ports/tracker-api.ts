@@ -178,14 +178,14 @@ export interface BadPiece {
   readonly readToken: Buffer;
 }
 
-export interface MoveEntryRequest {
+interface MoveEntryRequest {
   readonly sourcePath: string;
   readonly destinationPath: string;
   readonly expectedVersion?: number | undefined;
   readonly requestId: string;
 }
 
-export interface DeleteEntryRequest {
+interface DeleteEntryRequest {
   readonly path: string;
   readonly recursive: boolean;
   readonly expectedVersion?: number | undefined;

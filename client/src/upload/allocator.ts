@@ -9,6 +9,7 @@ import pLimit from 'p-limit';
 import { HoldfastError, limits, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { asking } from '../core/retrying.js';
+import { firstOf } from '../core/signals.js';
 import type { ChunkAllocation, SealedChunk, UploadSession } from '../ports/tracker-api.js';
 
 /** A third of the lease: two renewals may be lost before the session is. */
@@ -87,7 +88,7 @@ export class ChunkAllocator {
    */
   async renewUntilStopped(signal: AbortSignal): Promise<void> {
     const { clock } = this.#context;
-    const either = AbortSignal.any([signal, this.#abort.signal]);
+    const either = firstOf(signal, this.#abort.signal);
     while (!either.aborted) {
       const everyMs = this.#leaseMs / renewalsPerLease;
       const dueInMs = this.#heardAtMs + everyMs - clock.monotonicMs();

@@ -10,6 +10,7 @@ import pLimit from 'p-limit';
 import { HoldfastError, hasCode, limits, splitPath, throwIfCancelled, withRetry } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { mutating } from '../core/retrying.js';
+import { firstOf } from '../core/signals.js';
 import type {
   CommittedFile,
   Durability,
@@ -113,7 +114,7 @@ class Upload {
     this.#options = options;
     this.#concurrency = checkConcurrency(options.concurrency);
     const { signal } = options;
-    this.#signal = signal ? AbortSignal.any([signal, this.#abort.signal]) : this.#abort.signal;
+    this.#signal = firstOf(signal, this.#abort.signal);
     if (splitPath(path).length === 0) {
       throw new HoldfastError('IS_A_DIRECTORY', '"/" is a directory', { remedy: 'Name a file below it.' });
     }

@@ -1,5 +1,5 @@
 /** `client rm`: removes files and directories. */
-import { hasCode } from '@holdfast/shared';
+import { HoldfastError, hasCode } from '@holdfast/shared';
 import { Batch } from '../batch.js';
 import type { CommandSpec } from '../command.js';
 import { remotePath } from '../flag-values.js';
@@ -25,7 +25,12 @@ export const rmCommand: CommandSpec = {
           const removed = await client.remove(path, { recursive: flags.isSet('recursive'), signal });
           if (report.json) report.result('', { path, removed });
         } catch (error) {
-          if (!(flags.isSet('force') && hasCode(error, 'NOT_FOUND'))) throw error;
+          if (flags.isSet('force') && hasCode(error, 'NOT_FOUND')) return;
+          if (!hasCode(error, 'NOT_EMPTY')) throw error;
+          throw new HoldfastError('NOT_EMPTY', error.message, {
+            cause: error,
+            remedy: 'Use -r to remove it with all that is in it.',
+          });
         }
       };
       await (remotes.length > 1 ? batch.run({ path }, signal, take) : take());
