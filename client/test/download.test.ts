@@ -92,7 +92,7 @@ describe('a download', () => {
   it.each<[string, () => AsyncIterable<PieceMessage>]>([
     [
       'is down',
-      async function* () {
+      () => {
         throw new HoldfastError('UNAVAILABLE', 'connection refused');
       },
     ],

@@ -48,7 +48,7 @@ interface Session {
 }
 
 /** What a keeper does instead of its work. May throw, wait for ever, or change what it answers. */
-export interface KeeperFaults {
+interface KeeperFaults {
   /** Before a chunk is taken from a client. */
   write?: (chunkId: string, signal: AbortSignal) => void | Promise<void>;
   /** As a follower: true stores, a HoldfastError is the failure it is named with. */
