@@ -9,7 +9,7 @@ import tseslint from 'typescript-eslint';
 const usePort = 'Core code takes this through a port (shared/src/ports); the real one is in shared/src/node.';
 const core = ['shared', 'master-tracker', 'data-keeper', 'client'].map((name) => `${name}/src/**/*.ts`);
 const edges = [
-  '*/src/{grpc,node,cli,program}/**',
+  '*/src/{grpc,local,node,cli,program}/**',
   '*/src/main.ts',
   '*/src/composition.ts', // each server's composition root: the one place that picks the real ports
 ];

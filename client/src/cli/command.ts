@@ -1,0 +1,70 @@
+/** What a verb is made of, and what it is given when it runs. */
+import type { Options } from 'yargs';
+import type { HoldfastClient } from '../client.js';
+import type { CliIo } from './io.js';
+import type { Reporter } from './reporter.js';
+
+/** Flags by their long names, as yargs read them. */
+export interface Flags {
+  /** The text of a flag, or undefined. */
+  text(name: string): string | undefined;
+  isSet(name: string): boolean;
+}
+
+export interface CommandContext {
+  readonly io: CliIo;
+  /** What stands behind the verb, unchanged. */
+  readonly paths: readonly string[];
+  readonly flags: Flags;
+  readonly report: Reporter;
+  /** Aborted by Ctrl-C and by --timeout. */
+  readonly signal: AbortSignal;
+  /** Connects on the first call; closed by whoever runs the verb. */
+  readonly connect: () => Promise<HoldfastClient>;
+}
+
+export interface CommandSpec {
+  readonly name: string;
+  /** What follows the name in the usage line. */
+  readonly synopsis: string;
+  /** A sentence for the list of verbs. */
+  readonly describe: string;
+  /** More about it, for its own --help. */
+  readonly details?: string;
+  readonly options: Readonly<Record<string, Options>>;
+  readonly examples: readonly (readonly [command: string, what: string])[];
+  readonly minPaths: number;
+  readonly maxPaths: number;
+  /** Resolves to the exit status; rejects with the error that ends the program. */
+  readonly run: (context: CommandContext) => Promise<number>;
+}
+
+/** Flags that every verb has. */
+export const globalOptions: Readonly<Record<string, Options>> = {
+  tracker: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'HOST:PORT of the tracker, or several with commas (or HOLDFAST_TRACKER)',
+    defaultDescription: '127.0.0.1:7400',
+  },
+  json: { type: 'boolean', describe: 'Print JSON for programs on standard output' },
+  quiet: { type: 'boolean', alias: 'q', describe: 'Print no progress and no result lines' },
+  timeout: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Give up after this long, such as 30s or 5m',
+    defaultDescription: 'none',
+  },
+};
+
+/** Flags of transfers. */
+export const transferOptions: Readonly<Record<string, Options>> = {
+  recursive: { type: 'boolean', alias: 'r', describe: 'Take directories with all that is in them' },
+  force: { type: 'boolean', alias: 'f', describe: 'Replace files that exist' },
+  concurrency: {
+    type: 'string',
+    requiresArg: true,
+    describe: 'Chunks of a file on their way at once, 1 to 64',
+    defaultDescription: '4',
+  },
+};

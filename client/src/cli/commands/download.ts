@@ -1,0 +1,198 @@
+/** `client download`: files and directories out of the cluster. */
+import type { Stats } from 'node:fs';
+import { mkdir, stat } from 'node:fs/promises';
+import { sep } from 'node:path';
+import { HoldfastError, errnoOf, fromErrno } from '@holdfast/shared';
+import type { HoldfastClient } from '../../client.js';
+import type { DownloadOptions } from '../../download/download.js';
+import type { Entry } from '../../ports/tracker-api.js';
+import { Batch } from '../batch.js';
+import { type CommandContext, type CommandSpec, transferOptions } from '../command.js';
+import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { forEachOf } from '../for-each.js';
+import { localPathIn } from '../local-names.js';
+import { type Progress, startProgress } from '../progress.js';
+import { countWords, durationWords, rateWords, sizeWords } from '../words.js';
+import { writeOut } from '../write-out.js';
+
+const filesAtOnce = 8;
+
+export const downloadCommand: CommandSpec = {
+  name: 'download',
+  synopsis: 'REMOTE… LOCAL',
+  describe: 'Fetch files from the cluster',
+  details:
+    'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
+    'directory. "-" is standard output. A file appears whole or not at all, with its time and mode.',
+  options: transferOptions,
+  examples: [
+    ['download /photos/cat.jpg .', 'into the current directory'],
+    ['download /backup.tar - | tar x', 'to a pipe'],
+    ['download -r /photos here', 'a directory with all that is in it'],
+  ],
+  minPaths: 2,
+  maxPaths: Infinity,
+  run,
+};
+
+interface Job {
+  readonly context: CommandContext;
+  readonly client: HoldfastClient;
+  readonly options: DownloadOptions;
+  readonly batch: Batch;
+  readonly progress: Progress;
+}
+
+async function run(context: CommandContext): Promise<number> {
+  const { paths, flags, io, report, signal } = context;
+  const concurrency = flagValue(flags, 'concurrency', wholeNumber(1, 64));
+  const overwrite = flags.isSet('force');
+  const options = { overwrite, signal, ...(concurrency !== undefined && { concurrency }) };
+  const remotes = paths.slice(0, -1).map(remotePath);
+  const local = paths.at(-1) ?? '';
+  if (local === '-') {
+    report.keepStdoutForData();
+    const client = await context.connect();
+    for (const { path } of remotes) await writeOut(client, path, io.stdout, signal);
+    return 0;
+  }
+  const target = await statLocal(local);
+  if (remotes.length > 1 && !target?.isDirectory()) throw noDirectory(local, target);
+  const client = await context.connect();
+  const entries = await Promise.all(remotes.map(({ path }) => client.stat(path, { signal })));
+  for (const [index, entry] of entries.entries())
+    checkKind(entry, remotes[index]?.asDirectory, flags.isSet('recursive'));
+  const progress = await startProgress(io, report.quiet || report.json, 'downloaded');
+  const batch = new Batch(report, ['OUT_OF_SPACE']);
+  const job: Job = { context, client, options, batch, progress };
+  const many = entries.length > 1 || entries.some(({ type }) => type === 'directory');
+  const startedMs = performance.now();
+  try {
+    for (const entry of entries) {
+      const to = placeFor(entry, local, target);
+      const take = () => downloadFile(job, entry, to);
+      if (entry.type === 'directory') await downloadTree(job, entry.path, to);
+      else await (many ? batch.run({ path: entry.path, local: to }, signal, take) : take());
+    }
+  } finally {
+    progress.stop();
+  }
+  if (many) summary(job, performance.now() - startedMs);
+  return batch.exitStatus;
+}
+
+async function statLocal(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw fromErrno(error, `cannot write ${JSON.stringify(path)}`);
+  }
+}
+
+function noDirectory(local: string, target: Stats | undefined): HoldfastError {
+  const shown = JSON.stringify(local);
+  if (target) {
+    return new HoldfastError('NOT_A_DIRECTORY', `${shown} is a file, not a directory`, {
+      remedy: 'Name a directory to put the files into.',
+    });
+  }
+  return new HoldfastError('NOT_FOUND', `there is no local directory ${shown}`, { remedy: 'Make it first.' });
+}
+
+function checkKind(entry: Entry, asDirectory: boolean | undefined, recursive: boolean): void {
+  const shown = JSON.stringify(entry.path);
+  if (entry.type === 'file' && asDirectory === true) {
+    throw new HoldfastError('NOT_A_DIRECTORY', `${shown} is a file, not a directory`, {
+      remedy: 'Leave out the "/" at its end.',
+    });
+  }
+  if (entry.type === 'directory' && !recursive) {
+    throw new HoldfastError('IS_A_DIRECTORY', `${shown} is a directory`, {
+      remedy: 'Use -r to download it with all that is in it.',
+    });
+  }
+}
+
+/** Where an entry goes, as cp decides it. */
+function placeFor(entry: Entry, local: string, target: Stats | undefined): string {
+  // What is in the root goes into the directory itself: the root has no name.
+  if (target?.isDirectory()) return entry.path === '/' ? local : localPathIn(local, entry.path);
+  const asDirectory = local.endsWith('/') || local.endsWith(sep);
+  if (asDirectory && entry.type === 'file') throw noDirectory(local, target);
+  return local;
+}
+
+async function downloadTree(job: Job, remote: string, local: string): Promise<void> {
+  const { batch, context } = job;
+  await makeLocalDirectory(local);
+  await forEachOf(walkRemote(job, remote, local), filesAtOnce, ({ entry, to }) =>
+    batch.run({ path: entry.path, local: to }, context.signal, () => downloadFile(job, entry, to)),
+  );
+}
+
+/** The files below a remote directory, with their places; local directories are made on the way. */
+async function* walkRemote(
+  job: Job,
+  remote: string,
+  local: string,
+): AsyncGenerator<{ entry: Entry; to: string }, void, undefined> {
+  const { client, batch, context } = job;
+  const { signal } = context;
+  for await (const entry of client.list(remote, { signal })) {
+    let to: string | undefined;
+    await batch.run({ path: entry.path }, signal, async () => {
+      const place = localPathIn(local, entry.path);
+      if (entry.type === 'directory') await makeLocalDirectory(place);
+      to = place;
+    });
+    if (to === undefined) continue;
+    if (entry.type === 'directory') yield* walkRemote(job, entry.path, to);
+    else yield { entry, to };
+  }
+}
+
+async function makeLocalDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path);
+  } catch (error) {
+    if (errnoOf(error) === 'EEXIST' && (await statLocal(path))?.isDirectory()) return;
+    throw fromErrno(error, `cannot make the directory ${JSON.stringify(path)}`);
+  }
+}
+
+async function downloadFile({ client, options, batch, progress, context }: Job, entry: Entry, to: string) {
+  const { report } = context;
+  const startedMs = performance.now();
+  let seen = 0;
+  progress.expect(entry.sizeBytes, 1);
+  const result = await client.download(entry, to, {
+    ...options,
+    onProgress: ({ transferredBytes }) => {
+      progress.moved(transferredBytes - seen);
+      seen = transferredBytes;
+    },
+  });
+  progress.fileDone();
+  batch.files += 1;
+  batch.bytes += result.sizeBytes;
+  const durationMs = performance.now() - startedMs;
+  const rate = rateWords(result.sizeBytes, durationMs);
+  report.done(
+    `${report.name(entry.path)} → ${report.name(to)}: ${sizeWords(result.sizeBytes)} in ` +
+      `${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}`,
+    { event: 'downloaded', local: to, ...result, durationMs: Math.round(durationMs) },
+  );
+}
+
+function summary({ context, batch }: Job, durationMs: number): void {
+  const { files, bytes, failed } = batch;
+  const words = `downloaded ${countWords(files, 'file')}, ${sizeWords(bytes)} in ${durationWords(durationMs)}`;
+  context.report.done(failed > 0 ? `${words}, ${failed} failed` : words, {
+    event: 'summary',
+    files,
+    sizeBytes: bytes,
+    failed,
+    durationMs: Math.round(durationMs),
+  });
+}

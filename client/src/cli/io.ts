@@ -1,0 +1,16 @@
+/** What the command line is given by its process; tests give it streams of their own. */
+import type { Readable, Writable } from 'node:stream';
+
+/** A stream that may be a terminal. */
+export type Output = Writable & { readonly isTTY?: boolean; readonly columns?: number };
+
+export interface CliIo {
+  /** As what it was called: `client` or `holdfast`. */
+  readonly program: string;
+  readonly stdin: Readable;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Calls `handler` when the user wants it to end; the result stops that. */
+  readonly onInterrupt: (handler: () => void) => () => void;
+}

@@ -1,0 +1,143 @@
+/**
+ * The command line as typed, to a verb, its flags and what stands behind it. Parsing and the layout of the help
+ * are yargs's; what counts as a mistake is said here, so that every mistake ends with status 2 and a sentence
+ * that helps. Paths are taken from what yargs leaves over: its own positionals take a name such as "-x" behind
+ * "--" for a flag.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import yargs, { type Options } from 'yargs';
+import { type CommandSpec, type Flags, globalOptions } from './command.js';
+
+export type Parsed =
+  /** --help or --version: print this and end well. */
+  | { readonly kind: 'output'; readonly text: string }
+  | {
+      readonly kind: 'command';
+      readonly command: CommandSpec;
+      readonly paths: readonly string[];
+      readonly flags: Flags;
+    };
+
+export interface ParseOptions {
+  readonly program: string;
+  readonly version: string;
+  readonly commands: readonly CommandSpec[];
+  /** How wide help may be. */
+  readonly columns: number;
+}
+
+/** @throws HoldfastError INVALID_ARGUMENT that says what is wrong */
+export async function parseCommandLine(argv: readonly string[], options: ParseOptions): Promise<Parsed> {
+  const { program, commands } = options;
+  let output = '';
+  const raw = build(options).parseSync([...argv], {}, (_error: unknown, _argv: unknown, text: string) => {
+    output = text;
+  }) as Record<string, unknown>;
+  if (output !== '') return { kind: 'output', text: `${output}\n` };
+  const [verb, ...paths] = (raw['_'] as unknown[]).map(String);
+  if (verb === undefined) throw wrong('what to do is missing', `See ${program} --help for the verbs.`);
+  const command = commands.find(({ name }) => name === verb);
+  const verbs = commands.map(({ name }) => name);
+  if (!command) throw await unknown(`there is no verb "${verb}"`, verb, verbs, `${program} --help`);
+  const help = `${program} ${command.name} --help`;
+  await checkFlags(raw, { ...globalOptions, ...command.options }, help);
+  checkPaths(command, paths, program);
+  return { kind: 'command', command, paths, flags: flagsOf(raw) };
+}
+
+function build({ program, version, commands, columns }: ParseOptions) {
+  const parser = yargs([])
+    .scriptName(program)
+    .usage(`${program} VERB [flags] …\n\nStores files in a Holdfast cluster and fetches them.`)
+    .parserConfiguration({
+      'boolean-negation': true,
+      'camel-case-expansion': false,
+      'dot-notation': false,
+      'duplicate-arguments-array': true,
+      'parse-numbers': false,
+      'parse-positional-numbers': false,
+    })
+    .exitProcess(false)
+    .fail(false)
+    .help('help')
+    .alias('help', 'h')
+    .describe('help', 'Show this')
+    .version(version)
+    .describe('version', 'Show the version')
+    .wrap(columns)
+    .epilogue(
+      'Exit status: 0 done; 1 failed; 2 wrong usage; 3 not found; 4 already exists or conflicts; 5 not ' +
+        'available, or not in time; 6 not permitted; 7 data loss; 8 out of space or over a limit; 130 interrupted.',
+    );
+  for (const [name, option] of Object.entries(globalOptions)) parser.option(name, option);
+  for (const command of commands) {
+    parser.command(command.name, command.describe, (verb) => {
+      const more = command.details === undefined ? '' : ` ${command.details}`;
+      const usage = `${program} ${command.name} [flags] ${command.synopsis}`.trimEnd();
+      verb.usage(`${usage}\n\n${command.describe}.${more}`);
+      for (const [name, option] of Object.entries(command.options)) verb.option(name, option);
+      for (const [example, what] of command.examples) verb.example(exampleLine(program, example), what);
+      return verb;
+    });
+    const [first] = command.examples;
+    if (first) parser.example(exampleLine(program, first[0]), first[1]);
+  }
+  return parser;
+}
+
+/** Examples start with the verb, unless they show a pipe into the program. */
+function exampleLine(program: string, example: string): string {
+  return example.includes('client ') ? example.replace('client', program) : `${program} ${example}`;
+}
+
+function wrong(message: string, remedy: string): HoldfastError {
+  return new HoldfastError('INVALID_ARGUMENT', message, { remedy });
+}
+
+async function unknown(message: string, word: string, known: readonly string[], help: string) {
+  // Loaded only for a mistake: it brings more along than --help should wait for.
+  const { didYouMean } = await import('@holdfast/shared/program');
+  const near = didYouMean(word, known);
+  return wrong(near === undefined ? message : `${message}; did you mean ${near}?`, `See ${help}.`);
+}
+
+async function checkFlags(
+  raw: Record<string, unknown>,
+  options: Readonly<Record<string, Options>>,
+  help: string,
+): Promise<void> {
+  const aliases = Object.values(options).flatMap(({ alias }) => (typeof alias === 'string' ? [alias] : []));
+  const known = new Set([...Object.keys(options), ...aliases, 'help', 'h', 'version', '_', '$0']);
+  for (const [name, value] of Object.entries(raw)) {
+    const flag = name.length === 1 ? `-${name}` : `--${name}`;
+    if (!known.has(name)) {
+      const candidates = Object.keys(options).map((option) => `--${option}`);
+      throw await unknown(`there is no flag ${flag}`, flag, candidates, help);
+    }
+    if (Array.isArray(value) && name !== '_') {
+      if (options[name]?.type !== 'boolean') throw wrong(`${flag} was given more than once`, `See ${help}.`);
+    } else if (value === '' && name !== '$0') throw wrong(`${flag} has no value`, `See ${help}.`);
+  }
+}
+
+function checkPaths(
+  { name, synopsis, minPaths, maxPaths }: CommandSpec,
+  paths: readonly string[],
+  program: string,
+) {
+  const usage = `Usage: ${program} ${name} ${synopsis}`.trimEnd();
+  if (paths.length < minPaths) {
+    const missing = paths.length === 0 ? 'what to work on is missing' : 'a path is missing';
+    throw wrong(`${name}: ${missing}`, `${usage}`);
+  }
+  if (paths.length > maxPaths) throw wrong(`${name}: "${paths[maxPaths] ?? ''}" is one path too many`, usage);
+  if (paths.includes('')) throw wrong(`${name}: a path is empty`, usage);
+}
+
+function flagsOf(raw: Record<string, unknown>): Flags {
+  return {
+    text: (name) => (typeof raw[name] === 'string' ? raw[name] : undefined),
+    // A switch that is repeated counts as it was given last.
+    isSet: (name) => (Array.isArray(raw[name]) ? raw[name].at(-1) : raw[name]) === true,
+  };
+}

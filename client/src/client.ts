@@ -1,0 +1,183 @@
+/**
+ * The client: what a program calls. It joins the core to local files and to Node's streams, and holds nothing
+ * of its own but the connection.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { HoldfastError, splitPath, throwIfCancelled } from '@holdfast/shared';
+import type { ClientContext } from './core/context.js';
+import { MemoryShare } from './core/memory-share.js';
+import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
+import { type ReadOptions, readBytes } from './download/read-stream.js';
+import { openLocalSource } from './local/file-source.js';
+import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file.js';
+import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
+import * as namespace from './namespace/namespace.js';
+import type { ClusterStatus } from './ports/cluster-status.js';
+import type { Entry } from './ports/tracker-api.js';
+import { bytesSource } from './upload/bytes-source.js';
+import type { ChunkSource } from './upload/chunk-source.js';
+import { streamSource } from './upload/stream-source.js';
+import { type UploadOptions, type UploadResult, upload } from './upload/upload.js';
+
+/** A local file's path, bytes, or a stream of bytes. */
+export type UploadSource = string | Uint8Array | Readable | AsyncIterable<Uint8Array>;
+
+/**
+ * A connection to a cluster. Made by `connect`, ended by `close`. Remote paths are absolute ("/photos/cat.jpg").
+ *
+ * Every method rejects with a HoldfastError, whose `code` a program may switch over. Calls that are not
+ * transfers ride out a restart of the tracker for up to a minute.
+ */
+export class HoldfastClient {
+  readonly #context: ClientContext;
+  readonly #close: () => void;
+
+  constructor(context: ClientContext, close: () => void) {
+    this.#context = context;
+    this.#close = close;
+  }
+
+  /**
+   * Stores a file. Resolves when every byte is on stable storage on at least `minWrite` keepers and the path
+   * shows the new version; until then, and after a failure, it shows what it showed before. An abort leaves
+   * nothing visible; chunks that were written are reclaimed by the cluster.
+   *
+   * Bytes in memory must not change until it resolves. A local file that changes meanwhile is refused. The
+   * attributes (modification time, mode) of a local file are kept with it.
+   *
+   * @throws HoldfastError ALREADY_EXISTS unless `overwrite`, NOT_FOUND (the source, or the parent directory
+   *   without `createParents`), IS_A_DIRECTORY, SOURCE_CHANGED, NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, UNAVAILABLE …
+   * @example
+   * await client.upload('cat.jpg', '/photos/cat.jpg', { createParents: true });
+   * await client.upload(Buffer.from('hello'), '/hello.txt', { overwrite: true });
+   */
+  async upload(source: UploadSource, remotePath: string, options: UploadOptions = {}): Promise<UploadResult> {
+    throwIfCancelled(options.signal);
+    splitPath(remotePath);
+    return upload(this.#context, await this.#open(source), remotePath, options);
+  }
+
+  /**
+   * Fetches a file. The bytes appear at `localPath` all at once, after they have been verified and synced; on
+   * failure or abort nothing is left behind. Modification time and mode are restored when the file has them.
+   * Devices and pipes are written into. Give an Entry (from `stat` or `list`) to get exactly that version.
+   *
+   * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, ALREADY_EXISTS unless `overwrite`, DATA_LOSS, UNAVAILABLE …
+   * @example
+   * await client.download('/photos/cat.jpg', 'cat.jpg', { overwrite: true });
+   */
+  async download(
+    file: string | Entry,
+    localPath: string,
+    options: DownloadOptions = {},
+  ): Promise<DownloadResult> {
+    const { overwrite = false, signal } = options;
+    if (typeof file === 'string') splitPath(file);
+    const entry = await fileEntry(this.#context, file, signal);
+    if (await isSpecialFile(localPath)) {
+      const { path, version, sizeBytes } = entry;
+      // It takes bytes in order only, and is never replaced.
+      const bytes = this.createReadStream(entry, { signal });
+      await writeSpecialFile(localPath, bytes);
+      return { path, version, sizeBytes };
+    }
+    const target = await openPartFile(localPath, entry.attributes, overwrite, this.#context.random);
+    return download(this.#context, entry, target, options);
+  }
+
+  /**
+   * Reads a file, or bytes `start` to `end` of it (`end` included, as in node:fs), as a stream. It stays one
+   * version to the end, whatever is committed meanwhile. Destroying the stream stops the transfer.
+   *
+   * @example
+   * for await (const bytes of client.createReadStream('/log', { start: 1_000, end: 1_999 })) …
+   */
+  createReadStream(file: string | Entry, options: ReadOptions = {}): Readable {
+    const target = typeof file === 'string' ? { path: file } : { version: file.version };
+    return bytesReadable(
+      (signal) => readBytes(this.#context, target, { ...options, signal }),
+      options.signal,
+    );
+  }
+
+  /**
+   * Stores what is written to the stream. 'finish' comes when the version is durable and visible; destroying
+   * the stream before leaves nothing visible. `committed` resolves to the same result as `upload`.
+   *
+   * @example
+   * await pipeline(fs.createReadStream('big.tar'), client.createWriteStream('/big.tar'));
+   */
+  createWriteStream(remotePath: string, options: UploadOptions = {}): UploadStream & Writable {
+    return uploadStream(
+      (source, signal) => this.upload(source, remotePath, { ...options, signal }),
+      options.signal,
+    );
+  }
+
+  /**
+   * The entries of a directory, in byte order of their names, fetched as they are asked for.
+   *
+   * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
+   * @example
+   * for await (const entry of client.list('/photos')) console.log(entry.path, entry.sizeBytes);
+   */
+  list(path: string, options: namespace.CallSignal = {}): AsyncGenerator<Entry, void, undefined> {
+    return namespace.list(this.#context, path, options);
+  }
+
+  /**
+   * Describes one entry; a file with how many copies it has now.
+   *
+   * @throws HoldfastError NOT_FOUND
+   */
+  async stat(path: string, options: namespace.CallSignal = {}): Promise<Entry> {
+    return namespace.stat(this.#context, path, options);
+  }
+
+  /**
+   * Renames a file or a whole directory in one step.
+   *
+   * @throws HoldfastError NOT_FOUND, ALREADY_EXISTS unless `overwrite`, NOT_EMPTY, INVALID_ARGUMENT for a move
+   *   into itself
+   */
+  async move(source: string, destination: string, options: namespace.MoveOptions = {}): Promise<Entry> {
+    return namespace.move(this.#context, source, destination, options);
+  }
+
+  /**
+   * Removes a file or an empty directory, or with `recursive` a directory with all that is below it. Resolves
+   * to the number of entries that went.
+   *
+   * @throws HoldfastError NOT_FOUND, NOT_EMPTY
+   */
+  async remove(path: string, options: namespace.RemoveOptions = {}): Promise<number> {
+    return namespace.remove(this.#context, path, options);
+  }
+
+  /**
+   * Makes a directory.
+   *
+   * @throws HoldfastError ALREADY_EXISTS, NOT_FOUND (no parent) unless `parents`
+   */
+  async makeDirectory(path: string, options: namespace.MakeDirectoryOptions = {}): Promise<Entry> {
+    return namespace.makeDirectory(this.#context, path, options);
+  }
+
+  /** How the cluster stands: keepers, capacity, chunks that lack copies. */
+  async status(options: namespace.CallSignal = {}): Promise<ClusterStatus> {
+    return namespace.status(this.#context, options);
+  }
+
+  /** Ends the connection. Calls in progress fail. Safe to call twice. */
+  close(): void {
+    this.#close();
+  }
+
+  async #open(source: UploadSource): Promise<ChunkSource> {
+    const memory = new MemoryShare(this.#context.memory);
+    if (typeof source === 'string') return openLocalSource(source, memory);
+    if (source instanceof Uint8Array) return bytesSource(source);
+    if (typeof source === 'object' && Symbol.asyncIterator in source) return streamSource(source, memory);
+    throw new HoldfastError('INVALID_ARGUMENT', 'the source must be a path, bytes, or a stream of bytes');
+  }
+}

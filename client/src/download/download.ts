@@ -1,0 +1,141 @@
+/**
+ * Fetches a whole version into a target, several chunks at a time, each written where it belongs. Memory does
+ * not grow with the file: what is verified goes to the target at once.
+ */
+import pLimit from 'p-limit';
+import { HoldfastError, throwIfCancelled } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import { MemoryShare } from '../core/memory-share.js';
+import { asking } from '../core/retrying.js';
+import { firstOf } from '../core/signals.js';
+import type { Entry, FileAttributes } from '../ports/tracker-api.js';
+import type { TransferProgress } from '../upload/upload.js';
+import { locatedExtents, locatePage } from './locate.js';
+import { readRange } from './range-reader.js';
+
+/** Where a download goes. Either `finish` or `discard` is called, once, at the end. */
+export interface DownloadTarget {
+  /** Writes all of `data` at `position`; calls may overlap and come in any order. */
+  write(data: Uint8Array, position: number): Promise<void>;
+  /** All is written: makes it durable and shows it. */
+  finish(attributes: FileAttributes): Promise<void>;
+  /** Leaves nothing behind. Never rejects. */
+  discard(): Promise<void>;
+}
+
+export interface DownloadOptions {
+  /** Chunks on their way at once, 1 to 64. Default 4. */
+  readonly concurrency?: number;
+  /** Whether a local file at the target may be replaced. Default false. */
+  readonly overwrite?: boolean;
+  /** Told whenever bytes moved. */
+  readonly onProgress?: (progress: TransferProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface DownloadResult {
+  readonly path: string;
+  readonly version: number;
+  readonly sizeBytes: number;
+}
+
+const defaultConcurrency = 4;
+const maxConcurrency = 64;
+/** What gRPC holds of a stream that is read at once: about its flow control window. */
+const streamMemoryBytes = 4 * 1024 * 1024;
+
+/** The entry of a file, asked for if it is not there already. */
+export async function fileEntry(
+  context: ClientContext,
+  file: string | Entry,
+  signal?: AbortSignal,
+): Promise<Entry> {
+  const entry =
+    typeof file === 'string'
+      ? await asking(context, signal, () => context.tracker.getEntry(file, { signal }))
+      : file;
+  if (entry.type === 'file') return entry;
+  throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(entry.path)} is a directory`, {
+    remedy: 'Use -r to download a directory with all that is in it.',
+  });
+}
+
+/** Fetches the version that `entry` names. On failure the target is discarded. */
+export async function download(
+  context: ClientContext,
+  entry: Entry,
+  target: DownloadTarget,
+  options: DownloadOptions = {},
+): Promise<DownloadResult> {
+  const { path, version, sizeBytes, attributes } = entry;
+  try {
+    if (sizeBytes > 0) await fetchAll(context, entry, target, options);
+    throwIfCancelled(options.signal);
+    await target.finish(attributes);
+  } catch (error) {
+    await target.discard();
+    // Whatever the caller's abort led to on the way, it is the reason.
+    throwIfCancelled(options.signal);
+    throw error;
+  }
+  return { path, version, sizeBytes };
+}
+
+async function fetchAll(
+  context: ClientContext,
+  { version, sizeBytes }: Entry,
+  target: DownloadTarget,
+  { concurrency = defaultConcurrency, onProgress, signal }: DownloadOptions,
+): Promise<void> {
+  if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > maxConcurrency) {
+    throw new HoldfastError('INVALID_ARGUMENT', `concurrency must be 1 to ${maxConcurrency}`);
+  }
+  // The first failure ends the other streams; which one it was is told by the abort's reason.
+  const abort = new AbortController();
+  const either = firstOf(signal, abort.signal);
+  const memory = new MemoryShare(context.memory);
+  const first = await locatePage(context, { target: { version }, offset: 0, lengthBytes: 0 }, signal);
+  if (first.sizeBytes !== sizeBytes) {
+    throw new HoldfastError(
+      'INTERNAL',
+      `version ${version} has two lengths: ${sizeBytes}, ${first.sizeBytes}`,
+    );
+  }
+  const extents = locatedExtents(context, first, sizeBytes, either);
+  const oneAtATime = pLimit(1);
+  let transferredBytes = 0;
+  const next = async () => {
+    const { done, value: extent } = await extents.next();
+    return done === true || !extent
+      ? undefined
+      : { extent, release: await memory.take(streamMemoryBytes, either) };
+  };
+  const work = async (): Promise<void> => {
+    for (let turn = await oneAtATime(next); turn; turn = await oneAtATime(next)) {
+      const { extent, release } = turn;
+      const { chunkOffset: start, lengthBytes, fileOffset } = extent;
+      try {
+        const range = { version, extent, start, end: start + lengthBytes };
+        await readRange(
+          context,
+          range,
+          async (data, chunkOffset) => {
+            await target.write(data, fileOffset + chunkOffset - start);
+            transferredBytes += data.length;
+            onProgress?.({ transferredBytes, totalBytes: sizeBytes });
+          },
+          either,
+        );
+      } finally {
+        release();
+      }
+    }
+  };
+  const workers = Array.from({ length: concurrency }, () =>
+    work().catch((error: unknown) => {
+      abort.abort(error);
+    }),
+  );
+  await Promise.all(workers);
+  if (abort.signal.aborted) throw abort.signal.reason;
+}

@@ -1,0 +1,77 @@
+/**
+ * Where the bytes of a version are: the tracker's answers, a page at a time, checked for sense. Once the first
+ * page has named the version, all others are asked for by it, so a reader sees one version whatever is
+ * committed meanwhile.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import { asking } from '../core/retrying.js';
+import type { LocateChunksRequest, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
+
+type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
+
+function nonsense(what: string): HoldfastError {
+  return new HoldfastError('INTERNAL', `the tracker's answer to LocateChunks makes no sense: ${what}`, {
+    remedy: 'Use a client of the same version as the tracker; if it is, this is a defect.',
+  });
+}
+
+/** One page, checked: contiguous from `request.offset` on, and going forward. */
+export async function locatePage(
+  tools: Tools,
+  request: LocateChunksRequest,
+  signal?: AbortSignal,
+): Promise<LocatedPage> {
+  const page = await asking(tools, signal, () => tools.tracker.locateChunks(request, { signal }));
+  const { offset, target } = request;
+  if ('version' in target && page.version !== target.version) throw nonsense('it is of another version');
+  let reached = offset;
+  for (const extent of page.extents) {
+    const { fileOffset, lengthBytes, chunkOffset, chunkLengthBytes } = extent;
+    const startsWell = extent === page.extents[0] ? fileOffset <= offset : fileOffset === reached;
+    if (!startsWell) throw nonsense(`there is a gap before ${fileOffset}`);
+    if (chunkOffset + lengthBytes > chunkLengthBytes) throw nonsense('an extent passes the end of its chunk');
+    reached = fileOffset + lengthBytes;
+    if (reached <= offset || reached > page.sizeBytes) throw nonsense(`an extent ends at ${reached}`);
+  }
+  if (page.nextOffset !== 0 && (page.nextOffset !== reached || page.extents.length === 0)) {
+    throw nonsense(`it goes on at ${page.nextOffset} after ${reached}`);
+  }
+  const end = request.lengthBytes === 0 ? page.sizeBytes : offset + request.lengthBytes;
+  if (page.nextOffset === 0 && reached < Math.min(end, page.sizeBytes)) {
+    throw nonsense(`it ends at ${reached} of ${page.sizeBytes} bytes`);
+  }
+  return page;
+}
+
+/** The extents of a range from the page `first` on, with what is behind it asked for as it is needed. */
+export async function* locatedExtents(
+  tools: Tools,
+  first: LocatedPage,
+  endOffset: number,
+  signal?: AbortSignal,
+): AsyncGenerator<LocatedExtent, void, undefined> {
+  for (let page = first; ;) {
+    yield* page.extents;
+    if (page.nextOffset === 0 || page.nextOffset >= endOffset) return;
+    const target = { version: first.version };
+    const range = { offset: page.nextOffset, lengthBytes: endOffset - page.nextOffset };
+    page = await locatePage(tools, { target, ...range }, signal);
+  }
+}
+
+/** The same extent with the places and the token of now. */
+export async function locateAgain(
+  tools: Tools,
+  version: number,
+  extent: LocatedExtent,
+  signal?: AbortSignal,
+): Promise<LocatedExtent> {
+  const { fileOffset: offset, lengthBytes } = extent;
+  const page = await locatePage(tools, { target: { version }, offset, lengthBytes }, signal);
+  const [found] = page.extents;
+  if (found?.chunkId !== extent.chunkId || found.fileOffset !== extent.fileOffset) {
+    throw nonsense('a version changed its chunks');
+  }
+  return found;
+}

@@ -1,0 +1,199 @@
+/**
+ * Gets a range of one chunk from whoever has it. A slow, dead or corrupt piece costs the time to notice and no
+ * more: the next one goes on from the last verified byte. When all have failed, the tracker is asked again
+ * where the chunk is, because by then a copy may be elsewhere.
+ *
+ * Promise: exactly the committed bytes, or an error.
+ */
+import { ChecksumTable, HoldfastError, cancelled, hasCode, throwIfCancelled } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import type { LocatedExtent, PieceLocation } from '../ports/tracker-api.js';
+import { locateAgain } from './locate.js';
+import { type ByteSink, readPiece } from './piece-reader.js';
+
+/** How long a keeper may be silent before the next is asked: failover stays under the promised 3 s. */
+const silenceMs = 2_500;
+/** On a machine that is slow as a whole, later rounds are more patient, or no keeper would ever do. */
+const maxSilenceMs = 15_000;
+/** How long to go on without a byte: a keeper's restart and the tracker's view of it fit in. */
+const patienceMs = 30_000;
+/** If every copy was seen to be bad, waiting helps only against a copy that is being made right now. */
+const corruptPatienceMs = 3_000;
+const firstPauseMs = 100;
+const maxPauseMs = 2_000;
+/** A report is a courtesy to the cluster and must not delay the read. */
+const reportDeadlineMs = 5_000;
+
+/** A piece that answered and did not have the right bytes. */
+function isBad(error: HoldfastError): boolean {
+  return hasCode(error, 'CHECKSUM_MISMATCH', 'DATA_LOSS', 'NOT_FOUND', 'DISK_FAILED');
+}
+
+export interface ChunkRange {
+  readonly version: number;
+  readonly extent: LocatedExtent;
+  /** In the chunk, in bytes; `start` < `end`. */
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Passes the range to `sink` in order. After a chunk whose digest was wrong as a whole it starts over, so a
+ * sink writes at positions.
+ *
+ * @throws HoldfastError DATA_LOSS if every copy was corrupt or missing, UNAVAILABLE if some could not be asked,
+ *   CANCELLED
+ */
+export async function readRange(
+  context: ClientContext,
+  range: ChunkRange,
+  sink: ByteSink,
+  signal?: AbortSignal,
+): Promise<void> {
+  await new RangeReader(context, range, sink, signal).run();
+}
+
+class RangeReader {
+  readonly #context: ClientContext;
+  readonly #range: ChunkRange;
+  readonly #sink: ByteSink;
+  readonly #signal: AbortSignal | undefined;
+  #extent: LocatedExtent;
+  /** Checksums of all blocks so far, from whichever piece, when the range is a whole chunk. */
+  #table: ChecksumTable | undefined;
+  #position: number;
+  #progressAtMs: number;
+
+  constructor(context: ClientContext, range: ChunkRange, sink: ByteSink, signal: AbortSignal | undefined) {
+    this.#context = context;
+    this.#range = range;
+    this.#sink = sink;
+    this.#signal = signal;
+    this.#extent = range.extent;
+    this.#table = this.#newTable();
+    this.#position = range.start;
+    this.#progressAtMs = context.clock.monotonicMs();
+  }
+
+  async run(): Promise<void> {
+    const { clock, random } = this.#context;
+    for (let round = 0; ; round += 1) {
+      const failures = await this.#tryPieces(Math.min(maxSilenceMs, silenceMs * 2 ** round));
+      if (failures === undefined) return;
+      const allBad = failures.length > 0 && failures.every(isBad);
+      const waitedMs = clock.monotonicMs() - this.#progressAtMs;
+      if (waitedMs > (allBad ? corruptPatienceMs : patienceMs)) throw this.#lost(failures, allBad);
+      // An expired token needs a new one and no rest.
+      const expired = round === 0 && failures.some((error) => hasCode(error, 'TOKEN_EXPIRED'));
+      if (!expired) {
+        const pauseMs = Math.min(maxPauseMs, firstPauseMs * 2 ** round) * (0.5 + random.fraction() / 2);
+        await clock.sleep(pauseMs, { signal: this.#signal }).catch(() => {
+          throw cancelled(this.#signal);
+        });
+      }
+      this.#extent = await locateAgain(this.#context, this.#range.version, this.#extent, this.#signal);
+    }
+  }
+
+  /** Asks each piece once; undefined when the range is complete, else what went wrong with each. */
+  async #tryPieces(patienceWithOneMs: number): Promise<HoldfastError[] | undefined> {
+    const failures: HoldfastError[] = [];
+    for (const piece of this.#inOrder()) {
+      throwIfCancelled(this.#signal);
+      try {
+        await this.#readFrom(piece, patienceWithOneMs);
+        this.#context.health.noteSuccess(piece.keeper.keeperId);
+        return undefined;
+      } catch (error) {
+        throwIfCancelled(this.#signal);
+        if (error instanceof SinkFailed) throw error.cause;
+        if (!HoldfastError.is(error)) throw error;
+        // A keeper that answers is well, whatever became of one piece.
+        if (isBad(error)) this.#report(piece, error);
+        else if (!hasCode(error, 'TOKEN_EXPIRED')) this.#context.health.noteFailure(piece.keeper.keeperId);
+        failures.push(error);
+      }
+    }
+    return failures;
+  }
+
+  async #readFrom(piece: PieceLocation, patienceWithOneMs: number): Promise<void> {
+    const start = this.#position;
+    const { end } = this.#range;
+    const sink: ByteSink = (data, chunkOffset) =>
+      this.#sink(data, chunkOffset).catch((cause: unknown) => {
+        throw new SinkFailed(cause);
+      });
+    const onPosition = (position: number): void => {
+      this.#position = position;
+      this.#progressAtMs = this.#context.clock.monotonicMs();
+    };
+    try {
+      const table = this.#table;
+      const range = { extent: this.#extent, piece, start, end, silenceMs: patienceWithOneMs, table };
+      await readPiece(this.#context, range, sink, onPosition, this.#signal);
+    } catch (error) {
+      // All blocks came and the whole is wrong: nothing of it can be trusted.
+      if (hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
+        this.#position = this.#range.start;
+        this.#table = this.#newTable();
+      }
+      throw error;
+    }
+  }
+
+  #newTable(): ChecksumTable | undefined {
+    const { start, end, extent } = this.#range;
+    const whole = start === 0 && end === extent.chunkLengthBytes;
+    return whole ? new ChecksumTable(end, extent.blockSizeBytes) : undefined;
+  }
+
+  /** The tracker's order, with those last that it or this client has had no luck with lately. */
+  #inOrder(): PieceLocation[] {
+    const failed = this.#context.health.recentlyFailed();
+    const rank = ({ keeper, reachable }: PieceLocation): number =>
+      (reachable ? 0 : 2) + (failed.has(keeper.keeperId) ? 1 : 0);
+    return [...this.#extent.pieces].sort((a, b) => rank(a) - rank(b));
+  }
+
+  #report({ pieceIndex, keeper }: PieceLocation, error: HoldfastError): void {
+    const { chunkId, readToken } = this.#extent;
+    void this.#context.tracker
+      .reportBadPiece(
+        { chunkId, pieceIndex, keeperId: keeper.keeperId, error, readToken },
+        { deadlineMs: reportDeadlineMs },
+      )
+      .catch(() => undefined);
+  }
+
+  #lost(failures: readonly HoldfastError[], allBad: boolean): HoldfastError {
+    const { chunkId, fileOffset } = this.#extent;
+    const reasons = [...new Set(failures.map(({ message }) => message))].join('; ');
+    const facts = { chunk_id: chunkId, file_offset: fileOffset, copies_tried: failures.length };
+    if (allBad) {
+      return new HoldfastError('DATA_LOSS', `no copy of chunk ${chunkId} could be verified: ${reasons}`, {
+        remedy: 'Bring back keepers that are down: one may hold a good copy. Then see `client status`.',
+        facts,
+        cause: failures.at(-1),
+      });
+    }
+    return new HoldfastError(
+      'UNAVAILABLE',
+      failures.length === 0
+        ? `no keeper that is known now has chunk ${chunkId}`
+        : `chunk ${chunkId} could not be read from any keeper: ${reasons}`,
+      {
+        remedy: 'See `client status` for keepers that are down, start them, and try again.',
+        facts,
+        cause: failures.at(-1),
+      },
+    );
+  }
+}
+
+/** The fault of whoever takes the bytes (a full disk): no other piece can help. */
+class SinkFailed extends Error {
+  constructor(cause: unknown) {
+    super('the bytes could not be delivered', { cause });
+  }
+}

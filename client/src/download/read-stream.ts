@@ -1,0 +1,134 @@
+/**
+ * A range of a file as bytes in order. Segments are fetched side by side ahead of the reader, within the memory
+ * that all transfers share, and handed over in order; a reader that stops stops the fetching.
+ */
+import { HoldfastError } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import { firstOf } from '../core/signals.js';
+import type { LocatedExtent, LocateChunksRequest } from '../ports/tracker-api.js';
+import { locatedExtents, locatePage } from './locate.js';
+import { readRange } from './range-reader.js';
+
+export interface ReadOptions {
+  /** The first byte, from 0. Default 0. */
+  readonly start?: number;
+  /** The last byte, as in node:fs: it is included. Default: the end of the file. */
+  readonly end?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Long enough that a segment's request is cheap beside its bytes, short enough that the first comes soon. */
+const segmentBytes = 4 * 1024 * 1024;
+/** As many as make one reader as fast as a parallel download. */
+const segmentsAhead = 4;
+
+interface Segment {
+  readonly extent: LocatedExtent;
+  /** In the chunk. */
+  readonly start: number;
+  readonly end: number;
+}
+
+interface Pending {
+  readonly bytes: Promise<Buffer>;
+  readonly release: () => void;
+}
+
+function checkRange({ start = 0, end = Infinity }: ReadOptions): { start: number; end: number } {
+  const isOffset = (value: number): boolean => Number.isSafeInteger(value) && value >= 0;
+  if (!isOffset(start) || !(end === Infinity || isOffset(end))) {
+    throw new HoldfastError(
+      'INVALID_ARGUMENT',
+      `start and end must be whole numbers from 0, not ${start}, ${end}`,
+    );
+  }
+  if (end < start - 1) throw new HoldfastError('INVALID_ARGUMENT', `end (${end}) is before start (${start})`);
+  return { start, end: end + 1 };
+}
+
+/**
+ * The bytes from `start` to `end` of what `target` names, which stays one version from the first byte to the
+ * last. A range past the end of the file is cut there.
+ */
+export async function* readBytes(
+  context: ClientContext,
+  target: LocateChunksRequest['target'],
+  options: ReadOptions = {},
+): AsyncGenerator<Buffer, void, undefined> {
+  const { start, end } = checkRange(options);
+  if (start === end) return;
+  const abort = new AbortController();
+  const signal = firstOf(options.signal, abort.signal);
+  const lengthBytes = end === Infinity ? 0 : end - start;
+  const first = await locatePage(context, { target, offset: start, lengthBytes }, signal);
+  const endOffset = Math.min(end, first.sizeBytes);
+  const segments = segmentsOf(locatedExtents(context, first, endOffset, signal), start, endOffset);
+  const pending: Pending[] = [];
+  let segment = await nextOf(segments);
+  try {
+    while (segment || pending.length > 0) {
+      while (segment && pending.length < segmentsAhead) {
+        // The segment that the reader waits for needs no room; those ahead of it take what is free and never
+        // wait for it, because the reader of another stream may be this stream's own reader.
+        const noRoomNeeded = pending.length === 0 ? () => undefined : undefined;
+        const release = noRoomNeeded ?? context.memory.tryTake(segment.end - segment.start);
+        if (!release) break;
+        pending.push({ bytes: fetchSegment(context, first.version, segment, signal), release });
+        segment = await nextOf(segments);
+      }
+      const next = pending.shift();
+      try {
+        if (next) yield await next.bytes;
+      } finally {
+        next?.release();
+      }
+    }
+  } finally {
+    abort.abort(new HoldfastError('CANCELLED', 'the reader left'));
+    for (const { release } of pending) release();
+  }
+}
+
+async function nextOf<T>(items: AsyncGenerator<T, void, undefined>): Promise<T | undefined> {
+  return (await items.next()).value ?? undefined;
+}
+
+/** Cuts extents to the range and into segments. */
+async function* segmentsOf(
+  extents: AsyncIterable<LocatedExtent>,
+  startOffset: number,
+  endOffset: number,
+): AsyncGenerator<Segment, void, undefined> {
+  for await (const extent of extents) {
+    const { fileOffset, lengthBytes, chunkOffset } = extent;
+    const toChunk = chunkOffset - fileOffset;
+    const last = Math.min(endOffset, fileOffset + lengthBytes) + toChunk;
+    for (let start = Math.max(startOffset, fileOffset) + toChunk; start < last;) {
+      // Cuts lie on multiples in the chunk, so that no block is sent twice.
+      const end = Math.min(last, (Math.floor(start / segmentBytes) + 1) * segmentBytes);
+      yield { extent, start, end };
+      start = end;
+    }
+  }
+}
+
+function fetchSegment(
+  context: ClientContext,
+  version: number,
+  segment: Segment,
+  signal: AbortSignal,
+): Promise<Buffer> {
+  const { start, end } = segment;
+  const buffer = Buffer.allocUnsafeSlow(end - start);
+  const bytes = readRange(
+    context,
+    { version, ...segment },
+    async (data, chunkOffset) => {
+      buffer.set(data, chunkOffset - start);
+    },
+    signal,
+  ).then(() => buffer);
+  // Whoever reads in order may leave before this one's turn.
+  bytes.catch(() => undefined);
+  return bytes;
+}

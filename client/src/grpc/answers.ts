@@ -1,0 +1,162 @@
+/**
+ * The tracker's and the keepers' messages as the core's types, with every check of form. What fails here is the
+ * peer's fault, so it is INTERNAL and names the peer, not INVALID_ARGUMENT as the same check in a server.
+ */
+import type {
+  ChunkAllocationOutput,
+  DurabilityOutput,
+  EntryOutput,
+  GetClusterStatusResponseOutput,
+  KeeperStatusOutput,
+  LocatedExtentOutput,
+} from '@holdfast/proto';
+import { HoldfastError, checkId, limits, splitPath } from '@holdfast/shared';
+import {
+  checkAtMost,
+  checkDigest,
+  checkInteger,
+  checkPresent,
+  readAuthority,
+  readEndpoint,
+  readPolicy,
+} from '@holdfast/shared/grpc';
+import type { ClusterStatus, KeeperStatus } from '../ports/cluster-status.js';
+import type {
+  ChunkAllocation,
+  Durability,
+  Entry,
+  FileAttributes,
+  LocatedExtent,
+} from '../ports/tracker-api.js';
+
+/** Reads an answer of `peer`; what it throws says that the answer was malformed. */
+export function answerOf<T>(peer: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new HoldfastError('INTERNAL', `${peer} sent a malformed answer: ${reason}`, {
+      cause: error,
+      remedy: 'Use a client and servers of the same version.',
+    });
+  }
+}
+
+export function readEntry(message: EntryOutput | null | undefined): Entry {
+  const entry = checkPresent(message, 'entry');
+  splitPath(entry.path);
+  const isFile = entry.type === 'ENTRY_TYPE_FILE';
+  if (!isFile && entry.type !== 'ENTRY_TYPE_DIRECTORY')
+    throw new Error(`entry.type is ${String(entry.type)}`);
+  return {
+    path: entry.path,
+    type: isFile ? 'file' : 'directory',
+    sizeBytes: checkInteger(entry.sizeBytes, 'entry.size_bytes'),
+    version: checkInteger(entry.version, 'entry.version', isFile ? 1 : 0),
+    createdAtUnixMs: checkInteger(
+      entry.createdAtUnixMs,
+      'entry.created_at_unix_ms',
+      -Number.MAX_SAFE_INTEGER,
+    ),
+    attributes: readAttributes(entry.attributes),
+    ...(isFile && entry.policy && { policy: readPolicy(entry.policy) }),
+    ...(entry.durability && { durability: readDurability(entry.durability) }),
+  };
+}
+
+function readAttributes(message: EntryOutput['attributes']): FileAttributes {
+  const { modifiedAtUnixMs, mode } = message ?? {};
+  return {
+    ...(modifiedAtUnixMs !== undefined && {
+      modifiedAtUnixMs: checkInteger(modifiedAtUnixMs, 'modified_at_unix_ms', -Number.MAX_SAFE_INTEGER),
+    }),
+    ...(mode !== undefined && { mode: checkInteger(mode, 'mode', 0, 0o7777) }),
+  };
+}
+
+export function readDurability(message: DurabilityOutput | null | undefined): Durability {
+  const { chunks, fewestPieces, policyPieces, chunksBelowPolicy } = checkPresent(message, 'durability');
+  return { chunks, fewest: fewestPieces, wanted: policyPieces, chunksBelowPolicy };
+}
+
+export function readAllocations(messages: readonly ChunkAllocationOutput[]): ChunkAllocation[] {
+  return checkAtMost(messages, limits.maxAllocateCount, 'allocations').map((message) => {
+    const keepers = checkAtMost(message.keepers, limits.maxPieces, 'allocation.keepers');
+    if (keepers.length === 0) throw new Error('an allocation without keepers');
+    return {
+      chunkId: checkId(message.chunkId, 'allocation.chunk_id'),
+      keepers: keepers.map((keeper) => readEndpoint(keeper, 'allocation.keepers')),
+      // A copy: the field is a slice of the whole answer.
+      writeToken: Buffer.from(message.writeToken),
+    };
+  });
+}
+
+export function readLocatedExtent(message: LocatedExtentOutput): LocatedExtent {
+  const extent = checkPresent(message.extent, 'extent');
+  const chunkLengthBytes = checkInteger(message.chunkLength, 'chunk_length', 1, limits.maxChunkSizeBytes);
+  const blockSizeBytes = checkInteger(message.blockSizeBytes, 'block_size_bytes', 1, limits.messageDataBytes);
+  return {
+    chunkId: checkId(extent.chunkId, 'extent.chunk_id'),
+    chunkOffset: checkInteger(extent.chunkOffset, 'extent.chunk_offset', 0, chunkLengthBytes),
+    lengthBytes: checkInteger(extent.length, 'extent.length', 1, chunkLengthBytes),
+    fileOffset: checkInteger(message.fileOffset, 'file_offset'),
+    chunkLengthBytes,
+    chunkDigest: checkDigest(message.chunkDigest, 'chunk_digest'),
+    blockSizeBytes,
+    pieces: message.pieces.map((piece) => ({
+      pieceIndex: checkInteger(piece.pieceIndex, 'piece_index', 0, limits.maxPieces - 1),
+      keeper: readEndpoint(piece.keeper, 'piece.keeper'),
+      reachable: piece.reachable,
+    })),
+    readToken: Buffer.from(message.readToken),
+  };
+}
+
+const keeperStates: Readonly<Record<string, KeeperStatus['state']>> = {
+  KEEPER_STATE_LIVE: 'live',
+  KEEPER_STATE_SUSPECT: 'suspect',
+  KEEPER_STATE_DEAD: 'dead',
+  KEEPER_STATE_MAINTENANCE: 'maintenance',
+};
+
+function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
+  const { keeperId, address, zone } = readEndpoint(message.keeper, 'keeper');
+  const { totalBytes = 0, usedBytes = 0, freeBytes = 0 } = message.capacity ?? {};
+  return {
+    keeperId,
+    address,
+    zone,
+    state: keeperStates[message.state] ?? 'unknown',
+    totalBytes,
+    usedBytes,
+    freeBytes,
+    pieces: message.pieces,
+    ...(message.lastHeartbeatAgeMs !== undefined && { lastHeartbeatAgeMs: message.lastHeartbeatAgeMs }),
+    softwareVersion: message.softwareVersion,
+    reported: message.reported,
+    storageError: message.storageError,
+  };
+}
+
+export function readClusterStatus(message: GetClusterStatusResponseOutput): ClusterStatus {
+  const { clusterId, epoch } = readAuthority(message.authority);
+  return {
+    summary: message.summary,
+    clusterId,
+    trackerEpoch: epoch,
+    trackerVersion: message.softwareVersion,
+    metadataRegressed: message.metadataRegressed,
+    defaultPolicy: readPolicy(message.defaultPolicy),
+    files: message.files,
+    directories: message.directories,
+    logicalBytes: message.logicalBytes,
+    chunks: message.chunks,
+    chunksBelowPolicy: message.chunksBelowPolicy,
+    chunksUnreadable: message.chunksUnreadable,
+    openUploads: message.openUploads,
+    repairsInFlight: message.repairsInFlight,
+    piecesToReclaim: message.piecesToReclaim,
+    keepers: message.keepers.map(readKeeperStatus),
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * The tracker over gRPC: one attempt a call, under a deadline. With several addresses it stays with the one that
+ * answers and goes on to the next when it does not; a repetition then meets another tracker.
+ */
+import { type SealedChunk as SealedChunkMessage, trackerV1 } from '@holdfast/proto';
+import { HoldfastError, checkId, hasCode, limits } from '@holdfast/shared';
+import {
+  type CallableMethod,
+  type ChannelPool,
+  callUnary,
+  checkInteger,
+  readPolicy,
+  toErrorDetail,
+  writeReceipt,
+} from '@holdfast/shared/grpc';
+import type {
+  AllocateChunksRequest,
+  BeginUploadRequest,
+  CallOptions,
+  CommitUploadRequest,
+  SealedChunk,
+  TrackerApi,
+} from '../ports/tracker-api.js';
+import {
+  answerOf,
+  readAllocations,
+  readClusterStatus,
+  readDurability,
+  readEntry,
+  readLocatedExtent,
+} from './answers.js';
+
+/** Metadata: a healthy tracker answers in milliseconds, and one that syncs slowly within seconds. */
+const metadataDeadlineMs = 10_000;
+
+const namespaceService = trackerV1.NamespaceService.service;
+const uploadService = trackerV1.UploadService.service;
+const locationService = trackerV1.ChunkLocationService.service;
+const clusterService = trackerV1.ClusterService.service;
+
+/** A tracker at any of `addresses` (HOST:PORT). */
+export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[]): TrackerApi {
+  let turn = 0;
+
+  /** One attempt; `read` turns the answer into the core's words. */
+  async function call<Request, Response, Result>(
+    method: CallableMethod<Request, Response>,
+    request: Request,
+    options: CallOptions | undefined,
+    read: (response: Response) => Result,
+  ): Promise<Result> {
+    const mine = turn;
+    const address = addresses[mine % addresses.length] ?? '';
+    const peer = `tracker ${address}`;
+    const { signal, deadlineMs = metadataDeadlineMs } = options ?? {};
+    try {
+      const response = await callUnary(pool.get(address), peer, method, request, { signal, deadlineMs });
+      return answerOf(peer, () => read(response));
+    } catch (error) {
+      // Calls side by side fail together and move on once.
+      if (hasCode(error, 'UNAVAILABLE', 'DEADLINE_EXCEEDED') && turn === mine) turn += 1;
+      throw error;
+    }
+  }
+
+  return {
+    getEntry: (path, options) =>
+      call(namespaceService.GetEntry, { path }, options, ({ entry }) => readEntry(entry)),
+    listEntries: (path, pageToken, options) =>
+      call(namespaceService.ListEntries, { path, pageToken }, options, (page) => ({
+        entries: page.entries.map(readEntry),
+        nextPageToken: page.nextPageToken,
+      })),
+    createDirectory: (request, options) =>
+      call(namespaceService.CreateDirectory, request, options, ({ entry }) => readEntry(entry)),
+    moveEntry: (request, options) =>
+      call(namespaceService.MoveEntry, defined(request), options, ({ entry }) => readEntry(entry)),
+    deleteEntry: (request, options) =>
+      call(namespaceService.DeleteEntry, defined(request), options, ({ deletedEntries }) => deletedEntries),
+
+    beginUpload: (request, options) =>
+      call(uploadService.BeginUpload, beginMessage(request), options, (session) => ({
+        uploadId: checkId(session.uploadId, 'upload_id'),
+        leaseMs: checkInteger(session.leaseMs, 'lease_ms', 1),
+        policy: readPolicy(session.policy),
+        chunkSizeBytes: checkInteger(session.chunkSizeBytes, 'chunk_size_bytes', 1, limits.maxChunkSizeBytes),
+        blockSizeBytes: checkInteger(session.blockSizeBytes, 'block_size_bytes', 1),
+        allocations: readAllocations(session.allocations),
+        tokenLifetimeMs: checkInteger(session.tokenLifetimeMs, 'token_lifetime_ms', 1),
+      })),
+    allocateChunks: (request, options) =>
+      call(uploadService.AllocateChunks, allocateMessage(request), options, (answer) => ({
+        allocations: readAllocations(answer.allocations),
+        leaseMs: checkInteger(answer.leaseMs, 'lease_ms', 1),
+      })),
+    commitUpload: (request, options) =>
+      call(uploadService.CommitUpload, commitMessage(request), options, ({ files: [file] }) => {
+        if (!file) throw new HoldfastError('INTERNAL', 'a commit without a file');
+        const version = checkInteger(file.version, 'version', 1);
+        return { path: file.path, version, durability: readDurability(file.durability) };
+      }),
+    abortUpload: (uploadId, options) =>
+      call(uploadService.AbortUpload, { uploadId }, options, () => undefined),
+
+    locateChunks: ({ target, offset, lengthBytes }, options) =>
+      call(locationService.LocateChunks, { ...target, offset, length: lengthBytes }, options, (page) => ({
+        version: checkInteger(page.version, 'version', 1),
+        sizeBytes: checkInteger(page.sizeBytes, 'size_bytes'),
+        extents: page.extents.map(readLocatedExtent),
+        nextOffset: checkInteger(page.nextOffset, 'next_offset'),
+      })),
+    reportBadPiece: ({ error, ...piece }, options) =>
+      call(
+        locationService.ReportBadPiece,
+        { ...piece, error: toErrorDetail(error) },
+        options,
+        () => undefined,
+      ),
+
+    clusterStatus: (options) => call(clusterService.GetClusterStatus, {}, options, readClusterStatus),
+  };
+}
+
+/** Absent fields instead of undefined ones: with an `optional` field the difference is the meaning. */
+function defined<T extends { readonly expectedVersion?: number | undefined }>(
+  request: T,
+): Omit<T, 'expectedVersion'> & { expectedVersion?: number } {
+  const { expectedVersion, ...rest } = request;
+  return { ...rest, ...(expectedVersion !== undefined && { expectedVersion }) };
+}
+
+function beginMessage({ replicas = 0, minWrite = 0, ...request }: BeginUploadRequest) {
+  const { excludeKeeperIds, ...rest } = defined(request);
+  return {
+    ...rest,
+    excludeKeeperIds: [...excludeKeeperIds],
+    ...((replicas > 0 || minWrite > 0) && {
+      policy: { scheme: 'POLICY_SCHEME_REPLICAS' as const, pieces: replicas, minWrite },
+    }),
+  };
+}
+
+function allocateMessage({ excludeKeeperIds, sealed, ...rest }: AllocateChunksRequest) {
+  return { ...rest, excludeKeeperIds: [...excludeKeeperIds], sealed: sealed.map(sealedMessage) };
+}
+
+function commitMessage(request: CommitUploadRequest) {
+  const { uploadId, requestId, sealed, extents, ...file } = defined(request);
+  const extentMessages = extents.map(({ lengthBytes, ...extent }) => ({ ...extent, length: lengthBytes }));
+  return {
+    uploadId,
+    requestId,
+    files: [{ ...file, extents: extentMessages }],
+    sealed: sealed.map(sealedMessage),
+  };
+}
+
+function sealedMessage({ lengthBytes, receipts, ...sealed }: SealedChunk): SealedChunkMessage {
+  return { ...sealed, length: lengthBytes, receipts: receipts.map(writeReceipt) };
+}

@@ -1,0 +1,21 @@
+/**
+ * Holdfast's client as a library.
+ *
+ * @example
+ * import { connect } from '@holdfast/client';
+ *
+ * const client = await connect({ tracker: '127.0.0.1:7400' });
+ * const { version, copies } = await client.upload('cat.jpg', '/photos/cat.jpg', { createParents: true });
+ * await client.download('/photos/cat.jpg', 'copy.jpg');
+ * client.close();
+ */
+export { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
+export { HoldfastClient, type UploadSource } from './client.js';
+export { type ConnectOptions, connect, defaultTracker } from './connect.js';
+export type { DownloadOptions, DownloadResult } from './download/download.js';
+export type { ReadOptions } from './download/read-stream.js';
+export type { UploadStream } from './local/streams.js';
+export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
+export type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
+export type { Durability, Entry, FileAttributes } from './ports/tracker-api.js';
+export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

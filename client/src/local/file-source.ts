@@ -1,0 +1,149 @@
+/**
+ * A local file as a source. It is read at positions, straight before sending, a message at a time, so memory
+ * does not grow with the file or the chunk; a retry reads again.
+ *
+ * What it answers: a file that changes while it is uploaded would become a version that never existed. Size and
+ * modification time are compared before the commit, and a read that comes short is taken for a change.
+ */
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { HoldfastError, fromErrno, limits } from '@holdfast/shared';
+import type { MemoryShare } from '../core/memory-share.js';
+import { runsInFlight } from '../ports/keeper-api.js';
+import type { FileAttributes } from '../ports/tracker-api.js';
+import type { ChunkSource, SourceChunk } from '../upload/chunk-source.js';
+import { streamSource } from '../upload/stream-source.js';
+
+/** Buffers of a chunk that is being sent: those the call may hold, and the one that is being filled. */
+const buffersPerChunk = runsInFlight + 1;
+
+/**
+ * Opens what is at `path`. Pipes, devices and files that say they are empty and are not (`/proc`) are read as
+ * streams.
+ *
+ * @throws HoldfastError NOT_FOUND, PERMISSION_DENIED, IS_A_DIRECTORY …
+ */
+export async function openLocalSource(path: string, memory: MemoryShare): Promise<ChunkSource> {
+  const shown = JSON.stringify(path);
+  let handle: FileHandle;
+  try {
+    handle = await open(path, 'r');
+  } catch (error) {
+    throw fromErrno(error, `cannot read ${shown}`);
+  }
+  try {
+    const state = await stateOf(handle);
+    if (state.isDirectory) {
+      throw new HoldfastError('IS_A_DIRECTORY', `${shown} is a directory`, {
+        remedy: 'Use -r to upload a directory with all that is in it.',
+      });
+    }
+    if (state.isFile && (state.sizeBytes > 0 || !(await hasBytes(handle)))) {
+      return new FileSource(path, handle, state, memory);
+    }
+    const stream = createReadStream(path, { fd: handle, highWaterMark: limits.messageDataBytes });
+    return streamSource(stream, memory);
+  } catch (error) {
+    await handle.close();
+    throw fromErrno(error, `cannot read ${shown}`);
+  }
+}
+
+interface FileState {
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+  readonly sizeBytes: number;
+  /** In nanoseconds: a change within the same millisecond is one too. */
+  readonly modifiedAtNs: bigint;
+  readonly attributes: FileAttributes;
+}
+
+async function stateOf(handle: FileHandle): Promise<FileState> {
+  const status = await handle.stat({ bigint: true });
+  return {
+    isFile: status.isFile(),
+    isDirectory: status.isDirectory(),
+    sizeBytes: Number(status.size),
+    modifiedAtNs: status.mtimeNs,
+    attributes: { modifiedAtUnixMs: Number(status.mtimeMs), mode: Number(status.mode & 0o7777n) },
+  };
+}
+
+async function hasBytes(handle: FileHandle): Promise<boolean> {
+  return (await handle.read(Buffer.alloc(1), 0, 1, 0)).bytesRead > 0;
+}
+
+class FileSource implements ChunkSource {
+  readonly sizeBytes: number;
+  readonly attributes: FileAttributes;
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  readonly #state: FileState;
+  readonly #memory: MemoryShare;
+  #position = 0;
+
+  constructor(path: string, handle: FileHandle, state: FileState, memory: MemoryShare) {
+    this.#path = path;
+    this.#handle = handle;
+    this.#state = state;
+    this.#memory = memory;
+    this.sizeBytes = state.sizeBytes;
+    this.attributes = state.attributes;
+  }
+
+  async next(maxBytes: number, signal: AbortSignal): Promise<SourceChunk | undefined> {
+    const fileOffset = this.#position;
+    const lengthBytes = Math.min(maxBytes, this.sizeBytes - fileOffset);
+    if (lengthBytes <= 0) return undefined;
+    this.#position += lengthBytes;
+    const runBytes = Math.min(limits.messageDataBytes, lengthBytes);
+    const release = await this.#memory.take(runBytes * buffersPerChunk, signal);
+    return { fileOffset, lengthBytes, runs: () => this.#runs(fileOffset, lengthBytes, runBytes), release };
+  }
+
+  async checkUnchanged(): Promise<void> {
+    const now = await stateOf(this.#handle);
+    if (now.sizeBytes !== this.#state.sizeBytes || now.modifiedAtNs !== this.#state.modifiedAtNs) {
+      throw this.#changed();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+
+  async *#runs(fileOffset: number, lengthBytes: number, runBytes: number): AsyncGenerator<Uint8Array> {
+    const buffers: Buffer[] = [];
+    for (let sent = 0, turn = 0; sent < lengthBytes; sent += runBytes, turn += 1) {
+      // In turn: by the contract of `runs` the oldest one is free again.
+      const buffer = (buffers[turn % buffersPerChunk] ??= Buffer.allocUnsafeSlow(runBytes));
+      const run = buffer.subarray(0, Math.min(runBytes, lengthBytes - sent));
+      await this.#readFully(run, fileOffset + sent);
+      yield run;
+    }
+  }
+
+  async #readFully(target: Buffer, position: number): Promise<void> {
+    for (let filled = 0; filled < target.length;) {
+      const left = target.length - filled;
+      const { bytesRead } = await this.#handle
+        .read(target, filled, left, position + filled)
+        .catch((error: unknown) => {
+          throw fromErrno(error, `cannot read ${JSON.stringify(this.#path)}`);
+        });
+      if (bytesRead === 0) throw this.#changed();
+      filled += bytesRead;
+    }
+  }
+
+  #changed(): HoldfastError {
+    return new HoldfastError(
+      'SOURCE_CHANGED',
+      `${JSON.stringify(this.#path)} changed while it was uploaded`,
+      {
+        remedy: 'Nothing was stored. Upload it again when nobody writes to it, or upload a snapshot of it.',
+        facts: { path: this.#path },
+      },
+    );
+  }
+}

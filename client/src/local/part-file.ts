@@ -1,0 +1,161 @@
+/**
+ * A local file as the target of a download. The bytes go to `.NAME.holdfast-XXXXXXXX.part` beside the target and
+ * are renamed when all of them are on stable storage, so nobody ever sees half a file, and a download that is
+ * given up leaves nothing behind.
+ */
+import { createWriteStream } from 'node:fs';
+import { type FileHandle, link, lstat, open, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { HoldfastError, type Random, errnoOf, fromErrno } from '@holdfast/shared';
+import type { DownloadTarget } from '../download/download.js';
+import type { FileAttributes } from '../ports/tracker-api.js';
+
+/** Set-user-id and the like are not restored: whoever uploaded the file is not trusted with them. */
+const restoredModeBits = 0o777;
+/** A name, its dot and its ending have to fit into what file systems allow. */
+const maxStemBytes = 200;
+
+/**
+ * Opens a target at `path`; nothing is at `path` itself before `finish`.
+ *
+ * @throws HoldfastError ALREADY_EXISTS if something is there and `overwrite` is false, IS_A_DIRECTORY, NOT_FOUND
+ *   if the directory is missing, PERMISSION_DENIED …
+ */
+export async function openPartFile(
+  path: string,
+  { mode }: FileAttributes,
+  overwrite: boolean,
+  random: Random,
+): Promise<DownloadTarget> {
+  const shown = JSON.stringify(path);
+  try {
+    await refuseTaken(path, overwrite);
+    // Through a symbolic link the file is replaced, not the link.
+    const target = await realpath(path).catch(() => path);
+    const part = partPath(target, random);
+    // Nobody may read what will not be for them; without a mode of its own it is a new file like any other.
+    const handle = await open(part, 'wx', mode === undefined ? 0o666 : 0o600);
+    return new PartFile(target, part, handle, overwrite);
+  } catch (error) {
+    throw fromErrno(error, `cannot write ${shown}`);
+  }
+}
+
+/** True if `path` is a device, a pipe or the like: bytes are written into it, and it is never replaced. */
+export async function isSpecialFile(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  return status !== undefined && !status.isFile() && !status.isDirectory();
+}
+
+/** Writes all of `bytes` into a special file. */
+export async function writeSpecialFile(path: string, bytes: Readable): Promise<void> {
+  try {
+    await pipeline(bytes, createWriteStream(path));
+  } catch (error) {
+    throw fromErrno(error, `cannot write ${JSON.stringify(path)}`, 'DISK_FAILED');
+  }
+}
+
+async function refuseTaken(path: string, overwrite: boolean): Promise<void> {
+  const status = await lstat(path).catch((error: unknown) => {
+    if (errnoOf(error) === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!status) return;
+  const kind = status.isSymbolicLink() ? await stat(path).catch(() => undefined) : status;
+  if (kind?.isDirectory()) {
+    throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a directory`, {
+      remedy: 'Name a file in it.',
+    });
+  }
+  if (kind === undefined) {
+    throw new HoldfastError('NOT_FOUND', `${JSON.stringify(path)} is a symbolic link that leads nowhere`, {
+      remedy: 'Remove the link, or choose another name.',
+    });
+  }
+  if (!overwrite) throw taken(path);
+}
+
+function taken(path: string): HoldfastError {
+  return new HoldfastError('ALREADY_EXISTS', `${JSON.stringify(path)} exists`, {
+    remedy: 'Choose another name, or use --force to replace it.',
+    facts: { path },
+  });
+}
+
+function partPath(target: string, random: Random): string {
+  let stem = basename(target);
+  while (Buffer.byteLength(stem) > maxStemBytes) stem = [...stem].slice(0, -1).join('');
+  return join(dirname(target), `.${stem}.holdfast-${random.bytes(4).toString('hex')}.part`);
+}
+
+class PartFile implements DownloadTarget {
+  readonly #path: string;
+  readonly #part: string;
+  readonly #handle: FileHandle;
+  readonly #overwrite: boolean;
+  #closed = false;
+
+  constructor(path: string, part: string, handle: FileHandle, overwrite: boolean) {
+    this.#path = path;
+    this.#part = part;
+    this.#handle = handle;
+    this.#overwrite = overwrite;
+  }
+
+  async write(data: Uint8Array, position: number): Promise<void> {
+    try {
+      for (let written = 0; written < data.length;) {
+        const left = data.length - written;
+        const { bytesWritten } = await this.#handle.write(data, written, left, position + written);
+        // A full disk shows first as a short count without an error.
+        if (bytesWritten === 0) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+        written += bytesWritten;
+      }
+    } catch (error) {
+      throw fromErrno(error, `cannot write ${JSON.stringify(this.#path)}`, 'DISK_FAILED');
+    }
+  }
+
+  async finish({ modifiedAtUnixMs, mode }: FileAttributes): Promise<void> {
+    try {
+      if (mode !== undefined) await this.#handle.chmod(mode & restoredModeBits);
+      if (modifiedAtUnixMs !== undefined) {
+        await this.#handle.utimes(modifiedAtUnixMs / 1_000, modifiedAtUnixMs / 1_000);
+      }
+      await this.#handle.sync();
+      await this.#close();
+      if (this.#overwrite) await rename(this.#part, this.#path);
+      else await this.#showWithoutReplacing();
+    } catch (error) {
+      throw fromErrno(error, `cannot write ${JSON.stringify(this.#path)}`, 'DISK_FAILED');
+    }
+  }
+
+  async discard(): Promise<void> {
+    await this.#close().catch(() => undefined);
+    await unlink(this.#part).catch(() => undefined);
+  }
+
+  /** A hard link fails if the name is taken, where a rename would replace what came there meanwhile. */
+  async #showWithoutReplacing(): Promise<void> {
+    try {
+      await link(this.#part, this.#path);
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') throw taken(this.#path);
+      // FAT and some network file systems have no hard links; the name was free a moment ago.
+      await refuseTaken(this.#path, false);
+      await rename(this.#part, this.#path);
+      return;
+    }
+    await unlink(this.#part);
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#handle.close();
+  }
+}

@@ -1,0 +1,109 @@
+/** The namespace calls: checked paths in, checked answers out, retries in between. */
+import { HoldfastError, baseName, parentPath, splitPath } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import { asking, mutating } from '../core/retrying.js';
+import type { ClusterStatus } from '../ports/cluster-status.js';
+import type { Entry, EntryPage } from '../ports/tracker-api.js';
+
+type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
+
+export interface CallSignal {
+  /** Cancels the call. A mutation that was cancelled may have happened. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface MoveOptions extends CallSignal {
+  /** Whether a file, or an empty directory, at the destination may be replaced. Default false. */
+  readonly overwrite?: boolean;
+  /** Replaces only a file at exactly this version. */
+  readonly expectedVersion?: number;
+}
+
+export interface RemoveOptions extends CallSignal {
+  /** Removes a directory with all that is below it. Default false. */
+  readonly recursive?: boolean;
+  /** Removes only a file at exactly this version. */
+  readonly expectedVersion?: number;
+}
+
+export interface MakeDirectoryOptions extends CallSignal {
+  /** Makes missing parents too, and is content with a directory that exists. Default false. */
+  readonly parents?: boolean;
+}
+
+export async function stat(tools: Tools, path: string, { signal }: CallSignal = {}): Promise<Entry> {
+  splitPath(path);
+  return asking(tools, signal, () => tools.tracker.getEntry(path, { signal }));
+}
+
+/** The entries of a directory in byte order of their names, a page at a time. */
+export async function* list(
+  tools: Tools,
+  path: string,
+  { signal }: CallSignal = {},
+): AsyncGenerator<Entry, void, undefined> {
+  splitPath(path);
+  let token = '';
+  let last: Buffer | undefined;
+  do {
+    const page: EntryPage = await asking(tools, signal, () =>
+      tools.tracker.listEntries(path, token, { signal }),
+    );
+    for (const entry of page.entries) {
+      const name = nameIn(path, entry);
+      // Only an order that grows is sure to end.
+      if (last && Buffer.compare(last, name) >= 0)
+        throw nonsense(`${JSON.stringify(entry.path)} out of order`);
+      last = name;
+      yield entry;
+    }
+    if (page.nextPageToken !== '' && page.nextPageToken === token) throw nonsense('a page that repeats');
+    token = page.nextPageToken;
+  } while (token !== '');
+}
+
+export async function move(tools: Tools, source: string, destination: string, options: MoveOptions = {}) {
+  splitPath(source);
+  splitPath(destination);
+  const { signal, overwrite = false, expectedVersion = overwrite ? undefined : 0 } = options;
+  const request = { sourcePath: source, destinationPath: destination, expectedVersion };
+  return mutating(tools, signal, (requestId) =>
+    tools.tracker.moveEntry({ ...request, requestId }, { signal }),
+  );
+}
+
+/** Resolves to the number of entries that went. */
+export async function remove(tools: Tools, path: string, options: RemoveOptions = {}): Promise<number> {
+  if (splitPath(path).length === 0) {
+    throw new HoldfastError('INVALID_ARGUMENT', '"/" cannot be removed', { remedy: 'Remove what is in it.' });
+  }
+  const { signal, recursive = false, expectedVersion } = options;
+  const request = { path, recursive, expectedVersion };
+  return mutating(tools, signal, (requestId) =>
+    tools.tracker.deleteEntry({ ...request, requestId }, { signal }),
+  );
+}
+
+export async function makeDirectory(tools: Tools, path: string, options: MakeDirectoryOptions = {}) {
+  splitPath(path);
+  const { signal, parents = false } = options;
+  return mutating(tools, signal, (requestId) =>
+    tools.tracker.createDirectory({ path, parents, requestId }, { signal }),
+  );
+}
+
+export async function status(tools: Tools, { signal }: CallSignal = {}): Promise<ClusterStatus> {
+  return asking(tools, signal, () => tools.tracker.clusterStatus({ signal }));
+}
+
+/** The name of an entry that really is in the directory, as bytes. A wrong one could lead a caller astray. */
+function nameIn(directory: string, entry: Entry): Buffer {
+  if (splitPath(entry.path).length > 0 && parentPath(entry.path) === directory) {
+    return Buffer.from(baseName(entry.path));
+  }
+  throw nonsense(`${JSON.stringify(entry.path)} in ${JSON.stringify(directory)}`);
+}
+
+function nonsense(what: string): HoldfastError {
+  return new HoldfastError('INTERNAL', `the tracker's answer to ListEntries makes no sense: ${what}`);
+}

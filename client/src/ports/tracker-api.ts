@@ -1,0 +1,218 @@
+/**
+ * The tracker, as far as the client's core needs it: its calls in the domain's words. gRPC implements it
+ * (`grpc/grpc-tracker.ts`), tests have one in memory. An implementation makes one attempt a call, under a
+ * deadline; repeating is the core's affair, because only the core knows what may be repeated.
+ *
+ * Every method rejects with a HoldfastError. What an implementation returns has been checked for form (ids,
+ * ranges of numbers, presence); whether it makes sense for the question is checked by the core.
+ */
+import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
+import type { ClusterStatus } from './cluster-status.js';
+
+/** What every call takes. */
+export interface CallOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Overrides the usual deadline of the call. */
+  readonly deadlineMs?: number;
+}
+
+/** What an uploader may say about a file; the tracker only keeps it. */
+export interface FileAttributes {
+  /** The source's modification time, in milliseconds since 1970. */
+  readonly modifiedAtUnixMs?: number;
+  /** POSIX permission bits, 0 to 0o7777. */
+  readonly mode?: number;
+}
+
+/** How many copies a version's chunks have now. */
+export interface Durability {
+  /** Distinct chunks of the version; 0 for an empty file, which has nothing to count. */
+  readonly chunks: number;
+  /** Copies of the chunk that has the fewest, on keepers that are not dead. */
+  readonly fewest: number;
+  /** Copies that the policy asks for. */
+  readonly wanted: number;
+  /** How many of the chunks have fewer than that. */
+  readonly chunksBelowPolicy: number;
+}
+
+/** A file or a directory. */
+export interface Entry {
+  readonly path: string;
+  readonly type: 'file' | 'directory';
+  /** Bytes; 0 for a directory. */
+  readonly sizeBytes: number;
+  /** The version that the path shows; 0 for a directory. */
+  readonly version: number;
+  /** When the tracker made it, by its wall clock, in milliseconds since 1970. For display. */
+  readonly createdAtUnixMs: number;
+  readonly attributes: FileAttributes;
+  readonly policy?: Policy;
+  /** Only in the answer to `getEntry` for a file. */
+  readonly durability?: Durability;
+}
+
+export interface EntryPage {
+  readonly entries: readonly Entry[];
+  /** '' on the last page. */
+  readonly nextPageToken: string;
+}
+
+/** A chunk to be written: where, in which order, and the word that allows it. */
+export interface ChunkAllocation {
+  readonly chunkId: string;
+  /** The chain, head first; at least one. */
+  readonly keepers: readonly KeeperEndpoint[];
+  readonly writeToken: Buffer;
+}
+
+export interface SealedChunk {
+  readonly chunkId: string;
+  readonly lengthBytes: number;
+  readonly digest: Buffer;
+  readonly receipts: readonly Receipt[];
+  /** Where the chunk stands in the file, in bytes. */
+  readonly fileOffset: number;
+}
+
+export interface BeginUploadRequest {
+  readonly path: string;
+  readonly requestId: string;
+  /** Absent or 0: the cluster's default. */
+  readonly replicas?: number;
+  readonly minWrite?: number;
+  /** Absent: anything or nothing; 0: nothing; else a file at exactly this version. */
+  readonly expectedVersion?: number | undefined;
+  readonly createParents: boolean;
+  /** 0 to 64. */
+  readonly allocateCount: number;
+  /** 0: the cluster's default. */
+  readonly chunkSizeBytes: number;
+  readonly excludeKeeperIds: readonly string[];
+}
+
+/** An open session. */
+export interface UploadSession {
+  readonly uploadId: string;
+  /** The session ends when nothing of it is heard for this long. */
+  readonly leaseMs: number;
+  readonly policy: Policy;
+  /** The longest chunk, in bytes. */
+  readonly chunkSizeBytes: number;
+  readonly blockSizeBytes: number;
+  readonly allocations: readonly ChunkAllocation[];
+  readonly tokenLifetimeMs: number;
+}
+
+export interface AllocateChunksRequest {
+  readonly uploadId: string;
+  /** 0 to 64; 0 only renews the lease and records what is sealed. */
+  readonly count: number;
+  readonly excludeKeeperIds: readonly string[];
+  readonly sealed: readonly SealedChunk[];
+}
+
+export interface FileExtent {
+  readonly chunkId: string;
+  readonly chunkOffset: number;
+  readonly lengthBytes: number;
+}
+
+export interface CommitUploadRequest {
+  readonly uploadId: string;
+  readonly requestId: string;
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly extents: readonly FileExtent[];
+  readonly expectedVersion?: number | undefined;
+  readonly createParents: boolean;
+  readonly attributes: FileAttributes;
+  /** Chunks that no AllocateChunks has reported. */
+  readonly sealed: readonly SealedChunk[];
+}
+
+export interface CommittedFile {
+  readonly path: string;
+  readonly version: number;
+  readonly durability: Durability;
+}
+
+export interface PieceLocation {
+  readonly pieceIndex: number;
+  readonly keeper: KeeperEndpoint;
+  /** False for a keeper that the tracker has not heard lately: the last to ask. */
+  readonly reachable: boolean;
+}
+
+/** An extent of a version with all that is needed to read it. */
+export interface LocatedExtent extends FileExtent {
+  readonly fileOffset: number;
+  readonly chunkLengthBytes: number;
+  readonly chunkDigest: Buffer;
+  readonly blockSizeBytes: number;
+  /** In the order to ask; empty if no keeper is known to have the chunk now. */
+  readonly pieces: readonly PieceLocation[];
+  readonly readToken: Buffer;
+}
+
+export interface LocateChunksRequest {
+  readonly target: { readonly path: string } | { readonly version: number };
+  readonly offset: number;
+  /** 0: to the end. */
+  readonly lengthBytes: number;
+}
+
+export interface LocatedPage {
+  readonly version: number;
+  readonly sizeBytes: number;
+  readonly extents: readonly LocatedExtent[];
+  /** Where to go on, or 0 if the range is covered. */
+  readonly nextOffset: number;
+}
+
+export interface BadPiece {
+  readonly chunkId: string;
+  readonly pieceIndex: number;
+  readonly keeperId: string;
+  readonly error: HoldfastError;
+  readonly readToken: Buffer;
+}
+
+interface MoveEntryRequest {
+  readonly sourcePath: string;
+  readonly destinationPath: string;
+  readonly expectedVersion?: number | undefined;
+  readonly requestId: string;
+}
+
+interface DeleteEntryRequest {
+  readonly path: string;
+  readonly recursive: boolean;
+  readonly expectedVersion?: number | undefined;
+  readonly requestId: string;
+}
+
+export interface TrackerApi {
+  getEntry(path: string, options?: CallOptions): Promise<Entry>;
+  listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
+  createDirectory(
+    request: { readonly path: string; readonly parents: boolean; readonly requestId: string },
+    options?: CallOptions,
+  ): Promise<Entry>;
+  moveEntry(request: MoveEntryRequest, options?: CallOptions): Promise<Entry>;
+  /** Resolves to the number of entries that went. */
+  deleteEntry(request: DeleteEntryRequest, options?: CallOptions): Promise<number>;
+
+  beginUpload(request: BeginUploadRequest, options?: CallOptions): Promise<UploadSession>;
+  allocateChunks(
+    request: AllocateChunksRequest,
+    options?: CallOptions,
+  ): Promise<{ readonly allocations: readonly ChunkAllocation[]; readonly leaseMs: number }>;
+  commitUpload(request: CommitUploadRequest, options?: CallOptions): Promise<CommittedFile>;
+  abortUpload(uploadId: string, options?: CallOptions): Promise<void>;
+
+  locateChunks(request: LocateChunksRequest, options?: CallOptions): Promise<LocatedPage>;
+  reportBadPiece(piece: BadPiece, options?: CallOptions): Promise<void>;
+
+  clusterStatus(options?: CallOptions): Promise<ClusterStatus>;
+}

@@ -1,0 +1,266 @@
+/**
+ * One upload, from the first byte to the commit: opens a session, has chunks written side by side, and makes
+ * the version visible in one step.
+ *
+ * Promise: when it resolves, the whole version is durable on at least `minWrite` keepers and visible. When it
+ * rejects, the path shows what it showed before, unless the error is that the outcome of the commit could not
+ * be learnt in time, which its message then says.
+ */
+import pLimit from 'p-limit';
+import { HoldfastError, hasCode, limits, splitPath, throwIfCancelled, withRetry } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import { mutating } from '../core/retrying.js';
+import { firstOf } from '../core/signals.js';
+import type {
+  CommittedFile,
+  Durability,
+  FileAttributes,
+  SealedChunk,
+  UploadSession,
+} from '../ports/tracker-api.js';
+import { ChunkAllocator } from './allocator.js';
+import type { ChunkSource } from './chunk-source.js';
+import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
+import { chunkSizeFor } from './plan.js';
+
+export interface UploadOptions {
+  /** Chunks on their way at once, 1 to 64. Default 4: with 16 MiB chunks within noise of the fastest. */
+  readonly concurrency?: number;
+  /** The longest chunk in bytes, 64 KiB to 64 MiB. Default: the cluster's; larger for files of terabytes. */
+  readonly chunkSizeBytes?: number;
+  /** Copies of each chunk, 1 to 16. Default: the cluster's. */
+  readonly replicas?: number;
+  /** Copies that must be durable before the upload returns, 1 to `replicas`. Default: the cluster's. */
+  readonly minWrite?: number;
+  /** Whether a file at the path may be replaced. Default false. */
+  readonly overwrite?: boolean;
+  /** Replaces only exactly this version; `overwrite` then does not matter. */
+  readonly expectedVersion?: number;
+  /** Makes missing parent directories. Default false. */
+  readonly createParents?: boolean;
+  /** Kept with the version; by default those of a local file. */
+  readonly attributes?: FileAttributes;
+  /** Told whenever bytes moved. `totalBytes` is undefined for a stream. */
+  readonly onProgress?: (progress: TransferProgress) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface TransferProgress {
+  /** May go back a little when an attempt was in vain. */
+  readonly transferredBytes: number;
+  readonly totalBytes: number | undefined;
+}
+
+export interface UploadResult {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly version: number;
+  /** How many copies there are now: `fewest` of `wanted`, over `chunks` chunks (0 for an empty file). */
+  readonly copies: Durability;
+}
+
+/** In flight by default; more gains nothing on one machine and pins more memory. */
+const defaultConcurrency = 4;
+const maxConcurrency = 64;
+/** Keepers that restart are back within seconds; a user with too few of them should not wait long to hear it. */
+const beginRetry = { initialBackoffMs: 200, maxBackoffMs: 1_000, factor: 2, budgetMs: 4_000 };
+/** An abort is a courtesy: the session's lease ends by itself. */
+const abortDeadlineMs = 2_000;
+
+/** Uploads `source` and closes it. */
+export async function upload(
+  context: ClientContext,
+  source: ChunkSource,
+  path: string,
+  options: UploadOptions = {},
+): Promise<UploadResult> {
+  try {
+    return await new Upload(context, source, path, options).run();
+  } catch (error) {
+    // Whatever the caller's abort led to on the way, it is the reason.
+    throwIfCancelled(options.signal);
+    throw error;
+  } finally {
+    await source.close();
+  }
+}
+
+/** A plan that is checked before anything is sent. */
+function checkConcurrency(concurrency = defaultConcurrency): number {
+  if (Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= maxConcurrency) {
+    return concurrency;
+  }
+  throw new HoldfastError(
+    'INVALID_ARGUMENT',
+    `concurrency must be 1 to ${maxConcurrency}, not ${concurrency}`,
+  );
+}
+
+class Upload {
+  readonly #context: ClientContext;
+  readonly #source: ChunkSource;
+  readonly #path: string;
+  readonly #options: UploadOptions;
+  readonly #concurrency: number;
+  /** Aborted by the caller's signal and by the first failure, so that no worker outlives the upload. */
+  readonly #abort = new AbortController();
+  readonly #signal: AbortSignal;
+  #transferredBytes = 0;
+
+  constructor(context: ClientContext, source: ChunkSource, path: string, options: UploadOptions) {
+    this.#context = context;
+    this.#source = source;
+    this.#path = path;
+    this.#options = options;
+    this.#concurrency = checkConcurrency(options.concurrency);
+    const { signal } = options;
+    this.#signal = firstOf(signal, this.#abort.signal);
+    if (splitPath(path).length === 0) {
+      throw new HoldfastError('IS_A_DIRECTORY', '"/" is a directory', { remedy: 'Name a file below it.' });
+    }
+  }
+
+  async run(): Promise<UploadResult> {
+    throwIfCancelled(this.#signal);
+    const session = await this.#begin();
+    try {
+      return await this.#write(session);
+    } catch (error) {
+      this.#abort.abort(error);
+      // Not under the caller's signal, which may be why we are here.
+      await this.#context.tracker
+        .abortUpload(session.uploadId, { deadlineMs: abortDeadlineMs })
+        .catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #begin(): Promise<UploadSession> {
+    const { tracker, health } = this.#context;
+    const { replicas, minWrite, createParents = false } = this.#options;
+    const chunkSizeBytes = chunkSizeFor(this.#source.sizeBytes, this.#options.chunkSizeBytes);
+    // Of a stream only its first chunk is sure to come, or not even that.
+    const wantedChunks = chunksOf(this.#source.sizeBytes, chunkSizeBytes) ?? 1;
+    const request = {
+      path: this.#path,
+      ...(replicas !== undefined && { replicas }),
+      ...(minWrite !== undefined && { minWrite }),
+      expectedVersion: this.#expectedVersion,
+      createParents,
+      allocateCount: Math.min(wantedChunks, this.#concurrency),
+      chunkSizeBytes,
+    };
+    const isRetryable = (error: HoldfastError): boolean => hasCode(error, 'NOT_ENOUGH_KEEPERS');
+    const retryOptions = { ...this.#context, signal: this.#signal, isRetryable };
+    const session = await withRetry(beginRetry, retryOptions, () => {
+      const excludeKeeperIds = [...health.recentlyFailed()];
+      return mutating(this.#context, this.#signal, (requestId) =>
+        tracker.beginUpload({ ...request, requestId, excludeKeeperIds }, { signal: this.#signal }),
+      );
+    });
+    checkBlockSize(session.blockSizeBytes);
+    return session;
+  }
+
+  async #write(session: UploadSession): Promise<UploadResult> {
+    const chunks = chunksOf(this.#source.sizeBytes, session.chunkSizeBytes);
+    // Twice the writers: the next batch is there before the last of this one is used up.
+    const allocator = new ChunkAllocator(this.#context, session, chunks, this.#concurrency * 2);
+    const renewing = allocator.renewUntilStopped(this.#signal);
+    const writing = this.#writeChunks(session, allocator).finally(() => allocator.stop());
+    const [sealed] = await this.#allOrNothing([writing, renewing]);
+    throwIfCancelled(this.#signal);
+    await this.#source.checkUnchanged();
+    const committed = await this.#commit(session, sealed, await allocator.remainingSealed(this.#signal));
+    return {
+      path: committed.path,
+      sizeBytes: sealed.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      version: committed.version,
+      copies: committed.durability,
+    };
+  }
+
+  /** Like Promise.all, but the first failure aborts the others and all of them are waited for. */
+  async #allOrNothing<T extends readonly Promise<unknown>[]>(
+    work: readonly [...T],
+  ): Promise<{ [K in keyof T]: Awaited<T[K]> }> {
+    for (const promise of work) promise.catch((error: unknown) => this.#abort.abort(error));
+    await Promise.allSettled(work);
+    // The first failure is the abort's reason; those that followed only say that they were cancelled.
+    if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
+    return await Promise.all(work);
+  }
+
+  /** All chunks, `concurrency` at a time, in the order of the file. */
+  async #writeChunks(session: UploadSession, allocator: ChunkAllocator): Promise<SealedChunk[]> {
+    const writer = new ChunkWriter(this.#context, session, allocator);
+    const oneAtATime = pLimit(1);
+    const sealed: SealedChunk[] = [];
+    const work = async (): Promise<void> => {
+      for (;;) {
+        const chunk = await oneAtATime(() => this.#source.next(session.chunkSizeBytes, this.#signal));
+        if (!chunk) return;
+        try {
+          if (sealed.length >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
+          const written = await writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes));
+          allocator.seal(written);
+          // Receipts are the tracker's now; what the commit needs of a chunk is small.
+          sealed.push({ ...written, receipts: [] });
+        } finally {
+          chunk.release();
+        }
+      }
+    };
+    await this.#allOrNothing(Array.from({ length: this.#concurrency }, work));
+    return sealed.sort((a, b) => a.fileOffset - b.fileOffset);
+  }
+
+  async #commit(
+    session: UploadSession,
+    chunks: readonly SealedChunk[],
+    sealed: readonly SealedChunk[],
+  ): Promise<CommittedFile> {
+    const { createParents = false, attributes = this.#source.attributes } = this.#options;
+    const request = {
+      uploadId: session.uploadId,
+      path: this.#path,
+      sizeBytes: chunks.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      extents: chunks.map(({ chunkId, lengthBytes }) => ({ chunkId, chunkOffset: 0, lengthBytes })),
+      expectedVersion: this.#expectedVersion,
+      createParents,
+      attributes,
+      sealed,
+    };
+    return mutating(this.#context, this.#signal, (requestId) =>
+      this.#context.tracker.commitUpload({ ...request, requestId }, { signal: this.#signal }),
+    );
+  }
+
+  get #expectedVersion(): number | undefined {
+    return this.#options.expectedVersion ?? (this.#options.overwrite === true ? undefined : 0);
+  }
+
+  #progress(bytes: number): void {
+    this.#transferredBytes += bytes;
+    this.#options.onProgress?.({
+      transferredBytes: this.#transferredBytes,
+      totalBytes: this.#source.sizeBytes,
+    });
+  }
+}
+
+/** Only a stream gets this far: for a known size the chunks were made large enough. */
+function tooManyChunks(chunkSizeBytes: number): HoldfastError {
+  return new HoldfastError(
+    'LIMIT_EXCEEDED',
+    `the stream has more than ${limits.maxExtentsPerCommit} chunks of ${chunkSizeBytes} bytes`,
+    { remedy: 'Upload it with a larger chunk size, up to 64 MiB.' },
+  );
+}
+
+/** How many chunks a file of this size has; undefined for a stream. */
+function chunksOf(sizeBytes: number | undefined, chunkSizeBytes: number): number | undefined {
+  return sizeBytes === undefined
+    ? undefined
+    : Math.ceil(sizeBytes / (chunkSizeBytes || limits.defaultChunkSizeBytes));
+}

@@ -1,0 +1,330 @@
+/** Downloads from keepers that are slow, dead, lying or hostile: the committed bytes or an error, never others. */
+import { describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { HoldfastError, blockChecksums, limits } from '@holdfast/shared';
+import { type DownloadTarget, download } from '../src/download/download.js';
+import { readBytes } from '../src/download/read-stream.js';
+import type { PieceMessage } from '../src/ports/keeper-api.js';
+import { FakeCluster, hang } from './support/fake-cluster.js';
+
+const MiB = 1024 * 1024;
+const block = limits.blockSizeBytes;
+
+class MemoryTarget implements DownloadTarget {
+  readonly bytes: Buffer;
+  finished = false;
+  discarded = false;
+  constructor(sizeBytes: number) {
+    this.bytes = Buffer.alloc(sizeBytes);
+  }
+  async write(data: Uint8Array, position: number): Promise<void> {
+    this.bytes.set(data, position);
+  }
+  async finish(): Promise<void> {
+    this.finished = true;
+  }
+  async discard(): Promise<void> {
+    this.discarded = true;
+  }
+}
+
+/** A cluster with a file of `size` bytes; `fetch` downloads it. */
+function stored(size: number, chunkBytes = MiB, keepers = 3) {
+  const cluster = new FakeCluster(keepers);
+  const bytes = randomBytes(size);
+  const entry = cluster.put('/file', bytes, chunkBytes);
+  const target = new MemoryTarget(size);
+  const fetch = (options = {}) => download(cluster.context(), entry, target, options);
+  // What the tracker knows was learnt before anything went wrong.
+  const ready = cluster.tracker.locateChunks({ target: { path: '/file' }, offset: 0, lengthBytes: 0 });
+  return { cluster, bytes, entry, target, fetch, ready };
+}
+
+async function* none(): AsyncGenerator<PieceMessage> {
+  // Nothing at all.
+}
+
+describe('a download', () => {
+  it.each([0, 1, block, MiB, 5 * MiB + 4_321])('of %i bytes gives exactly these', async (size) => {
+    const { bytes, target, fetch } = stored(size);
+    let seen = 0;
+    const result = await fetch({
+      onProgress: (p: { transferredBytes: number }) => (seen = p.transferredBytes),
+    });
+    expect(result).toEqual({ path: '/file', version: 1, sizeBytes: size });
+    expect(target.bytes.equals(bytes)).toBe(true);
+    expect({ finished: target.finished, seen }).toEqual({ finished: true, seen: size });
+  });
+
+  it('follows the pages of LocateChunks and stays on its version', async () => {
+    const { cluster, bytes, target, fetch } = stored(20 * block, block);
+    cluster.locatePageSize = 3;
+    let replaced = false;
+    cluster.before = (name) => {
+      if (name !== 'locateChunks' || replaced) return;
+      replaced = true;
+      cluster.put('/file', Buffer.from('something else'));
+    };
+    await fetch();
+    expect(target.bytes.equals(bytes)).toBe(true);
+    // One by `stored`, seven for twenty extents.
+    expect(cluster.called('locateChunks')).toBe(8);
+  });
+
+  it('goes on from the last verified byte when a piece is corrupt, and reports it', async () => {
+    const { cluster, bytes, target, fetch, ready } = stored(MiB);
+    await ready;
+    const [chunkId, chunk] = [...cluster.keeper(1).chunks][0]!;
+    const bad = Buffer.from(chunk);
+    bad[6 * block + 5]! ^= 1;
+    cluster.keeper(1).chunks.set(chunkId, bad);
+    await fetch();
+    expect(target.bytes.equals(bytes)).toBe(true);
+    expect(cluster.calls.filter((call) => call.startsWith('read'))).toEqual([
+      'read 1 0',
+      `read 2 ${6 * block}`,
+    ]);
+    expect(cluster.bad).toMatchObject([
+      { chunkId, keeperId: cluster.keeper(1).keeperId, error: { code: 'CHECKSUM_MISMATCH' } },
+    ]);
+  });
+
+  it.each<[string, () => AsyncIterable<PieceMessage>]>([
+    [
+      'is down',
+      () => {
+        throw new HoldfastError('UNAVAILABLE', 'connection refused');
+      },
+    ],
+    ['says nothing', none],
+  ])('asks the next keeper when one %s', async (_what, read) => {
+    const { cluster, bytes, target, fetch } = stored(3 * MiB);
+    cluster.keeper(1).faults.read = read;
+    await fetch({ concurrency: 1 });
+    expect(target.bytes.equals(bytes)).toBe(true);
+    // The first failure is remembered: later chunks do not ask there first.
+    expect(cluster.calls.filter((call) => call.startsWith('read 1'))).toHaveLength(1);
+    expect(cluster.bad).toEqual([]);
+  });
+
+  it('leaves a keeper that hangs within 3 s, at the start and in the middle', async () => {
+    for (const before of [0, 3]) {
+      const { cluster, bytes, target, fetch } = stored(MiB);
+      cluster.keeper(1).faults.read = async function* (messages, request, signal) {
+        let passed = 0;
+        for await (const message of messages) {
+          if (passed++ === before) await hang(request, signal);
+          yield message;
+        }
+      };
+      await fetch();
+      expect(target.bytes.equals(bytes)).toBe(true);
+      expect(cluster.clock.monotonicMs()).toBeLessThanOrEqual(3_000);
+    }
+  });
+
+  it('does not count its own slow disk against a keeper', async () => {
+    const { cluster, target, fetch } = stored(MiB);
+    const { write } = target;
+    target.write = async (data, position) => {
+      await cluster.clock.sleep(10_000);
+      return write.call(target, data, position);
+    };
+    await fetch();
+    expect(cluster.calls.filter((call) => call.startsWith('read'))).toEqual(['read 1 0']);
+  });
+
+  it('says DATA_LOSS when every copy is corrupt, UNAVAILABLE when some cannot be asked', async () => {
+    const { cluster, target, fetch, ready } = stored(MiB);
+    await ready;
+    for (const { chunks } of cluster.keepers)
+      for (const id of chunks.keys()) chunks.set(id, randomBytes(MiB));
+    await expect(fetch()).rejects.toMatchObject({ code: 'DATA_LOSS' });
+    expect(target).toMatchObject({ finished: false, discarded: true });
+    cluster.keeper(3).faults.read = () => {
+      throw new HoldfastError('UNAVAILABLE', 'down');
+    };
+    const startedMs = cluster.clock.monotonicMs();
+    await expect(fetch()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(cluster.clock.monotonicMs() - startedMs).toBeLessThan(60_000);
+  });
+
+  it('waits for a keeper that comes back, and finds copies that were made meanwhile', async () => {
+    const { cluster, bytes, target, fetch } = stored(MiB, MiB, 1);
+    cluster.keeper(1).faults.read = (messages) => {
+      if (cluster.clock.monotonicMs() < 20_000) throw new HoldfastError('UNAVAILABLE', 'restarting');
+      return messages;
+    };
+    await fetch();
+    expect(target.bytes.equals(bytes)).toBe(true);
+  });
+
+  it('gets a new token for one that expired, without a pause', async () => {
+    const { cluster, bytes, target, fetch, ready } = stored(MiB);
+    for (const keeper of cluster.keepers) {
+      keeper.faults.read = (messages, { readToken }) => {
+        if (readToken.toString() === 'token 2') throw new HoldfastError('TOKEN_EXPIRED', 'too old');
+        return messages;
+      };
+    }
+    await ready;
+    await fetch();
+    expect(target.bytes.equals(bytes)).toBe(true);
+    expect(cluster.called('locateChunks')).toBe(3);
+    expect(cluster.clock.monotonicMs()).toBe(0);
+  });
+
+  it('ends at once, and says why, when the target fails', async () => {
+    const { cluster, target, fetch } = stored(4 * MiB);
+    target.write = async () => {
+      throw new HoldfastError('OUT_OF_SPACE', 'the disk is full');
+    };
+    await expect(fetch()).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    expect(target.discarded).toBe(true);
+    expect(cluster.bad).toEqual([]);
+  });
+
+  it('ends when it is aborted', async () => {
+    const { cluster, target, fetch } = stored(4 * MiB);
+    const abort = new AbortController();
+    for (const keeper of cluster.keepers) {
+      keeper.faults.read = async function* (_messages, request, signal) {
+        queueMicrotask(() => abort.abort());
+        await hang(request, signal);
+        yield* none();
+      };
+    }
+    await expect(fetch({ signal: abort.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(target).toMatchObject({ finished: false, discarded: true });
+  });
+});
+
+describe('a keeper that lies', () => {
+  const other = randomBytes(MiB);
+  const header = (data: Buffer, digest: Buffer): PieceMessage => ({
+    kind: 'header',
+    lengthBytes: data.length,
+    blockSizeBytes: block,
+    digest,
+  });
+  const run = (offset: number, data: Buffer): PieceMessage => ({
+    kind: 'blocks',
+    run: { offset, data, checksums: blockChecksums(data) },
+  });
+
+  type Lie = (bytes: Buffer, digest: Buffer) => Iterable<PieceMessage>;
+  const lies: Record<string, Lie> = {
+    'with other bytes and matching checksums': (_bytes, digest) => [header(other, digest), run(0, other)],
+    'with another chunk': () => [header(other, randomBytes(32)), run(0, other)],
+    'by leaving out the header': (bytes) => [run(0, bytes)],
+    'with two headers': (bytes, digest) => [header(bytes, digest), header(bytes, digest)],
+    'by a gap': (bytes, digest) => [
+      header(bytes, digest),
+      run(0, bytes.subarray(0, block)),
+      run(2 * block, bytes.subarray(2 * block)),
+    ],
+    'by starting too late': (bytes, digest) => [header(bytes, digest), run(block, bytes.subarray(block))],
+    'by half a block': (bytes, digest) => [header(bytes, digest), run(0, bytes.subarray(0, block / 2))],
+    'past the end': (bytes, digest) => [header(bytes, digest), run(0, Buffer.concat([bytes, other]))],
+    'by ending early': (bytes, digest) => [header(bytes, digest), run(0, bytes.subarray(0, block))],
+    'without end': (bytes, digest) =>
+      (function* () {
+        yield header(bytes, digest);
+        for (;;) yield run(0, Buffer.alloc(0));
+      })(),
+  };
+
+  it.each(Object.entries(lies))('%s is not believed', async (_what, lie) => {
+    const { cluster, bytes, target, fetch } = stored(MiB);
+    cluster.keeper(1).faults.read = async function* (messages) {
+      for await (const message of messages) {
+        if (message.kind === 'header') yield* lie(bytes, message.digest);
+        return;
+      }
+    };
+    await fetch();
+    expect(target.bytes.equals(bytes)).toBe(true);
+  });
+});
+
+describe('a tracker that makes no sense', () => {
+  it.each<[string, Parameters<typeof stored>, (cluster: FakeCluster) => void]>([
+    ['by a gap', [4 * block, block], (c) => (c.locate = (all) => all.filter((_, index) => index !== 1))],
+    ['by too little', [4 * block, block], (c) => (c.locate = (all) => all.slice(0, 2))],
+    ['by nothing', [4 * block, block], (c) => (c.locate = () => [])],
+    [
+      'by extents outside their chunk',
+      [4 * block, block],
+      (c) => (c.locate = (all) => all.map((extent) => ({ ...extent, chunkOffset: 1 }))),
+    ],
+  ])('%s is an error, not a wrong file', async (_what, args, spoil) => {
+    const { cluster, target, fetch } = stored(...args);
+    spoil(cluster);
+    await expect(fetch()).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(target.finished).toBe(false);
+  });
+});
+
+describe('a read stream', () => {
+  async function read(cluster: FakeCluster, options = {}, memoryBytes?: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for await (const part of readBytes(cluster.context(memoryBytes), { path: '/file' }, options))
+      parts.push(part);
+    return Buffer.concat(parts);
+  }
+
+  it.each([
+    [0, 0],
+    [0, 9_999_999],
+    [100, 200],
+    [block - 1, block],
+    [3 * MiB - 5, 3 * MiB + 5],
+    [5 * MiB, 5 * MiB + 9],
+    [99 * MiB, 100 * MiB],
+  ])('gives bytes %i to %i', async (start, end) => {
+    const { cluster, bytes } = stored(6 * MiB + 3, 3 * MiB);
+    expect((await read(cluster, { start, end })).equals(bytes.subarray(start, end + 1))).toBe(true);
+  });
+
+  it('keeps the order whatever the keepers do, and one version', async () => {
+    const { cluster, bytes } = stored(9 * MiB, MiB);
+    let turn = 0;
+    for (const keeper of cluster.keepers) {
+      keeper.faults.read = async function* (messages) {
+        await cluster.clock.sleep(((turn++ * 7) % 5) * 100);
+        yield* messages;
+      };
+    }
+    expect((await read(cluster)).equals(bytes)).toBe(true);
+    expect((await read(cluster, {}, 0)).equals(bytes)).toBe(true);
+  });
+
+  it('fetches no further ahead than it may, and stops when the reader leaves', async () => {
+    const { cluster } = stored(30 * MiB, MiB);
+    const context = cluster.context(2 * MiB);
+    const bytes = readBytes(context, { path: '/file' });
+    await bytes.next();
+    expect(context.memory.usedBytes).toBeLessThanOrEqual(2 * MiB);
+    await bytes.return();
+    const reads = cluster.calls.filter((call) => call.startsWith('read')).length;
+    expect(reads).toBeLessThanOrEqual(5);
+    expect(context.memory.usedBytes).toBe(0);
+  });
+
+  it('does not wait for memory that another reader holds', async () => {
+    const { cluster, bytes } = stored(8 * MiB, MiB);
+    const context = cluster.context(MiB);
+    const stalled = readBytes(context, { path: '/file' });
+    await stalled.next();
+    const parts: Buffer[] = [];
+    for await (const part of readBytes(context, { path: '/file' })) parts.push(part);
+    expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+    await stalled.return();
+  });
+
+  it('refuses nonsense ranges', async () => {
+    const { cluster } = stored(10);
+    await expect(read(cluster, { start: -1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(read(cluster, { start: 5, end: 1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});

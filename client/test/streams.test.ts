@@ -1,0 +1,129 @@
+/** Node's streams over the client, and how files are cut. */
+import { describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { limits } from '@holdfast/shared';
+import { systemClock } from '@holdfast/shared/node';
+import { HoldfastClient } from '../src/client.js';
+import { chunkSizeFor } from '../src/upload/plan.js';
+import { FakeCluster, hang } from './support/fake-cluster.js';
+
+const MiB = 1024 * 1024;
+
+function connected() {
+  const cluster = new FakeCluster();
+  return { cluster, client: new HoldfastClient(cluster.context(undefined, systemClock), () => undefined) };
+}
+
+describe('a write stream', () => {
+  it("has committed when it says 'finish'", async () => {
+    const { cluster, client } = connected();
+    const bytes = randomBytes(3 * MiB + 1);
+    const stream = client.createWriteStream('/file', { chunkSizeBytes: MiB });
+    await pipeline(Readable.from([bytes.subarray(0, 5), bytes.subarray(5)]), stream);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(await stream.committed).toMatchObject({ version: 1, sizeBytes: bytes.length });
+  });
+
+  it('that is destroyed leaves nothing visible', async () => {
+    const { cluster, client } = connected();
+    const stream = client.createWriteStream('/file');
+    stream.write('half');
+    stream.destroy();
+    await once(stream, 'close');
+    await expect(stream.committed).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(cluster.content('/file')).toBeUndefined();
+    expect([...cluster.sessions.values()].filter(({ state }) => state !== 'aborted')).toEqual([]);
+  });
+
+  it('emits what the upload failed with', async () => {
+    const { cluster, client } = connected();
+    cluster.put('/file', Buffer.from('old'));
+    const writing = pipeline(Readable.from([Buffer.from('new')]), client.createWriteStream('/file'));
+    await expect(writing).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(cluster.content('/file')?.toString()).toBe('old');
+  });
+});
+
+describe('a read stream', () => {
+  it('gives a range, its end included', async () => {
+    const { cluster, client } = connected();
+    const bytes = randomBytes(2 * MiB);
+    cluster.put('/file', bytes);
+    const stream = client.createReadStream('/file', { start: 10, end: MiB + 10 });
+    const parts = await stream.toArray();
+    expect(Buffer.concat(parts as Buffer[]).equals(bytes.subarray(10, MiB + 11))).toBe(true);
+  });
+
+  it('that is destroyed stops a keeper that hangs', async () => {
+    const { cluster, client } = connected();
+    cluster.put('/file', randomBytes(MiB));
+    let stopped = 0;
+    const reading = new Promise<void>((resolve) => {
+      for (const keeper of cluster.keepers) {
+        keeper.faults.read = async function* (messages, request, signal) {
+          resolve();
+          await hang(request, signal).catch(() => {
+            stopped += 1;
+          });
+          yield* messages;
+        };
+      }
+    });
+    const stream = client.createReadStream('/file');
+    stream.resume();
+    await reading;
+    stream.destroy();
+    await once(stream, 'close');
+    expect(stopped).toBe(1);
+  });
+
+  it('emits NOT_FOUND', async () => {
+    const { client } = connected();
+    await expect(client.createReadStream('/none').toArray()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
+
+describe('a listing', () => {
+  it.each<[string, string[]]>([
+    ['out of order', ['/b', '/a']],
+    ['twice', ['/a', '/a']],
+    ['from elsewhere', ['/a/b']],
+    ['with the directory itself', ['/']],
+  ])('of entries %s is refused', async (_what, paths) => {
+    const { cluster, client } = connected();
+    cluster.tracker.listEntries = async () => ({
+      entries: paths.map((path) => ({
+        path,
+        type: 'file' as const,
+        sizeBytes: 0,
+        version: 1,
+        createdAtUnixMs: 0,
+        attributes: {},
+      })),
+      nextPageToken: '',
+    });
+    const listing = (async () => {
+      for await (const entry of client.list('/')) expect(entry.path).toBe(paths[0]);
+    })();
+    await expect(listing).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+});
+
+describe('the chunk size', () => {
+  it('is the wish, or the default, as long as the extents stay under the limit', () => {
+    expect(chunkSizeFor(1)).toBe(0);
+    expect(chunkSizeFor(undefined, MiB)).toBe(MiB);
+    expect(chunkSizeFor(1e12)).toBe(limits.defaultChunkSizeBytes);
+    for (const size of [1e11, 1e12, 2e12, 6e12]) {
+      const chunk = chunkSizeFor(size, limits.minChunkSizeBytes);
+      expect(Math.ceil(size / chunk)).toBeLessThanOrEqual(limits.maxExtentsPerCommit);
+      expect(chunk % limits.blockSizeBytes).toBe(0);
+      expect(chunk).toBeLessThanOrEqual(limits.maxChunkSizeBytes);
+    }
+    expect(() => chunkSizeFor(1e13)).toThrow(/at most/);
+    expect(() => chunkSizeFor(1, 1)).toThrow(/chunk size/);
+  });
+});

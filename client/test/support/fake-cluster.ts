@@ -1,0 +1,498 @@
+/**
+ * A tracker and its keepers in memory, behind the client's two ports, behaving as the contract says. Faults are
+ * put in by hooks; what was called is in `calls`.
+ */
+import {
+  type Clock,
+  type KeeperEndpoint,
+  type Receipt,
+  ByteBudget,
+  ChecksumTable,
+  HoldfastError,
+  blockChecksums,
+  firstMismatch,
+  limits,
+  newId,
+  parentPath,
+  replicaPolicy,
+} from '@holdfast/shared';
+import { systemRandom } from '@holdfast/shared/node';
+import type { ClientContext } from '../../src/core/context.js';
+import { KeeperHealth } from '../../src/core/keeper-health.js';
+import type { BlockRun, KeeperApi, PieceMessage, ReadChunkRequest } from '../../src/ports/keeper-api.js';
+import type {
+  BadPiece,
+  ChunkAllocation,
+  Entry,
+  FileExtent,
+  LocatedExtent,
+  SealedChunk,
+  TrackerApi,
+} from '../../src/ports/tracker-api.js';
+import { AutoClock } from './auto-clock.js';
+
+const blockSizeBytes = limits.blockSizeBytes;
+
+interface StoredVersion {
+  readonly entry: Entry;
+  readonly extents: readonly FileExtent[];
+}
+
+interface Session {
+  readonly minWrite: number;
+  readonly pieces: number;
+  readonly chunkSizeBytes: number;
+  readonly chunkIds: Set<string>;
+  readonly sealed: Map<string, SealedChunk>;
+  state: 'open' | 'committed' | 'aborted';
+}
+
+/** What a keeper does instead of its work. May throw, wait for ever, or change what it answers. */
+interface KeeperFaults {
+  /** Before a chunk is taken from a client. */
+  write?: (chunkId: string, signal: AbortSignal) => void | Promise<void>;
+  /** As a follower: true stores, a HoldfastError is the failure it is named with. */
+  follow?: (chunkId: string) => HoldfastError | undefined;
+  /** Changes the receipts of an answer. */
+  receipts?: (receipts: Receipt[]) => Receipt[];
+  /** Instead of the messages of a read. */
+  read?: (
+    messages: AsyncIterable<PieceMessage>,
+    request: ReadChunkRequest,
+    signal: AbortSignal,
+  ) => AsyncIterable<PieceMessage>;
+}
+
+export interface FakeKeeper extends KeeperEndpoint {
+  readonly chunks: Map<string, Buffer>;
+  faults: KeeperFaults;
+}
+
+function never(signal: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (signal.aborted) reject(signal.reason as Error);
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
+  });
+}
+
+/** Waits until the caller gives up: a keeper that hangs. */
+export const hang = (_what: unknown, signal: AbortSignal): Promise<never> => never(signal);
+
+export class FakeCluster {
+  readonly calls: string[] = [];
+  readonly bad: BadPiece[] = [];
+  readonly keepers: FakeKeeper[];
+  readonly sessions = new Map<string, Session>();
+  readonly versions = new Map<number, StoredVersion>();
+  readonly paths = new Map<string, number | 'directory'>([['/', 'directory']]);
+  readonly #answers = new Map<string, unknown>();
+  readonly tracker: TrackerApi;
+  readonly keeperApi: KeeperApi;
+  readonly clock = new AutoClock();
+  leaseMs = 600_000;
+  /** Called before each tracker call; may throw. */
+  before: (name: string, request: unknown) => void | Promise<void> = () => undefined;
+  /** Called after a tracker call had its effect; may throw: the answer is lost. */
+  after: (name: string) => void | Promise<void> = () => undefined;
+  /** Changes what LocateChunks answers. */
+  locate: (extents: LocatedExtent[]) => LocatedExtent[] = (extents) => extents;
+  locatePageSize = 256;
+
+  constructor(keepers = 3) {
+    this.keepers = Array.from({ length: keepers }, (_, index) => ({
+      keeperId: String(index + 1)
+        .repeat(32)
+        .slice(0, 32),
+      address: `10.0.0.${index + 1}:7501`,
+      zone: '',
+      chunks: new Map<string, Buffer>(),
+      faults: {},
+    }));
+    this.tracker = this.#makeTracker();
+    this.keeperApi = this.#makeKeepers();
+  }
+
+  context(memoryBytes = 64 * 1024 * 1024, clock: Clock = this.clock): ClientContext {
+    return {
+      tracker: this.tracker,
+      keepers: this.keeperApi,
+      clock,
+      random: systemRandom,
+      memory: new ByteBudget(memoryBytes),
+      health: new KeeperHealth(clock),
+    };
+  }
+
+  keeper(number: number): FakeKeeper {
+    return this.keepers[number - 1]!;
+  }
+
+  called(name: string): number {
+    return this.calls.filter((call) => call === name).length;
+  }
+
+  /** What the path shows, put together from the keepers' chunks; undefined if nothing. */
+  content(path: string): Buffer | undefined {
+    const version = this.paths.get(path);
+    if (typeof version !== 'number') return undefined;
+    const { extents } = this.versions.get(version)!;
+    return Buffer.concat(
+      extents.map(({ chunkId, chunkOffset, lengthBytes }) => {
+        const chunk = this.keepers.map(({ chunks }) => chunks.get(chunkId)).find((bytes) => bytes)!;
+        return chunk.subarray(chunkOffset, chunkOffset + lengthBytes);
+      }),
+    );
+  }
+
+  /** Stores a file without any upload, `chunkBytes` a chunk, on all keepers. */
+  put(path: string, bytes: Buffer, chunkBytes = 1024 * 1024): Entry {
+    const extents: FileExtent[] = [];
+    for (let at = 0; at < bytes.length; at += chunkBytes) {
+      const chunk = Buffer.from(bytes.subarray(at, at + chunkBytes));
+      const chunkId = newId(systemRandom);
+      for (const { chunks } of this.keepers) chunks.set(chunkId, chunk);
+      extents.push({ chunkId, chunkOffset: 0, lengthBytes: chunk.length });
+    }
+    return this.#show(path, bytes.length, extents, {}, 3);
+  }
+
+  #show(
+    path: string,
+    sizeBytes: number,
+    extents: readonly FileExtent[],
+    attributes: object,
+    pieces: number,
+  ): Entry {
+    const version = this.versions.size + 1;
+    const fewest = Math.min(
+      pieces,
+      ...extents.map(({ chunkId }) => this.keepers.filter(({ chunks }) => chunks.has(chunkId)).length),
+    );
+    const durability = {
+      chunks: extents.length,
+      fewest,
+      wanted: pieces,
+      chunksBelowPolicy: fewest < pieces ? extents.length : 0,
+    };
+    const entry: Entry = {
+      path,
+      type: 'file',
+      sizeBytes,
+      version,
+      createdAtUnixMs: 0,
+      attributes,
+      durability,
+    };
+    this.versions.set(version, { entry, extents });
+    this.paths.set(path, version);
+    return entry;
+  }
+
+  #entry(path: string): Entry {
+    const found = this.paths.get(path);
+    if (found === undefined) throw new HoldfastError('NOT_FOUND', `no entry ${path}`);
+    if (typeof found === 'number') return { ...this.versions.get(found)!.entry, path };
+    return { path, type: 'directory', sizeBytes: 0, version: 0, createdAtUnixMs: 0, attributes: {} };
+  }
+
+  #session(uploadId: string): Session {
+    const session = this.sessions.get(uploadId);
+    if (session?.state !== 'open') throw new HoldfastError('UPLOAD_CLOSED', 'the upload is closed');
+    return session;
+  }
+
+  #checkTarget(path: string, expectedVersion: number | undefined, createParents: boolean): void {
+    const there = this.paths.get(path);
+    if (there === 'directory') throw new HoldfastError('IS_A_DIRECTORY', `${path} is a directory`);
+    if (expectedVersion === 0 && there !== undefined)
+      throw new HoldfastError('ALREADY_EXISTS', `${path} exists`);
+    if (expectedVersion !== undefined && expectedVersion > 0 && there !== expectedVersion) {
+      throw new HoldfastError('VERSION_CONFLICT', `${path} is not at ${expectedVersion}`);
+    }
+    if (createParents) {
+      for (let at = parentPath(path); at !== '/'; at = parentPath(at)) this.paths.set(at, 'directory');
+    }
+    const parent = this.paths.get(parentPath(path));
+    if (parent === undefined) throw new HoldfastError('NOT_FOUND', `no parent of ${path}`);
+    if (parent !== 'directory') throw new HoldfastError('NOT_A_DIRECTORY', `${parentPath(path)} is a file`);
+  }
+
+  #allocate(session: Session, count: number, exclude: readonly string[]): ChunkAllocation[] {
+    if (count === 0) return [];
+    const others = this.keepers.filter(({ keeperId }) => !exclude.includes(keeperId));
+    const eligible = others.length >= session.minWrite ? others : this.keepers;
+    if (eligible.length < session.minWrite) {
+      throw new HoldfastError('NOT_ENOUGH_KEEPERS', `${eligible.length} of ${session.minWrite} keepers`);
+    }
+    return Array.from({ length: count }, () => {
+      const chunkId = newId(systemRandom);
+      session.chunkIds.add(chunkId);
+      const keepers = eligible
+        .slice(0, session.pieces)
+        .map(({ keeperId, address, zone }) => ({ keeperId, address, zone }));
+      return { chunkId, keepers, writeToken: Buffer.from('write') };
+    });
+  }
+
+  async #call<T>(name: string, request: unknown, signal: AbortSignal | undefined, work: () => T): Promise<T> {
+    this.calls.push(name);
+    if (signal?.aborted) throw signal.reason;
+    await this.before(name, request);
+    const { requestId } = (request ?? {}) as { requestId?: string };
+    const answer = (requestId === undefined ? undefined : this.#answers.get(requestId)) ?? work();
+    if (requestId !== undefined) this.#answers.set(requestId, answer);
+    await this.after(name);
+    return answer as T;
+  }
+
+  #makeTracker(): TrackerApi {
+    return {
+      getEntry: (path, o) => this.#call('getEntry', path, o?.signal, () => this.#entry(path)),
+      listEntries: (path, _token, o) =>
+        this.#call('listEntries', path, o?.signal, () => {
+          if (this.#entry(path).type === 'file')
+            throw new HoldfastError('NOT_A_DIRECTORY', `${path} is a file`);
+          const below = [...this.paths.keys()].filter((at) => at !== '/' && parentPath(at) === path);
+          below.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+          return { entries: below.map((at) => this.#entry(at)), nextPageToken: '' };
+        }),
+      createDirectory: (request, o) =>
+        this.#call('createDirectory', request, o?.signal, () => {
+          const { path, parents } = request;
+          const there = this.paths.get(path);
+          if (typeof there === 'number' || (there && !parents)) {
+            throw new HoldfastError('ALREADY_EXISTS', `${path} exists`);
+          }
+          if (!there) this.#checkTarget(path, undefined, parents);
+          this.paths.set(path, 'directory');
+          return this.#entry(path);
+        }),
+      moveEntry: (request, o) =>
+        this.#call('moveEntry', request, o?.signal, () => {
+          const from = this.paths.get(request.sourcePath);
+          if (from === undefined) throw new HoldfastError('NOT_FOUND', `no entry ${request.sourcePath}`);
+          this.#checkTarget(request.destinationPath, request.expectedVersion, false);
+          this.paths.delete(request.sourcePath);
+          this.paths.set(request.destinationPath, from);
+          return this.#entry(request.destinationPath);
+        }),
+      deleteEntry: (request, o) =>
+        this.#call('deleteEntry', request, o?.signal, () => {
+          this.#entry(request.path);
+          const below = [...this.paths.keys()].filter((at) => at.startsWith(`${request.path}/`));
+          if (below.length > 0 && !request.recursive) throw new HoldfastError('NOT_EMPTY', 'it has entries');
+          for (const at of [request.path, ...below]) this.paths.delete(at);
+          return below.length + 1;
+        }),
+      beginUpload: (request, o) =>
+        this.#call('beginUpload', request, o?.signal, () => {
+          this.#checkTarget(request.path, request.expectedVersion, request.createParents);
+          const policy = replicaPolicy({
+            pieces: request.replicas ?? 0,
+            minWrite: request.minWrite ?? 0,
+          });
+          const session: Session = {
+            ...policy,
+            chunkSizeBytes: request.chunkSizeBytes || limits.defaultChunkSizeBytes,
+            chunkIds: new Set(),
+            sealed: new Map(),
+            state: 'open',
+          };
+          const allocations = this.#allocate(session, request.allocateCount, request.excludeKeeperIds);
+          const uploadId = newId(systemRandom);
+          this.sessions.set(uploadId, session);
+          const { chunkSizeBytes } = session;
+          const { leaseMs } = this;
+          return {
+            uploadId,
+            leaseMs,
+            policy,
+            chunkSizeBytes,
+            blockSizeBytes,
+            allocations,
+            tokenLifetimeMs: 3_600_000,
+          };
+        }),
+      allocateChunks: (request, o) =>
+        this.#call('allocateChunks', request, o?.signal, () => {
+          const session = this.#session(request.uploadId);
+          for (const chunk of request.sealed) session.sealed.set(chunk.chunkId, chunk);
+          return {
+            allocations: this.#allocate(session, request.count, request.excludeKeeperIds),
+            leaseMs: this.leaseMs,
+          };
+        }),
+      commitUpload: (request, o) =>
+        this.#call('commitUpload', request, o?.signal, () => {
+          const session = this.#session(request.uploadId);
+          this.#checkTarget(request.path, request.expectedVersion, request.createParents);
+          for (const chunk of request.sealed) session.sealed.set(chunk.chunkId, chunk);
+          let sizeBytes = 0;
+          for (const { chunkId, lengthBytes } of request.extents) {
+            const sealed = session.sealed.get(chunkId);
+            const fits = session.chunkIds.has(chunkId) && sealed?.lengthBytes === lengthBytes;
+            if (!fits || sealed.receipts.length < session.minWrite || sealed.fileOffset !== sizeBytes) {
+              throw new HoldfastError('INVALID_ARGUMENT', `extent ${chunkId} does not fit`);
+            }
+            sizeBytes += lengthBytes;
+          }
+          if (sizeBytes !== request.sizeBytes)
+            throw new HoldfastError('INVALID_ARGUMENT', 'sizes do not add up');
+          session.state = 'committed';
+          const entry = this.#show(
+            request.path,
+            sizeBytes,
+            request.extents,
+            request.attributes,
+            session.pieces,
+          );
+          return { path: entry.path, version: entry.version, durability: entry.durability! };
+        }),
+      abortUpload: (uploadId, o) =>
+        this.#call('abortUpload', uploadId, o?.signal, () => {
+          const session = this.sessions.get(uploadId);
+          if (session?.state === 'open') session.state = 'aborted';
+        }),
+      locateChunks: (request, o) =>
+        this.#call('locateChunks', request, o?.signal, () => {
+          const { target, offset, lengthBytes } = request;
+          const version = 'version' in target ? target.version : this.#entry(target.path).version;
+          const stored = this.versions.get(version);
+          if (!stored) throw new HoldfastError('IS_A_DIRECTORY', 'no such version');
+          const { sizeBytes } = stored.entry;
+          const end = lengthBytes === 0 ? sizeBytes : Math.min(sizeBytes, offset + lengthBytes);
+          const all = this.locate(this.#located(stored.extents));
+          const inRange = all.filter((e) => e.fileOffset < end && e.fileOffset + e.lengthBytes > offset);
+          const extents = inRange.slice(0, this.locatePageSize);
+          const last = extents.at(-1);
+          const nextOffset = last && inRange.length > extents.length ? last.fileOffset + last.lengthBytes : 0;
+          return { version, sizeBytes, extents, nextOffset };
+        }),
+      reportBadPiece: (piece, o) =>
+        this.#call('reportBadPiece', piece, o?.signal, () => void this.bad.push(piece)),
+      clusterStatus: () => Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake')),
+    };
+  }
+
+  #locations = 0;
+
+  #located(extents: readonly FileExtent[]): LocatedExtent[] {
+    this.#locations += 1;
+    let fileOffset = 0;
+    return extents.map((extent) => {
+      const holders = this.keepers.filter(({ chunks }) => chunks.has(extent.chunkId));
+      const chunk =
+        this.#original.get(extent.chunkId) ?? holders[0]?.chunks.get(extent.chunkId) ?? Buffer.alloc(0);
+      this.#original.set(extent.chunkId, Buffer.from(chunk));
+      const located = {
+        ...extent,
+        fileOffset,
+        chunkLengthBytes: chunk.length,
+        chunkDigest: digestOf(chunk),
+        blockSizeBytes,
+        pieces: holders.map(({ keeperId, address, zone }) => ({
+          pieceIndex: 0,
+          keeper: { keeperId, address, zone },
+          reachable: true,
+        })),
+        readToken: Buffer.from(`token ${this.#locations}`),
+      };
+      fileOffset += extent.lengthBytes;
+      return located;
+    });
+  }
+
+  /** The chunks as they were when first located: later corruption does not change what the tracker knows. */
+  readonly #original = new Map<string, Buffer>();
+
+  #makeKeepers(): KeeperApi {
+    const find = (keeperId: string): FakeKeeper =>
+      this.keepers.find((keeper) => keeper.keeperId === keeperId)!;
+    const store = (keeper: FakeKeeper, chunkId: string, chunk: Buffer): Receipt => {
+      keeper.chunks.set(chunkId, chunk);
+      return {
+        chunkId,
+        pieceIndex: 0,
+        keeperId: keeper.keeperId,
+        storageId: keeper.keeperId,
+        incarnation: 1,
+        lengthBytes: chunk.length,
+        digest: digestOf(chunk),
+        signature: Buffer.alloc(32),
+      };
+    };
+    return {
+      writeChunk: async (head, request, runs, { signal }) => {
+        const keeper = find(head.keeperId);
+        this.calls.push(`write ${this.keepers.indexOf(keeper) + 1}`);
+        await keeper.faults.write?.(request.chunkId, signal);
+        const parts: Buffer[] = [];
+        let offset = 0;
+        for await (const run of runs) {
+          if (signal.aborted) throw signal.reason;
+          checkRun(run, offset);
+          offset += run.data.length;
+          // A copy, as the wire makes one: the source reuses its memory.
+          parts.push(Buffer.from(run.data));
+        }
+        const chunk = Buffer.concat(parts);
+        if (chunk.length !== request.lengthBytes) throw new HoldfastError('INVALID_ARGUMENT', 'wrong length');
+        const receipts = [store(keeper, request.chunkId, chunk)];
+        const failures: { keeperId: string; error: HoldfastError }[] = [];
+        for (const { keeperId } of request.followers) {
+          const error = find(keeperId).faults.follow?.(request.chunkId);
+          if (error) failures.push({ keeperId, error });
+          else receipts.push(store(find(keeperId), request.chunkId, chunk));
+        }
+        return { receipts: keeper.faults.receipts?.(receipts) ?? receipts, failures };
+      },
+      readChunk: (endpoint, request, { signal }) => {
+        const keeper = find(endpoint.keeperId);
+        this.calls.push(`read ${this.keepers.indexOf(keeper) + 1} ${request.offset}`);
+        const messages = readMessages(keeper, request, signal, this.#original.get(request.chunkId));
+        return keeper.faults.read?.(messages, request, signal) ?? messages;
+      },
+    };
+  }
+}
+
+function checkRun({ offset, checksums, data }: BlockRun, expectedOffset: number): void {
+  if (offset !== expectedOffset) throw new HoldfastError('INVALID_ARGUMENT', 'blocks out of order');
+  if (data.length > limits.messageDataBytes) throw new HoldfastError('LIMIT_EXCEEDED', 'a run too long');
+  if (firstMismatch(data, checksums) >= 0)
+    throw new HoldfastError('CHECKSUM_MISMATCH', 'a block does not match');
+}
+
+function digestOf(chunk: Buffer): Buffer {
+  const table = new ChecksumTable(chunk.length);
+  blockChecksums(chunk).forEach((checksum, index) => table.set(index, checksum));
+  return table.digest();
+}
+
+/** Reads as a keeper does: checksums from when the chunk was stored, data as it is on the disk now. */
+async function* readMessages(
+  keeper: FakeKeeper,
+  { chunkId, offset, lengthBytes }: ReadChunkRequest,
+  signal: AbortSignal,
+  original: Buffer | undefined,
+): AsyncGenerator<PieceMessage, void, undefined> {
+  const chunk = keeper.chunks.get(chunkId);
+  if (!chunk) throw new HoldfastError('NOT_FOUND', `no piece of ${chunkId}`);
+  const stored = original ?? chunk;
+  yield { kind: 'header', lengthBytes: stored.length, blockSizeBytes, digest: digestOf(stored) };
+  const end = lengthBytes === 0 ? chunk.length : offset + lengthBytes;
+  // Small runs, so that failures can come in the middle.
+  const runBytes = 2 * blockSizeBytes;
+  for (let at = Math.floor(offset / blockSizeBytes) * blockSizeBytes; at < end; at += runBytes) {
+    if (signal.aborted) throw signal.reason;
+    const until = Math.min(at + runBytes, Math.ceil(end / blockSizeBytes) * blockSizeBytes, chunk.length);
+    yield {
+      kind: 'blocks',
+      run: {
+        offset: at,
+        checksums: blockChecksums(stored.subarray(at, until)),
+        data: Buffer.from(chunk.subarray(at, until)),
+      },
+    };
+  }
+}
