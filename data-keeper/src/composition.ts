@@ -12,13 +12,16 @@ import {
   type Random,
   type Receipt,
   Worker,
+  fromErrno,
   limits,
   signReceipt,
   silentLogger,
 } from '@holdfast/shared';
 import { checkAddress, checkZone, createServer, cutOff, listen, shutDown } from '@holdfast/shared/grpc';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
+import { type DataDirLock, acquireDataDirLock } from '@holdfast/shared/program';
 import { HealthImplementation } from 'grpc-health-check';
+import { mkdir } from 'node:fs/promises';
 import { type CuttableFileSystem, cuttable } from './cuttable-file-system.js';
 import { chunkService, chunkServiceDefinition } from './grpc/chunk-service.js';
 import { GrpcPeerKeepers } from './grpc/grpc-peer-keepers.js';
@@ -27,6 +30,7 @@ import { replicaService, replicaServiceDefinition } from './grpc/replica-service
 import { ChunkReader } from './read/chunk-reader.js';
 import { ReplicaSource } from './replication/replica-source.js';
 import { type KeeperSettings, completeSettings } from './settings.js';
+import { inspect } from './store/data-directory.js';
 import { DiskChunkStore } from './store/disk-chunk-store.js';
 import { StorageHealth } from './store/disk-error.js';
 import type { StoredPiece } from './store/piece.js';
@@ -83,10 +87,36 @@ const healthNames = ['', 'holdfast.keeper.v1.ChunkService', 'holdfast.keeper.v1.
 /**
  * Starts a keeper. Resolves when its storage is open, it listens, and the tracker knows it.
  *
- * @throws HoldfastError INVALID_ARGUMENT; DATA_DIR_INVALID, WRONG_CLUSTER (no piece was touched); DISK_FAILED;
- *   ADDRESS_IN_USE; UNAVAILABLE if the tracker did not answer within settings.registerTimeoutMs; CANCELLED
+ * @throws HoldfastError INVALID_ARGUMENT; DATA_DIR_LOCKED, DATA_DIR_INVALID, WRONG_CLUSTER (no piece was touched);
+ *   DISK_FAILED; ADDRESS_IN_USE; UNAVAILABLE if the tracker did not answer within settings.registerTimeoutMs;
+ *   CANCELLED
  */
 export async function startDataKeeper(options: DataKeeperOptions): Promise<DataKeeper> {
+  const lock = await lockDataDir(options);
+  try {
+    const keeper = await startUnlocked(options);
+    return {
+      ...keeper,
+      stop: () => keeper.stop().finally(() => lock?.release()),
+      kill: () => keeper.kill().finally(() => lock?.release()),
+    };
+  } catch (error) {
+    await lock?.release();
+    throw error;
+  }
+}
+
+/** Only a directory of this machine can be locked; and only one that is ours or empty, so that no other is touched. */
+async function lockDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<DataDirLock | undefined> {
+  if (fileSystem) return undefined;
+  await inspect(nodeFileSystem, dataDir);
+  await mkdir(dataDir, { recursive: true }).catch((error: unknown) => {
+    throw fromErrno(error, `cannot make the data directory ${dataDir}`);
+  });
+  return acquireDataDirLock(dataDir);
+}
+
+async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const settings = completeSettings(options.settings);
   const { clock = systemClock, random = systemRandom, logger = silentLogger, dataDir } = options;
   const zone = checkZone(options.zone ?? '');

@@ -3,7 +3,6 @@
  * prints one line on standard output when it is ready: keeperId, address, dataDir.
  */
 import {
-  acquireDataDirLock,
   announceStart,
   createLogger,
   formatAddress,
@@ -13,7 +12,6 @@ import {
   option,
   runProgram,
 } from '@holdfast/shared/program';
-import { mkdir } from 'node:fs/promises';
 import { type DataKeeper, startDataKeeper } from './composition.js';
 import { defaultSettings } from './settings.js';
 import { softwareVersion } from './version.js';
@@ -76,30 +74,17 @@ void runProgram({
       address,
       dataDir,
     });
-    await mkdir(config.dataDir, { recursive: true });
-    const lock = await acquireDataDirLock(config.dataDir);
-    try {
-      const keeper = await announceStart({ program, json: config.json, facts }, () =>
-        startDataKeeper({
-          dataDir: config.dataDir,
-          listen: formatAddress(config.listen),
-          tracker: formatAddress(config.tracker),
-          logger,
-          signal: context.signal,
-          ...(config.advertise && { advertise: formatAddress(config.advertise) }),
-          ...(config.zone !== undefined && { zone: config.zone }),
-          ...(config.capacity !== undefined && { capacityBytes: config.capacity }),
-        }),
-      );
-      return {
-        async stop() {
-          await keeper.stop();
-          await lock.release();
-        },
-      };
-    } catch (error) {
-      await lock.release();
-      throw error;
-    }
+    return announceStart({ program, json: config.json, facts }, () =>
+      startDataKeeper({
+        dataDir: config.dataDir,
+        listen: formatAddress(config.listen),
+        tracker: formatAddress(config.tracker),
+        logger,
+        signal: context.signal,
+        ...(config.advertise && { advertise: formatAddress(config.advertise) }),
+        ...(config.zone !== undefined && { zone: config.zone }),
+        ...(config.capacity !== undefined && { capacityBytes: config.capacity }),
+      }),
+    );
   },
 });

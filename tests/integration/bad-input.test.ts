@@ -28,6 +28,7 @@ beforeAll(async () => {
   await writeFile(file, 'some text\n');
   await client.upload(Buffer.from('the old text\n'), '/taken.txt');
   await client.makeDirectory('/dir');
+  await client.makeDirectory('/dir/sub');
 }, 60_000);
 
 afterAll(async () => {
@@ -274,9 +275,9 @@ describe('a cluster that cannot', () => {
       status: 5,
       stderr: expect.stringMatching(/keeper/),
     });
-    for (let index = 0; index < 3; index += 1) await empty.addKeeper({ capacityBytes: 20 * 1024 ** 2 });
+    for (let index = 0; index < 3; index += 1) await empty.addKeeper({ capacityBytes: 64 * 1024 ** 2 });
     const large = join(folder.path, 'large');
-    await writeSeededFile(large, 60 * 1024 ** 2, 7);
+    await writeSeededFile(large, 120 * 1024 ** 2, 7);
     const full = await run('client', ['upload', large, '/large', ...there], { limitMs: 90_000 });
     expect({ status: full.status, stderr: full.stderr }).toEqual({
       status: 8,

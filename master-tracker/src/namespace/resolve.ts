@@ -29,7 +29,7 @@ export function isADirectory(path: string): HoldfastError {
 
 export function alreadyExists(path: string): HoldfastError {
   return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
-    remedy: 'Choose another name, or allow replacing it.',
+    remedy: 'Choose another name, or allow replacing it (--force).',
     facts: { path },
   });
 }
