@@ -43,7 +43,7 @@ it('with overwriting allowed, both succeed, one is seen, and the other one is re
   const clients = await Promise.all(contents.map(() => cluster.connect()));
   const results = await Promise.all(
     contents.map((bytes, index) =>
-      clients[index]?.upload(bytes, '/same', { overwrite: true, chunkSizeBytes: chunk }),
+      clients[index]!.upload(bytes, '/same', { overwrite: true, chunkSizeBytes: chunk }),
     ),
   );
   const winner = results[0]!.version > results[1]!.version ? 0 : 1;

@@ -152,7 +152,7 @@ function plural(amount: number, noun: string): string {
 }
 
 /** The state of the cluster in a sentence that does not call anything healthy that was not looked at. */
-export function summarize(status: Omit<ClusterStatus, 'summary'>): string {
+function summarize(status: Omit<ClusterStatus, 'summary'>): string {
   const { counters, keepers, chunksBelowPolicy, chunksUnreadable, repairsInFlight } = status;
   const count = (state: KeeperView['state']): number =>
     keepers.filter((keeper) => keeper.state === state).length;

@@ -103,7 +103,7 @@ function writeAttributes({ mode, modifiedAtUnixMs }: FileAttributes) {
   return { ...(mode !== undefined && { mode }), ...(modifiedAtUnixMs !== undefined && { modifiedAtUnixMs }) };
 }
 
-export function writeEntry(entry: Entry): EntryMessage {
+function writeEntry(entry: Entry): EntryMessage {
   const { attributes, policy, durability } = entry;
   return {
     path: entry.path,

@@ -33,7 +33,7 @@ export interface MembershipLimits extends LeaseTiming {
   readonly maxKeepers: number;
 }
 
-export const DEFAULT_MEMBERSHIP_LIMITS: MembershipLimits = {
+const DEFAULT_MEMBERSHIP_LIMITS: MembershipLimits = {
   ...DEFAULT_LEASE_TIMING,
   // A fifth of suspectAfterMs: a state is at most that much out of date.
   tickIntervalMs: 1_000,

@@ -16,6 +16,7 @@
  *
  * Cost: one pass over the candidates for each piece; 3 pieces among 1,000 keepers take well under 1 ms.
  */
+import { defined } from '@holdfast/shared';
 
 /**
  * Two free shares that differ by no more than this are a tie, which the number of open streams decides. Far
@@ -63,7 +64,7 @@ export interface PlacementRequest {
 }
 
 /** Why nothing was placed. The counts leave out keepers that hold a piece of the chunk already. */
-export interface PlacementFailure {
+interface PlacementFailure {
   readonly ok: false;
   /** 'out-of-space': enough keepers, but fewer than `minWrite` of them have room for the piece. */
   readonly reason: 'not-enough-keepers' | 'out-of-space';
@@ -76,7 +77,7 @@ export interface PlacementFailure {
 }
 
 /** The keepers in the order of the chain: the writer sends to the first, which the second follows. */
-export interface PlacementSuccess {
+interface PlacementSuccess {
   readonly ok: true;
   /** At least `minWrite` and at most `pieces`, all distinct. */
   readonly keeperIds: readonly string[];
@@ -202,11 +203,11 @@ class DomainDraw {
   /** Draws two different keepers of the pool, which must not be empty, and returns the better one. */
   #drawOne(pool: readonly PlacementCandidate[]): PlacementCandidate {
     const firstIndex = this.#below(pool.length);
-    const first = pool[firstIndex]!;
+    const first = defined(pool[firstIndex], 'a keeper of the pool');
     if (pool.length === 1) return first;
     // Drawn from the others: with repetition, small clusters would often compare a keeper with itself.
     const offset = 1 + this.#below(pool.length - 1);
-    const second = pool[(firstIndex + offset) % pool.length]!;
+    const second = defined(pool[(firstIndex + offset) % pool.length], 'a keeper of the pool');
     return betterOf(first, second);
   }
 

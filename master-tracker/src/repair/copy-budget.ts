@@ -5,6 +5,7 @@
  * copies that each fit a keeper's free space do not fit it together. Every planned copy is entered here before
  * the next one is considered.
  */
+import { defined } from '@holdfast/shared';
 import type { PlacementCandidate } from '../placement/placement.js';
 import type { CopyLimits, PlannedCopy, RepairUrgency, RepairView } from './repair-view.js';
 
@@ -77,7 +78,7 @@ export class CopyBudget {
 
   #account(keeperId: string): Account {
     // Only keepers of the view are ever asked for.
-    return this.#accounts.get(keeperId)!;
+    return defined(this.#accounts.get(keeperId), 'the account of a keeper');
   }
 
   #limits(urgency: RepairUrgency): CopyLimits {

@@ -10,6 +10,7 @@
  * the endangered under the brake. Pure: a view in, decisions out. The plan only adds pieces: it can waste a
  * copy, but not lose one.
  */
+import { defined } from '@holdfast/shared';
 import { choosePlacement } from '../placement/placement.js';
 import type { OccupiedKeeper } from '../placement/placement.js';
 import type { ChunkStanding, HeldPiece } from './chunk-standing.js';
@@ -84,7 +85,7 @@ export function planRepair(view: RepairView): RepairPlan {
       tally.blocked[decision]++;
     } else {
       budget.charge(decision);
-      need.occupied.push(keepers.get(decision.targetKeeperId)!);
+      need.occupied.push(defined(keepers.get(decision.targetKeeperId), 'the target of a copy'));
       tally.planned[decision.urgency]++;
       copies.push(decision);
     }
@@ -181,7 +182,7 @@ function chooseTarget(
   const idle = targets.filter((target) => budget.mayReceive(target.keeperId, need.urgency));
   const among = { pieces: 1, minWrite: 1, pieceBytes, occupied, random };
   const placed = choosePlacement({ ...among, candidates: idle });
-  if (placed.ok) return placed.keeperIds[0]!;
+  if (placed.ok) return defined(placed.keeperIds[0], 'the keeper of a placement');
   const later = choosePlacement({ ...among, candidates: targets });
   return { reason: later.ok ? 'budget' : 'no target with room' };
 }

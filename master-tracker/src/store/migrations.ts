@@ -10,7 +10,7 @@ type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
 const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema];
 
-export const schemaVersion = migrations.length;
+const schemaVersion = migrations.length;
 
 /**
  * Brings the schema up to date inside the transaction that the caller has open.

@@ -9,7 +9,7 @@
  */
 
 /** One row: who this cluster is, how far it has come, and the counts that status shows. */
-export interface ClusterTable {
+interface ClusterTable {
   id: number;
   cluster_id: string;
   /** 32 random bytes in hex; the keys of tokens and receipts are derived from it. */
@@ -56,7 +56,7 @@ export interface VersionsTable {
   retired_transaction_id: number | null;
 }
 
-export interface ExtentsTable {
+interface ExtentsTable {
   version: number;
   file_offset: number;
   length: number;
@@ -70,7 +70,7 @@ export interface ExtentsTable {
  */
 export type ChunkState = 'allocated' | 'sealed' | 'live' | 'garbage';
 
-export interface ChunksTable {
+interface ChunksTable {
   chunk_id: string;
   upload_id: string;
   state: ChunkState;
@@ -92,7 +92,7 @@ export interface ChunksTable {
  */
 export type PieceState = 'planned' | 'durable' | 'garbage';
 
-export interface PiecesTable {
+interface PiecesTable {
   chunk_id: string;
   keeper_id: string;
   state: PieceState;
@@ -102,7 +102,7 @@ export interface PiecesTable {
   claim: string | null;
 }
 
-export interface KeepersTable {
+interface KeepersTable {
   keeper_id: string;
   storage_id: string;
   incarnation: number;
@@ -117,7 +117,7 @@ export interface KeepersTable {
   dead: number;
 }
 
-export type UploadState = 'open' | 'committed' | 'aborted';
+type UploadState = 'open' | 'committed' | 'aborted';
 
 export interface UploadsTable {
   upload_id: string;
@@ -131,7 +131,7 @@ export interface UploadsTable {
   closed_transaction_id: number | null;
 }
 
-export interface RequestsTable {
+interface RequestsTable {
   request_id: string;
   /** SHA-256 of what was asked. */
   fingerprint: string;
@@ -141,7 +141,7 @@ export interface RequestsTable {
 }
 
 /** Chunks that may be below policy. A superset: repair takes off what it finds complete. */
-export interface RepairQueueTable {
+interface RepairQueueTable {
   chunk_id: string;
   /** How many pieces counted when it was queued: the fewest come first. */
   pieces_left: number;
