@@ -262,7 +262,7 @@ describe('a server that cannot start', () => {
       'a',
     ]);
     expect(result.status).toBe(2);
-    for (const word of ['listen', 'capacity', 'zome', 'tracker']) expect(result.stderr).toContain(word);
+    for (const word of ['listen', 'capacity', 'zome']) expect(result.stderr).toContain(word);
   });
 });
 

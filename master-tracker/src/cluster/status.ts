@@ -27,6 +27,8 @@ interface Counts {
   readonly piecesToReclaim: number;
   /** Durable pieces by keeper. */
   readonly pieces: ReadonlyMap<string, number>;
+  /** The keepers whose pieces did not count. */
+  readonly dead: ReadonlySet<string>;
 }
 
 export interface KeeperStatus extends KeeperView {
@@ -34,7 +36,7 @@ export interface KeeperStatus extends KeeperView {
   readonly lastHeartbeatAgeMs: number | undefined;
 }
 
-export interface ClusterStatus extends Omit<Counts, 'pieces'> {
+export interface ClusterStatus extends Omit<Counts, 'pieces' | 'dead'> {
   readonly counters: Readonly<Counters>;
   readonly metadataRegressed: boolean;
   readonly repairsInFlight: number;
@@ -61,25 +63,29 @@ export class StatusReporter {
 
   async status(): Promise<ClusterStatus> {
     const { store, guard, inFlight } = this.#parts;
-    const { pieces, ...counts } = await this.#count();
+    const { pieces, dead, ...counts } = await this.#count();
     const status = {
       ...counts,
       counters: store.counters,
       metadataRegressed: guard.regressed,
       repairsInFlight: inFlight.size,
-      keepers: this.#keepers(pieces),
+      keepers: this.#keepers(pieces, dead),
     };
     return { ...status, summary: summarize(status) };
   }
 
   async keepers(): Promise<readonly KeeperStatus[]> {
-    return this.#keepers((await this.#count()).pieces);
+    const { pieces, dead } = await this.#count();
+    return this.#keepers(pieces, dead);
   }
 
-  #keepers(pieces: ReadonlyMap<string, number>): KeeperStatus[] {
+  #keepers(pieces: Counts['pieces'], dead: Counts['dead']): KeeperStatus[] {
     const nowMs = this.#parts.clock.monotonicMs();
     return this.#parts.membership.list().map((keeper) => ({
       ...keeper,
+      // A death that is younger than the count is told with the next one: a dead keeper beside "every chunk has all
+      // its copies" would be a lie.
+      state: keeper.state === 'dead' && !dead.has(keeper.keeperId) ? 'suspect' : keeper.state,
       pieces: pieces.get(keeper.keeperId) ?? 0,
       lastHeartbeatAgeMs: keeper.lastHeardMs === null ? undefined : Math.floor(nowMs - keeper.lastHeardMs),
     }));
@@ -134,7 +140,9 @@ async function count(snapshot: MetadataSnapshot): Promise<Counts> {
     .select(({ fn }) => ['keeper_id', 'state', fn.countAll<number>().as('pieces')])
     .groupBy(['keeper_id', 'state'])
     .execute();
+  const dead = await db.selectFrom('keepers').select('keeper_id').where('dead', '=', 1).execute();
   return {
+    dead: new Set(dead.map((keeper) => keeper.keeper_id)),
     chunksBelowPolicy: standing.filter((chunk) => chunk.counted < chunk.pieces).length + chunksNotCounted,
     chunksUnreadable: standing.filter((chunk) => chunk.counted === 0).length,
     chunksNotCounted,
