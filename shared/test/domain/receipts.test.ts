@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { blockChecksums, ChecksumTable } from '../../src/domain/checksum.js';
 import { receiptIsValid, signReceipt, type UnsignedReceipt } from '../../src/domain/receipts.js';
 
 const key = Buffer.alloc(32, 1);
@@ -27,6 +28,21 @@ describe('receipts', () => {
     ];
     for (const change of changes) expect(receiptIsValid({ ...receipt, ...change }, key)).toBe(false);
     expect(receiptIsValid(receipt, Buffer.alloc(32, 2))).toBe(false);
+  });
+
+  // docs/protocol.md gives it to other languages.
+  it('have the signature of the documented test vector', () => {
+    const data = Buffer.alloc(70_000, 'a');
+    const table = new ChecksumTable(data.length);
+    blockChecksums(data).forEach((checksum, index) => table.set(index, checksum));
+    expect(table.bytes().toString('hex')).toBe('c32091ff6b0734b4');
+    const receipt = signReceipt(
+      { ...unsigned, chunkId: '00112233445566778899aabbccddeeff', digest: table.digest() },
+      key,
+    );
+    expect(receipt.signature.toString('hex')).toBe(
+      '9b5b0a45990bdbdb325280554224c1aa44bd42f5dc235688264dd3b299c8acf1',
+    );
   });
 
   it('are merely invalid when malformed', () => {
