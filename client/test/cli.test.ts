@@ -186,15 +186,26 @@ describe('a tree', () => {
     expect(text('/dir/tree/sp ace')).toBe('sp ace');
   });
 
-  it('follows links to files, skips other links and says so', async () => {
+  it('follows links, except in circles and nowhere, and says so', async () => {
     await symlink('sp ace', at('tree', 'link'));
     await symlink('sub', at('tree', 'sub-link'));
     await symlink('nowhere', at('tree', 'broken'));
+    await symlink('..', at('tree', 'sub', 'up'));
     const { status, stderr } = await cli(cluster, ['upload', '-r', at('tree'), '/t']);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/sub-link.* link to a directory: skipped/);
+    expect(stderr).toMatch(/sub\/up.* leads back into a directory that holds it: skipped/);
     expect(stderr).toMatch(/broken.* leads nowhere: skipped/);
     expect(text('/t/link')).toBe('sp ace');
+    expect(text(`/t/sub-link/${'f'.repeat(255)}`)).toBe('long');
+  });
+
+  it('leaves links out when told to', async () => {
+    await symlink('sub', at('tree', 'sub-link'));
+    await symlink('nowhere', at('tree', 'broken'));
+    const { status } = await cli(cluster, ['upload', '-r', '--skip-links', at('tree'), '/t']);
+    expect(status).toBe(0);
+    expect(text(`/t/sub-link/${'f'.repeat(255)}`)).toBeUndefined();
+    expect(text(`/t/sub/${'f'.repeat(255)}`)).toBe('long');
   });
 
   (process.platform === 'linux' ? it : it.skip)(

@@ -1,7 +1,7 @@
 /**
- * A local directory, walked one entry at a time. Symbolic links: to a file, its content is taken; to a directory
- * or to nowhere, the link is skipped with a warning, so no walk goes in circles or out of its tree unseen.
- * Sockets, devices and pipes are skipped with a warning.
+ * A local directory, walked one entry at a time. Symbolic links are followed, because a remote tree has none and
+ * nothing is to be missing from it; one that leads back into a directory that holds it, or nowhere, is skipped with
+ * a warning, so no walk goes in circles. Sockets, devices and pipes are skipped with a warning.
  */
 import { isUtf8 } from 'node:buffer';
 import { opendir, stat } from 'node:fs/promises';
@@ -21,11 +21,32 @@ export function nameOf(path: string): string {
   return last === '.' || last === '..' ? '' : basename(resolve(path));
 }
 
+export interface WalkOptions {
+  /** Leaves all symbolic links out, without a word: the user asked for it. */
+  readonly skipLinks?: boolean;
+}
+
 /** All that is below the directory `path`, itself first, with where it goes below `remote`. */
-export async function* walkLocal(path: string, remote: string): AsyncGenerator<LocalEntry, void, undefined> {
+export async function* walkLocal(
+  path: string,
+  remote: string,
+  options: WalkOptions = {},
+): AsyncGenerator<LocalEntry, void, undefined> {
+  yield* walk(path, remote, options, []);
+}
+
+/** @param holders the directories that the walk is in, as device and inode: what no link may lead back into */
+async function* walk(
+  path: string,
+  remote: string,
+  options: WalkOptions,
+  holders: readonly string[],
+): AsyncGenerator<LocalEntry, void, undefined> {
   yield { kind: 'directory', path, remote };
   let directory;
+  let inside: readonly string[];
   try {
+    inside = [...holders, identityOf(await stat(path, { bigint: true }))];
     // Names as bytes: as text, one that is not UTF-8 would come out as another name.
     directory = await opendir(path, { encoding: 'buffer' as BufferEncoding });
   } catch (error) {
@@ -39,24 +60,41 @@ export async function* walkLocal(path: string, remote: string): AsyncGenerator<L
     if (!isUtf8(nameBytes)) {
       yield { kind: 'failed', path: below, error: notUtf8(below) };
     } else if (entry.isDirectory()) {
-      yield* walkLocal(below, joinPath(remote, name));
-    } else {
-      yield await classify(below, joinPath(remote, name), entry.isSymbolicLink());
+      yield* walk(below, joinPath(remote, name), options, inside);
+    } else if (!entry.isSymbolicLink()) {
+      yield await fileAt(below, joinPath(remote, name));
+    } else if (options.skipLinks !== true) {
+      yield* followLink(below, joinPath(remote, name), options, inside);
     }
   }
 }
 
-async function classify(path: string, remote: string, isLink: boolean): Promise<LocalEntry> {
+function identityOf({ dev, ino }: { readonly dev: bigint; readonly ino: bigint }): string {
+  return `${dev}:${ino}`;
+}
+
+async function* followLink(
+  path: string,
+  remote: string,
+  options: WalkOptions,
+  holders: readonly string[],
+): AsyncGenerator<LocalEntry, void, undefined> {
+  const target = await stat(path, { bigint: true }).catch(() => undefined);
+  const link = `${JSON.stringify(path)} is a symbolic link that leads`;
+  if (!target) yield { kind: 'skipped', why: `${link} nowhere: skipped` };
+  else if (!target.isDirectory()) yield await fileAt(path, remote);
+  else if (holders.includes(identityOf(target))) {
+    yield { kind: 'skipped', why: `${link} back into a directory that holds it: skipped` };
+  } else yield* walk(path, remote, options, holders);
+}
+
+async function fileAt(path: string, remote: string): Promise<LocalEntry> {
   const shown = JSON.stringify(path);
   try {
     const status = await stat(path);
     if (status.isFile()) return { kind: 'file', path, remote, sizeBytes: status.size };
-    if (isLink && status.isDirectory()) {
-      return { kind: 'skipped', why: `${shown} is a symbolic link to a directory: skipped` };
-    }
     return { kind: 'skipped', why: `${shown} is a socket, a device or a pipe: skipped` };
   } catch (error) {
-    if (isLink) return { kind: 'skipped', why: `${shown} is a symbolic link that leads nowhere: skipped` };
     return { kind: 'failed', path, error: fromErrno(error, `cannot read ${shown}`) };
   }
 }

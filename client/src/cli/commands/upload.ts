@@ -21,8 +21,8 @@ export const uploadCommand: CommandSpec = {
   describe: 'Store local files in the cluster',
   details:
     'Works like cp: into REMOTE if that is a directory or ends with "/", else as REMOTE; several LOCALs need a ' +
-    'directory. "-" is standard input. With -r, links to files are followed; links to directories, sockets, ' +
-    'devices and pipes are skipped with a warning, and the status is then 1.',
+    'directory. "-" is standard input. With -r, symbolic links are followed; links that lead nowhere or in circles, ' +
+    'sockets, devices and pipes are skipped with a warning, and the status is then 1.',
   options: {
     ...transferOptions,
     'chunk-size': { type: 'string', requiresArg: true, describe: 'Longest chunk, 64KiB to 64MiB' },
@@ -32,6 +32,7 @@ export const uploadCommand: CommandSpec = {
       requiresArg: true,
       describe: 'Copies that must be durable before it returns',
     },
+    'skip-links': { type: 'boolean', describe: 'With -r, leave symbolic links out' },
     parents: { type: 'boolean', alias: 'p', describe: 'Make missing remote directories' },
   },
   examples: [
@@ -182,7 +183,7 @@ async function uploadTree(job: Job, source: string, remote: string): Promise<voi
       });
     }
   };
-  const entries = walkLocal(source, remote);
+  const entries = walkLocal(source, remote, { skipLinks: job.context.flags.isSet('skip-links') });
   // The walk starts with the directory itself, which decides whether the rest can be there at all.
   await entries.next();
   if (remote !== '/') await makeTop(job, remote);
