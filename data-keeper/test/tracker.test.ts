@@ -77,6 +77,17 @@ describe('registration', () => {
     });
   });
 
+  it('brings along also what it has seen a moment ago', async () => {
+    cluster = await TestCluster.start(1);
+    const { tracker } = cluster;
+    tracker.authority = { ...tracker.authority, transactionId: 99 };
+    const before = tracker.heartbeats.length;
+    await until(() => tracker.heartbeats.length > before + 1);
+    tracker.refuse.heartbeat = new HoldfastError('NOT_REGISTERED', 'who are you?');
+    await until(() => tracker.registrations.length >= 2);
+    expect(tracker.registrations[1]).toMatchObject({ witnessed: { epoch: 1, transactionId: 99 } });
+  });
+
   it('happens again, with a full report, when the tracker has forgotten the keeper', async () => {
     cluster = await TestCluster.start(1);
     const { tracker } = cluster;

@@ -111,11 +111,11 @@ export class TrackerSession {
 
   async #register(signal: AbortSignal): Promise<void> {
     const { link, identity, authority, lease, store, clock, settings, address, zone } = this.#deps;
-    const { clusterId, witnessed } = identity;
+    const { clusterId } = identity;
     const capacity = await store.capacity();
     const sentMs = clock.monotonicMs();
     const answer = await link.register(
-      { ...this.#start, clusterId, address, zone, capacity, witnessed },
+      { ...this.#start, clusterId, address, zone, capacity, witnessed: authority.highest },
       { deadlineMs: settings.controlDeadlineMs, signal },
     );
     await authority.admit(answer.authority);
