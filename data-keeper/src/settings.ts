@@ -29,8 +29,10 @@ export interface KeeperSettings {
    * arriving, one read ahead, one being written, one or two on to the follower), so this bounds the memory.
    */
   readonly maxWrites: number;
-  /** Pieces that are read at a time; each has about 3 messages in memory. */
+  /** Pieces that clients read at a time; each has about 3 messages in memory. */
   readonly maxReads: number;
+  /** Pieces that peers fetch at a time, as much memory each; apart, or many slow readers would stop all chains. */
+  readonly maxReplicaStreams: number;
   /** Tasks of the tracker at a time: repair goes beside the work of clients. */
   readonly taskSlots: number;
   /** How long trashed pieces are kept: time enough to stop a keeper after a mistake, short enough for reuse. */
@@ -59,6 +61,7 @@ export const defaultSettings: KeeperSettings = {
   streamDeadlineMs: 3_600_000,
   maxWrites: 64,
   maxReads: 64,
+  maxReplicaStreams: 64,
   taskSlots: 4,
   trashTtlMs: 600_000,
   trashIntervalMs: 10_000,
