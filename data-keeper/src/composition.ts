@@ -170,7 +170,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     start: { keeperId: identity.keeperId, storageId: identity.storageId, incarnation: identity.incarnation },
     slots: settings.taskSlots,
     deadlineMs: settings.controlDeadlineMs,
-    perform: (action, signal) => perform({ store, writer, peers, clock, settings, receiptFor }, action, signal),
+    perform: (action, signal) =>
+      perform({ store, writer, peers, clock, settings, receiptFor }, action, signal),
   });
 
   const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });

@@ -55,7 +55,10 @@ export class TrackerSession {
   #registered: RegisterAnswer | undefined;
   /** False from a NOT_REGISTERED on, until registered again. The keys stay good meanwhile. */
   #known = false;
+  #registeredMs = -Infinity;
   #reportDue = false;
+  /** Ends the full report that runs. */
+  #endReport = (): void => undefined;
 
   constructor(deps: TrackerSessionDeps) {
     this.#deps = deps;
@@ -113,6 +116,8 @@ export class TrackerSession {
     const { link, identity, authority, lease, store, clock, settings, address, zone } = this.#deps;
     const { clusterId } = identity;
     const capacity = await store.capacity();
+    // What a report listed before the tracker knows this start says nothing of what came meanwhile.
+    this.#endReport();
     const sentMs = clock.monotonicMs();
     const answer = await link.register(
       { ...this.#start, clusterId, address, zone, capacity, witnessed: authority.highest },
@@ -122,13 +127,19 @@ export class TrackerSession {
     lease.renew(sentMs, answer.leaseMs);
     this.#registered = answer;
     this.#known = true;
+    this.#registeredMs = clock.monotonicMs();
     this.#reportDue = true;
     this.#report.wake();
   }
 
   async #beat(signal: AbortSignal): Promise<WorkerStep> {
     const nextInMs = this.#registered?.heartbeatIntervalMs ?? 0;
-    if (!this.#known) await this.#register(signal);
+    if (!this.#known) {
+      // A tracker that forgets at once what it was told is asked no more often than any other.
+      const agoMs = this.#deps.clock.monotonicMs() - this.#registeredMs;
+      if (agoMs < nextInMs) return { nextInMs: nextInMs - agoMs };
+      await this.#register(signal);
+    }
     try {
       await this.#sendHeartbeat(false, signal);
     } catch (error) {
@@ -169,8 +180,11 @@ export class TrackerSession {
 
   /** One full report, if one is due. */
   async #tell(signal: AbortSignal): Promise<WorkerStep> {
-    if (!this.#reportDue) return { nextInMs: untilWokenMs };
+    if (!this.#reportDue || !this.#known) return { nextInMs: untilWokenMs };
     const { store, link, random, logger, authority, storedLog, settings } = this.#deps;
+    const abort = new AbortController();
+    this.#endReport = () => abort.abort();
+    signal.addEventListener('abort', this.#endReport, { once: true });
     this.#reportDue = false;
     storedLog.reportBegins();
     try {
@@ -183,17 +197,19 @@ export class TrackerSession {
           start: this.#start,
           admit: (offered) => authority.admit(offered),
         },
-        { deadlineMs: settings.controlDeadlineMs, signal },
+        { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
       );
     } catch (error) {
       this.#reportDue = true;
+      if (abort.signal.aborted) return { nextInMs: untilWokenMs };
       if (!hasCode(error, 'NOT_REGISTERED')) throw error;
       this.#known = false;
       this.#heartbeat.wake();
     } finally {
+      signal.removeEventListener('abort', this.#endReport);
       this.#reportDue = storedLog.reportEnds() || this.#reportDue;
     }
-    // Asked again after a pause: the registration that it may be waiting for takes a moment.
+    // The registration that it may be waiting for wakes it.
     return { nextInMs: this.#reportDue ? 1_000 : untilWokenMs };
   }
 }

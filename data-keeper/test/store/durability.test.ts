@@ -192,6 +192,18 @@ describe('a disk that fails', () => {
     for (const spec of specs) expect(await chunks.stat(spec)).toBeUndefined();
   });
 
+  it('for want of open files gives no receipt, leaves nothing and goes on', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const spec = specOf(data);
+    files.failAt('syncDirectory', 1, 'EMFILE');
+    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(chunks.failure).toBeUndefined();
+    expect(await chunks.stat(spec)).toBeUndefined();
+    await store(chunks, spec, data);
+    expect((await load(chunks, spec)).equals(data)).toBe(true);
+  });
+
   it('that is merely full refuses the piece, removes it and goes on', async () => {
     const files = new ForgetfulFileSystem();
     const chunks = await openStore(files, '/data');
