@@ -18,6 +18,8 @@ export interface KeeperSettings {
   readonly followerStallMs: number;
   /** A client that sends or takes no message for this long is gone. Longer than a mobile network's pauses. */
   readonly clientStallMs: number;
+  /** A disk that does not say how much room it has for this long hangs. Much shorter than the lease. */
+  readonly diskStallMs: number;
   /** A source that sends nothing for this long. Longer than clientStallMs: the head of a chain gives up first. */
   readonly sourceStallMs: number;
   /** How long a follower may take to sync and finish its own chain, beside a second for each MiB. */
@@ -56,6 +58,7 @@ export const defaultSettings: KeeperSettings = {
   registerTimeoutMs: 60_000,
   followerStallMs: 5_000,
   clientStallMs: 15_000,
+  diskStallMs: 2_000,
   sourceStallMs: 20_000,
   finishMs: 10_000,
   streamDeadlineMs: 3_600_000,

@@ -312,3 +312,27 @@ describe('a storage that failed a sync', () => {
     });
   });
 });
+
+it.each<[string, () => Promise<never>]>([
+  ['hangs', () => new Promise(() => undefined)],
+  ['is gone', () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))],
+])(
+  'a disk that %s silences no heartbeat: the tracker is told',
+  async (_what, space) => {
+    let broken = false;
+    const fileSystem: FileSystem = {
+      ...nodeFileSystem,
+      space: (path) => (broken ? space() : nodeFileSystem.space(path)),
+    };
+    cluster = await TestCluster.start(1, { fileSystem, settings: { diskStallMs: 50 } });
+    const { tracker } = cluster;
+    const chunkId = await write();
+    await until(() => (tracker.heartbeats.at(-1)?.capacity?.usedBytes ?? 0) > 0);
+    broken = true;
+    await until(() => tracker.heartbeats.at(-1)?.storageError?.code === 'ERROR_CODE_DISK_FAILED');
+    expect(tracker.heartbeats.at(-1)?.capacity).toMatchObject({ freeBytes: 0 });
+    expect(tracker.heartbeats.at(-1)?.capacity?.usedBytes).toBeGreaterThan(0);
+    expect((await cluster.client().read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+  },
+  5_000,
+);

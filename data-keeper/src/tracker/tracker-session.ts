@@ -17,9 +17,10 @@ import {
   withRetry,
 } from '@holdfast/shared';
 import type { KeeperSettings } from '../settings.js';
-import type { ChunkStore } from '../store/chunk-store.js';
+import type { Capacity, ChunkStore } from '../store/chunk-store.js';
 import type { StorageIdentity } from '../store/storage-identity.js';
 import type { TaskRunner } from '../tasks/task-runner.js';
+import { orStall } from '../write/stall.js';
 import type { AuthorityWatch } from './authority-watch.js';
 import { sendFullReport } from './full-report.js';
 import type { Lease } from './lease.js';
@@ -57,6 +58,9 @@ export class TrackerSession {
   #known = false;
   #registeredMs = -Infinity;
   #reportDue = false;
+  /** As last seen. */
+  #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0 };
+  #looking: Promise<Capacity> | undefined;
   /** Ends the full report that runs. */
   #endReport = (): void => undefined;
 
@@ -113,9 +117,9 @@ export class TrackerSession {
   }
 
   async #register(signal: AbortSignal): Promise<void> {
-    const { link, identity, authority, lease, store, clock, settings, address, zone } = this.#deps;
+    const { link, identity, authority, lease, clock, settings, address, zone } = this.#deps;
     const { clusterId } = identity;
-    const capacity = await store.capacity();
+    const { capacity } = await this.#lookAtStorage(signal);
     // What a report listed before the tracker knows this start says nothing of what came meanwhile.
     this.#endReport();
     const sentMs = clock.monotonicMs();
@@ -150,10 +154,33 @@ export class TrackerSession {
     return { nextInMs };
   }
 
+  /** A disk that hangs or is gone must not silence the keeper: the tracker is told that it takes no pieces. */
+  async #lookAtStorage(
+    signal = new AbortController().signal,
+  ): Promise<{ capacity: Capacity; storageError: HoldfastError | undefined }> {
+    const { store, clock, settings } = this.#deps;
+    // One question at a time: each that hangs holds a thread.
+    this.#looking ??= store.capacity().finally(() => {
+      this.#looking = undefined;
+    });
+    const what = 'the disk did not answer';
+    try {
+      this.#capacity = await orStall(this.#looking, { clock, stallMs: settings.diskStallMs, signal, what });
+      return { capacity: this.#capacity, storageError: store.failure };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const hung = new HoldfastError('DISK_FAILED', what, {
+        cause: error,
+        remedy: "Check the keeper's disk and kernel log.",
+      });
+      return { capacity: { ...this.#capacity, freeBytes: 0 }, storageError: store.failure ?? hung };
+    }
+  }
+
   async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
-    const { link, authority, lease, store, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
+    const { link, authority, lease, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
     const stored = storedLog.next();
-    const capacity = await store.capacity();
+    const { capacity, storageError } = await this.#lookAtStorage(signal);
     const sentMs = clock.monotonicMs();
     const answer = await link.heartbeat(
       {
@@ -163,7 +190,7 @@ export class TrackerSession {
         activeStreams: activeStreams(),
         freeTaskSlots: stopping ? 0 : tasks.freeSlots,
         stopping,
-        storageError: store.failure,
+        storageError,
       },
       { deadlineMs: settings.heartbeatDeadlineMs, signal },
     );
