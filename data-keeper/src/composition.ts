@@ -138,6 +138,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const live = new LivePieces();
   const writes = new Slots('writes', settings.maxWrites);
   const reads = new Slots('reads', settings.maxReads);
+  const replicas = new Slots('replica streams', settings.maxReplicaStreams);
   const peers = new GrpcPeerKeepers(identity.keeperId);
   const link = new GrpcTrackerLink(options.tracker, softwareVersion);
   const tokens = new TokenGate(authority, () => session().keys.tokenKey, settings.tokenLifetimeMs);
@@ -163,13 +164,14 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     onStored: (piece) => storedLog.add(piece),
   });
   const reader = new ChunkReader({ ...common, slots: reads });
-  const source = new ReplicaSource({ ...common, slots: reads });
+  const source = new ReplicaSource({ ...common, slots: replicas });
   const tasks = new TaskRunner({
     ...{ link, authority, clock, random, logger },
     start: { keeperId: identity.keeperId, storageId: identity.storageId, incarnation: identity.incarnation },
     slots: settings.taskSlots,
     deadlineMs: settings.controlDeadlineMs,
-    perform: (action, signal) => perform({ store, writer, peers, settings, receiptFor }, action, signal),
+    perform: (action, signal) =>
+      perform({ store, writer, peers, clock, settings, receiptFor }, action, signal),
   });
 
   const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
@@ -196,7 +198,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
       ...{ address, zone },
-      activeStreams: () => writes.taken + reads.taken,
+      activeStreams: () => writes.taken + reads.taken + replicas.taken,
     });
     await started.start(options.signal ?? new AbortController().signal);
   } catch (error) {
@@ -248,8 +250,7 @@ function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
     setHealth(healthService, 'NOT_SERVING');
     await shutDown(server, settings.stopGraceMs);
     await Promise.all([tasks.stop(), trashWorker.stop()]);
-    await session.stop(true);
-    closeAll();
+    await session.stop(true).finally(closeAll);
   };
   const kill = async (): Promise<void> => {
     disk.cut();

@@ -18,6 +18,8 @@ export interface KeeperSettings {
   readonly followerStallMs: number;
   /** A client that sends or takes no message for this long is gone. Longer than a mobile network's pauses. */
   readonly clientStallMs: number;
+  /** A disk that does not say how much room it has for this long hangs. Much shorter than the lease. */
+  readonly diskStallMs: number;
   /** A source that sends nothing for this long. Longer than clientStallMs: the head of a chain gives up first. */
   readonly sourceStallMs: number;
   /** How long a follower may take to sync and finish its own chain, beside a second for each MiB. */
@@ -29,8 +31,10 @@ export interface KeeperSettings {
    * arriving, one read ahead, one being written, one or two on to the follower), so this bounds the memory.
    */
   readonly maxWrites: number;
-  /** Pieces that are read at a time; each has about 3 messages in memory. */
+  /** Pieces that clients read at a time; each has about 3 messages in memory. */
   readonly maxReads: number;
+  /** Pieces that peers fetch at a time, as much memory each; apart, or many slow readers would stop all chains. */
+  readonly maxReplicaStreams: number;
   /** Tasks of the tracker at a time: repair goes beside the work of clients. */
   readonly taskSlots: number;
   /** How long trashed pieces are kept: time enough to stop a keeper after a mistake, short enough for reuse. */
@@ -54,11 +58,13 @@ export const defaultSettings: KeeperSettings = {
   registerTimeoutMs: 60_000,
   followerStallMs: 5_000,
   clientStallMs: 15_000,
+  diskStallMs: 2_000,
   sourceStallMs: 20_000,
   finishMs: 10_000,
   streamDeadlineMs: 3_600_000,
   maxWrites: 64,
   maxReads: 64,
+  maxReplicaStreams: 64,
   taskSlots: 4,
   trashTtlMs: 600_000,
   trashIntervalMs: 10_000,

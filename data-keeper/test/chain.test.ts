@@ -3,7 +3,9 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import { receiptIsValid } from '@holdfast/shared';
 import { readReceipt } from '@holdfast/shared/grpc';
 import { readFile } from 'node:fs/promises';
+import { GrpcPeerKeepers } from '../src/grpc/grpc-peer-keepers.js';
 import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
+import { frozenPeer } from './support/frozen-peer.js';
 
 let cluster: TestCluster;
 afterEach(() => cluster.end());
@@ -96,21 +98,47 @@ describe('a chain of keepers', () => {
 
   it('drops a follower that takes nothing, in its own time and not in the client’s', async () => {
     cluster = await TestCluster.start(1, { settings: { followerStallMs: 200 } });
-    // Takes the connection and never speaks: a keeper that is frozen.
-    const { createServer } = await import('node:net');
-    const sockets = new Set<{ destroy(): void }>();
-    const frozen = createServer((socket) => sockets.add(socket));
-    await new Promise<void>((resolve) => frozen.listen(0, '127.0.0.1', resolve));
-    const { port } = frozen.address() as { port: number };
+    const frozen = await frozenPeer();
     const data = bytesOf(2 * MiB);
     const header = cluster.header(data.length);
-    const follower = { keeperId: 'f'.repeat(32), address: `127.0.0.1:${port}`, zone: '' };
+    const follower = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
     const { receipts, failures } = await cluster.client().write({ ...header, followers: [follower] }, data);
-    for (const socket of sockets) socket.destroy();
-    frozen.close();
+    frozen.end();
     expect(receipts).toHaveLength(1);
     expect(failures).toMatchObject([
       { keeperId: follower.keeperId, error: { code: 'ERROR_CODE_DEADLINE_EXCEEDED' } },
     ]);
+  });
+
+  it('gives up a head that never sends the chunk, and frees its slot', async () => {
+    cluster = await TestCluster.start(1, {
+      settings: { clientStallMs: 100, sourceStallMs: 200, maxWrites: 1 },
+    });
+    const frozen = await frozenPeer();
+    const { followers: _none, ...header } = cluster.header(10);
+    const source = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
+    const peers = new GrpcPeerKeepers(source.keeperId);
+    const { chunkId, uploadId, writeToken } = header;
+    const order = {
+      spec: { chunkId, uploadId, pieceIndex: 0, lengthBytes: 10, blockSizeBytes: 65_536 },
+      followers: [],
+      writeToken: writeToken as Buffer,
+    };
+    const options = { deadlineMs: 30_000, signal: new AbortController().signal };
+    await expect(peers.replicate(cluster.endpoint(0), source, order, options)).rejects.toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      message: expect.stringContaining('did not begin'),
+    });
+    peers.close();
+    frozen.end();
+    const { receipts } = await cluster.client().write(cluster.header(10), bytesOf(10));
+    expect(receipts).toHaveLength(1);
+  });
+
+  it('has room for followers however many clients read', async () => {
+    cluster = await TestCluster.start(2, { settings: { maxReads: 0 } });
+    const { receipts, failures } = await cluster.client().write(cluster.header(10, [1]), bytesOf(10));
+    expect(failures).toEqual([]);
+    expect(receipts).toHaveLength(2);
   });
 });

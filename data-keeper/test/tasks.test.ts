@@ -7,6 +7,7 @@ import { systemRandom } from '@holdfast/shared/node';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
+import { frozenPeer } from './support/frozen-peer.js';
 
 let cluster: TestCluster;
 afterEach(() => cluster.end());
@@ -29,9 +30,9 @@ async function carryOut(action: Omit<KeeperTask, 'taskId'>): Promise<CompleteTas
   return answer() as CompleteTaskRequestOutput;
 }
 
-async function damage(chunkId: string, index = 0): Promise<void> {
+async function damage(chunkId: string, index = 0, position = 4096 + 70_000): Promise<void> {
   const file = await open(cluster.pathOf(index, chunkId), 'r+');
-  await file.write(Buffer.from([1, 2, 3]), 0, 3, 4096 + 70_000);
+  await file.write(Buffer.from([1, 2, 3]), 0, 3, position);
   await file.close();
 }
 
@@ -83,6 +84,36 @@ describe('a fetch', () => {
     const answer = await carryOut(fetchTask(chunkId, [0], digestOf(bytesOf(300_000, 2))));
     expect(answer).toMatchObject({ receipt: null, error: { code: 'ERROR_CODE_CHECKSUM_MISMATCH' } });
     expect(await cluster.temporary(1)).toEqual([]);
+  });
+
+  it('gives up a source that never speaks, and goes on with the next', async () => {
+    cluster = await TestCluster.start(2, { settings: { clientStallMs: 100, sourceStallMs: 200 } });
+    const frozen = await frozenPeer();
+    const chunkId = await write(0);
+    cluster.tracker.taskFor = (keeperId) => keeperId === cluster.keeper(1).keeperId;
+    const task = fetchTask(chunkId, [0]);
+    const silent = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
+    const answer = await carryOut({
+      fetchPiece: { ...task.fetchPiece, sources: [silent, ...(task.fetchPiece?.sources ?? [])] },
+    });
+    frozen.end();
+    expect(answer.error).toBeNull();
+    expect(answer.receipt).toMatchObject({ digest: digestOf(data) });
+  });
+
+  it.each([
+    ['in its data', 4096 + 70_000],
+    ['in its header', 30],
+  ])('of a piece that is here damaged %s sets that aside and fetches', async (_where, position) => {
+    cluster = await TestCluster.start(2);
+    const chunkId = await write(0);
+    await cluster.client(1).write(cluster.header(data.length, [], { chunkId }), data);
+    await damage(chunkId, 1, position);
+    cluster.tracker.taskFor = (keeperId) => keeperId === cluster.keeper(1).keeperId;
+    const answer = await carryOut(fetchTask(chunkId, [0]));
+    expect(answer.error).toBeNull();
+    expect((await cluster.client(1).read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+    expect(await readdir(join(cluster.keeper(1).dataDir, 'quarantine'))).toEqual([`${chunkId}.0`]);
   });
 
   it('from nowhere fails', async () => {

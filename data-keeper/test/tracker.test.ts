@@ -1,7 +1,7 @@
 /** The keeper and its tracker: registration, leases, reports, authority. */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { HoldfastError, newId } from '@holdfast/shared';
-import { systemRandom } from '@holdfast/shared/node';
+import { type FileSystem, HoldfastError, newId } from '@holdfast/shared';
+import { nodeFileSystem, systemRandom } from '@holdfast/shared/node';
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startDataKeeper } from '../src/index.js';
@@ -77,6 +77,17 @@ describe('registration', () => {
     });
   });
 
+  it('brings along also what it has seen a moment ago', async () => {
+    cluster = await TestCluster.start(1);
+    const { tracker } = cluster;
+    tracker.authority = { ...tracker.authority, transactionId: 99 };
+    const before = tracker.heartbeats.length;
+    await until(() => tracker.heartbeats.length > before + 1);
+    tracker.refuse.heartbeat = new HoldfastError('NOT_REGISTERED', 'who are you?');
+    await until(() => tracker.registrations.length >= 2);
+    expect(tracker.registrations[1]).toMatchObject({ witnessed: { epoch: 1, transactionId: 99 } });
+  });
+
   it('happens again, with a full report, when the tracker has forgotten the keeper', async () => {
     cluster = await TestCluster.start(1);
     const { tracker } = cluster;
@@ -90,6 +101,37 @@ describe('registration', () => {
     expect(tracker.pages.at(-1)?.pieces).toMatchObject([
       { chunkId, pieceIndex: 0, length: data.length, digest: digestOf(data) },
     ]);
+  });
+});
+
+describe('a full report', () => {
+  it('ends when the keeper registers again, and a new one begins', async () => {
+    cluster = await TestCluster.start(0);
+    const { tracker } = cluster;
+    // The first report's page is on its way for ever.
+    tracker.beforeReportAnswer = () => new Promise(() => undefined);
+    await cluster.add();
+    await until(() => tracker.pages.length === 1);
+    tracker.beforeReportAnswer = () => Promise.resolve();
+    tracker.refuse.heartbeat = new HoldfastError('NOT_REGISTERED', 'who are you?');
+    await until(() => tracker.registrations.length === 2);
+    delete tracker.refuse.heartbeat;
+    await until(() => tracker.pages.length >= 2);
+    expect(tracker.pages[1]?.reportId).not.toBe(tracker.pages[0]?.reportId);
+  }, 5_000);
+
+  it('and a registration come at the pace of heartbeats to a tracker that forgets at once', async () => {
+    cluster = await TestCluster.start(0);
+    const { tracker } = cluster;
+    tracker.heartbeatIntervalMs = 200;
+    tracker.refuse.heartbeat = new HoldfastError('NOT_REGISTERED', 'who are you?');
+    tracker.refuse.report = tracker.refuse.heartbeat;
+    await cluster.add();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(tracker.registrations.length).toBeLessThanOrEqual(4);
+    delete tracker.refuse.heartbeat;
+    delete tracker.refuse.report;
+    await until(() => tracker.pages.some(({ last }) => last));
   });
 });
 
@@ -234,3 +276,63 @@ describe('the end of a keeper', () => {
     expect((await cluster.client(1).read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
   });
 });
+
+describe('a storage that failed a sync', () => {
+  it('is told with every heartbeat; writes are refused, reads go on, and it stops in peace', async () => {
+    let broken = false;
+    const failing: FileSystem = {
+      ...nodeFileSystem,
+      open: async (path, mode) => {
+        const file = await nodeFileSystem.open(path, mode);
+        const syncData = (): Promise<void> =>
+          broken ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })) : file.syncData();
+        return {
+          ...{ syncData, close: () => file.close(), sizeBytes: () => file.sizeBytes() },
+          read: (...args) => file.read(...args),
+          write: (...args) => file.write(...args),
+        };
+      },
+    };
+    cluster = await TestCluster.start(1, { fileSystem: failing, settings: { witnessIntervalMs: 0 } });
+    const { tracker } = cluster;
+    const chunkId = await write();
+    expect(tracker.heartbeats.at(-1)?.storageError).toBeNull();
+    broken = true;
+    await expect(write()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    broken = false;
+    await until(() => tracker.heartbeats.at(-1)?.storageError?.code === 'ERROR_CODE_DISK_FAILED');
+    // One success later means nothing: the storage stays as it is until somebody looks at it.
+    await expect(write()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    expect((await cluster.client().read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+    expect(tracker.heartbeats.at(-1)?.storageError?.message).not.toContain(cluster.keeper().dataDir);
+    await cluster.keeper().stop();
+    expect(tracker.heartbeats.at(-1)).toMatchObject({
+      stopping: true,
+      storageError: { code: 'ERROR_CODE_DISK_FAILED' },
+    });
+  });
+});
+
+it.each<[string, () => Promise<never>]>([
+  ['hangs', () => new Promise(() => undefined)],
+  ['is gone', () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))],
+])(
+  'a disk that %s silences no heartbeat: the tracker is told',
+  async (_what, space) => {
+    let broken = false;
+    const fileSystem: FileSystem = {
+      ...nodeFileSystem,
+      space: (path) => (broken ? space() : nodeFileSystem.space(path)),
+    };
+    cluster = await TestCluster.start(1, { fileSystem, settings: { diskStallMs: 50 } });
+    const { tracker } = cluster;
+    const chunkId = await write();
+    await until(() => (tracker.heartbeats.at(-1)?.capacity?.usedBytes ?? 0) > 0);
+    broken = true;
+    await until(() => tracker.heartbeats.at(-1)?.storageError?.code === 'ERROR_CODE_DISK_FAILED');
+    expect(tracker.heartbeats.at(-1)?.capacity).toMatchObject({ freeBytes: 0 });
+    expect(tracker.heartbeats.at(-1)?.capacity?.usedBytes).toBeGreaterThan(0);
+    expect((await cluster.client().read(cluster.readRequest(chunkId))).data.equals(data)).toBe(true);
+  },
+  5_000,
+);

@@ -1,7 +1,7 @@
 /** WriteChunk over a real socket: what is right, and every kind of nonsense. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { WriteChunkHeader, WriteChunkRequest } from '@holdfast/proto';
-import { HoldfastError, newId, signToken } from '@holdfast/shared';
+import { HoldfastError, blockChecksums, newId, signToken } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
 import { readdir, readlink } from 'node:fs/promises';
 import { MiB, TestCluster, bytesOf, until } from './support/fixtures.js';
@@ -191,5 +191,20 @@ describe('WriteChunk', () => {
     await expect(cluster.client().send([], { leaveOpen: true })).rejects.toMatchObject({
       code: 'DEADLINE_EXCEEDED',
     });
+  });
+
+  it('gives up a client that sends drops when the time for any stream is over', async () => {
+    const keeper = await cluster.add({ settings: { streamDeadlineMs: 300 } });
+    const index = cluster.keepers.indexOf(keeper);
+    const header = { ...cluster.header(4096 * 500), blockSizeBytes: 4096 };
+    const drop = bytesOf(4096);
+    const drops = Array.from({ length: 500 }, (_, n) => ({
+      blocks: { offset: n * 4096, checksums: blockChecksums(drop), data: drop },
+    }));
+    const sent = cluster.client(index).send([{ header }, ...drops], {
+      between: () => new Promise((resolve) => setTimeout(resolve, 10)),
+    });
+    await expect(sent).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect(await cluster.temporary(index)).toEqual([]);
   });
 });

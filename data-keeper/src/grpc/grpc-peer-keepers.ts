@@ -1,7 +1,6 @@
 /** Other keepers over gRPC: orders on one channel a peer, bytes on another, so that neither waits for the other. */
-import { status } from '@grpc/grpc-js';
 import { type StreamReplicaResponseOutput, keeperV1 } from '@holdfast/proto';
-import { HoldfastError, type KeeperEndpoint, checkId, hasCode, limits } from '@holdfast/shared';
+import { HoldfastError, type KeeperEndpoint, checkId, limits } from '@holdfast/shared';
 import {
   ChannelPool,
   callServerStream,
@@ -48,22 +47,14 @@ export class GrpcPeerKeepers implements PeerKeepers {
   ): Promise<WriteOutcome> {
     const request = writeReplicateRequest(source, order);
     const channel = this.#control.get(peer.address);
-    try {
-      const answer = await callUnary(channel, nameOf(peer), ReplicateChunk, request, options);
-      return {
-        receipts: answer.receipts.slice(0, limits.maxPieces).map(readReceipt),
-        failures: answer.failures.slice(0, limits.maxPieces).map(({ keeperId, error }) => ({
-          keeperId: checkId(keeperId, 'failure.keeper_id'),
-          error: fromErrorDetail(checkPresent(error, 'failure.error')),
-        })),
-      };
-    } catch (error) {
-      // A peer that was dropped for its silence: for the channel that is a deadline that passed.
-      if (options.signal.aborted && hasCode(error, 'DEADLINE_EXCEEDED')) {
-        channel.observe(status.DEADLINE_EXCEEDED);
-      }
-      throw error;
-    }
+    const answer = await callUnary(channel, nameOf(peer), ReplicateChunk, request, options);
+    return {
+      receipts: answer.receipts.slice(0, limits.maxPieces).map(readReceipt),
+      failures: answer.failures.slice(0, limits.maxPieces).map(({ keeperId, error }) => ({
+        keeperId: checkId(keeperId, 'failure.keeper_id'),
+        error: fromErrorDetail(checkPresent(error, 'failure.error')),
+      })),
+    };
   }
 
   async openReplica(

@@ -6,6 +6,7 @@
 import { type Clock, HoldfastError, type Logger, hasCode } from '@holdfast/shared';
 import type { KeeperSettings } from '../settings.js';
 import type { ChunkStore } from '../store/chunk-store.js';
+import { noSuchPiece } from '../store/piece-reader.js';
 import { type BlockRun, type PieceKey, type StoredPiece, pieceName } from '../store/piece.js';
 import type { TokenGate } from '../tracker/token-gate.js';
 import type { LivePieces } from '../write/live-piece.js';
@@ -85,7 +86,7 @@ export class ChunkReader {
     const stored = await this.#deps.store.stat(key);
     if (stored) return stored;
     if (writing) return { ...writing.spec, digest: undefined };
-    throw new HoldfastError('NOT_FOUND', `this keeper has no piece ${pieceName(key)}`);
+    throw noSuchPiece(key);
   }
 }
 

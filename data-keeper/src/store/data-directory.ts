@@ -4,6 +4,7 @@
  */
 import { type FileSystem, HoldfastError, errnoOf } from '@holdfast/shared';
 import { dirname, join } from 'node:path';
+import type { StorageHealth } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
 
 /** Names below the data directory. On disk: do not change. */
@@ -79,7 +80,7 @@ export async function format(
   await fileSystem.syncDirectory(join(dataDir, names.chunks));
   await fileSystem.syncDirectory(dataDir);
   await finish();
-  await fileSystem.unlink(marker);
+  await removeMarker(fileSystem, dataDir);
 }
 
 async function makeIfMissing(fileSystem: FileSystem, path: string): Promise<void> {
@@ -95,25 +96,35 @@ async function makeParents(fileSystem: FileSystem, path: string): Promise<void> 
   await fileSystem.syncDirectory(dirname(path));
 }
 
+/** Removes what a crash at the very end of the formatting left: without it a lost IDENTITY stays an alarm. */
+export async function removeMarker(fileSystem: FileSystem, dataDir: string): Promise<void> {
+  const marker = join(dataDir, names.formatting);
+  if (await fileSystem.stat(marker)) await fileSystem.unlink(marker);
+}
+
 /**
  * Puts a small file in place of what has its name, so that a crash leaves the old or the new one, whole.
- * Resolves when it is on stable storage.
+ * Resolves when it is on stable storage. A failed sync is final, for the whole storage.
  */
 export async function replaceFile(
   fileSystem: FileSystem,
+  health: StorageHealth,
   directory: string,
   name: string,
   content: Buffer,
 ): Promise<void> {
+  const syncFailed = (error: unknown): never => {
+    throw health.syncFailed(error, `cannot write ${name}`);
+  };
   const temporary = join(directory, names.tmp, `${name}.new`);
   if (await fileSystem.stat(temporary)) await fileSystem.unlink(temporary);
   const file = await fileSystem.open(temporary, 'create');
   try {
     await file.write(content, 0);
-    await file.syncData();
+    await file.syncData().catch(syncFailed);
   } finally {
     await file.close();
   }
   await fileSystem.rename(temporary, join(directory, name));
-  await fileSystem.syncDirectory(directory);
+  await fileSystem.syncDirectory(directory).catch(syncFailed);
 }

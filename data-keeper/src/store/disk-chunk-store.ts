@@ -12,7 +12,7 @@ import { DirectorySync } from './directory-sync.js';
 import type { StorageHealth } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
 import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceName } from './piece.js';
-import { openStoredPiece } from './piece-reader.js';
+import { noSuchPiece, openStoredPiece } from './piece-reader.js';
 import { beginPiece } from './piece-writer.js';
 import { Space } from './space.js';
 import { Trash } from './trash.js';
@@ -38,6 +38,11 @@ export class DiskChunkStore implements ChunkStore {
   readonly #trash: Trash;
   /** Names of the pieces that are being written. */
   readonly #writing = new Set<string>();
+  /**
+   * Names that are there but not yet on stable storage, or never will be after a failed sync. To everybody else
+   * these pieces are not stored: what a receipt or a report says of them could be lost with the power.
+   */
+  readonly #arriving = new Set<string>();
 
   private constructor(options: DiskChunkStoreOptions) {
     const { fileSystem, dataDir, clock, capacityBytes, trashTtlMs } = options;
@@ -47,7 +52,7 @@ export class DiskChunkStore implements ChunkStore {
     this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
   }
 
-  /** Sweeps what an earlier start left half written and counts what is stored. */
+  /** Sweeps what an earlier start left half written, makes the names that it left durable, and counts them. */
   static async open(options: DiskChunkStoreOptions): Promise<DiskChunkStore> {
     const store = new DiskChunkStore(options);
     const { fileSystem, dataDir, health } = options;
@@ -70,7 +75,12 @@ export class DiskChunkStore implements ChunkStore {
       });
     };
     const count = (_name: string, bytes: number): void => this.#space.count(bytes);
-    await inParallel(shards, parallelOperations, (shard) => sizes(join(dataDir, names.chunks, shard), count));
+    await inParallel(shards, parallelOperations, async (shard) => {
+      const directory = join(dataDir, names.chunks, shard);
+      // An earlier start may have ended between a rename and its sync; from here on the piece counts as stored.
+      await fileSystem.syncDirectory(directory);
+      await sizes(directory, count);
+    });
     await sizes(join(dataDir, names.quarantine), count);
     await sizes(this.#trash.directory, (name, bytes) => {
       this.#space.count(bytes);
@@ -110,6 +120,10 @@ export class DiskChunkStore implements ChunkStore {
           finalPath: this.#pathOf(spec),
           finalDirectory: this.#shardOf(spec.chunkId),
           stored: () => this.stat(spec),
+          arriving: (isArriving) => {
+            if (isArriving) this.#arriving.add(name);
+            else this.#arriving.delete(name);
+          },
           ended,
         },
         spec,
@@ -129,7 +143,8 @@ export class DiskChunkStore implements ChunkStore {
     }
   }
 
-  open(key: PieceKey): Promise<StoredPieceReader> {
+  async open(key: PieceKey): Promise<StoredPieceReader> {
+    if (this.#arriving.has(pieceName(key))) throw noSuchPiece(key);
     return openStoredPiece(this.#options.fileSystem, this.#pathOf(key), key, this.#options.clusterId());
   }
 

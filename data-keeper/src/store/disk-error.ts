@@ -34,10 +34,13 @@ export class StorageHealth {
 
   /**
    * Records a failed sync. Whatever the errno, even ENOSPC: after it the kernel may have dropped the bytes and
-   * would answer the next sync with success, so nothing on this disk can be acknowledged any more.
+   * would answer the next sync with success, so nothing on this disk can be acknowledged any more. Only with too
+   * many open files nothing was synced at all (a directory is opened for it): that fails just this once.
    */
   syncFailed(error: unknown, doing: string): HoldfastError {
-    const { cause, facts, message } = diskError(error, doing);
+    const known = diskError(error, doing);
+    if (known.code === 'LIMIT_EXCEEDED') return known;
+    const { cause, facts, message } = known;
     const remedy = "Check the keeper's disk and kernel log, then restart the keeper.";
     const failure = new HoldfastError('DISK_FAILED', message, { cause, remedy, facts });
     this.#failure ??= failure;

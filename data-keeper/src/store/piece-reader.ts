@@ -69,6 +69,12 @@ export function followingReader(
   };
 }
 
+export function noSuchPiece(key: PieceKey): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `this keeper has no piece ${pieceName(key)}`, {
+    remedy: 'Ask the tracker which keepers have it now.',
+  });
+}
+
 /** See ChunkStore.open. */
 export async function openStoredPiece(
   fileSystem: FileSystem,
@@ -81,9 +87,7 @@ export async function openStoredPiece(
     file = await fileSystem.open(path, 'read');
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') {
-      throw new HoldfastError('NOT_FOUND', `this keeper has no piece ${pieceName(key)}`, {
-        remedy: 'Ask the tracker which keepers have it now.',
-      });
+      throw noSuchPiece(key);
     }
     throw diskError(error, `cannot open piece ${pieceName(key)}`);
   }

@@ -32,6 +32,8 @@ export interface PieceWriterHome {
   readonly finalDirectory: string;
   /** What is stored under the final name now. */
   readonly stored: () => Promise<StoredPiece | undefined>;
+  /** Told before the final name appears, and once it is on stable storage: in between nobody may count on it. */
+  readonly arriving: (isArriving: boolean) => void;
   /** Told once how it ended; from then on the piece is no longer being written. */
   readonly ended: (stored: boolean) => void;
 }
@@ -57,6 +59,7 @@ class DiskPieceWriter implements PieceWriter {
   readonly #shared: SharedFile;
   readonly #table: ChecksumTable;
   #writtenBytes = 0;
+  #renamed = false;
   #ended = false;
 
   constructor(home: PieceWriterHome, spec: PieceSpec, shared: SharedFile) {
@@ -163,18 +166,24 @@ class DiskPieceWriter implements PieceWriter {
     });
     // Another write's failed sync may have taken bytes of this one along.
     health.check();
+    this.#home.arriving(true);
     await fileSystem.rename(temporaryPath, finalPath).catch((error: unknown) => {
       throw health.failed(error, doing);
     });
+    this.#renamed = true;
     await directorySync.sync(finalDirectory).catch((error: unknown) => {
       throw health.syncFailed(error, doing);
     });
+    // Nor does this sync's success mean anything if the one before it, which began after the rename, failed.
+    health.check();
+    this.#home.arriving(false);
   }
 
   async abort(): Promise<void> {
     if (this.#ended) return;
-    // After a failed rename or directory sync the temp name is gone; then there is nothing to remove.
-    await this.#home.fileSystem.unlink(this.#home.temporaryPath).catch(() => undefined);
+    // With the final name nobody was promised anything either, as long as its directory is not synced.
+    const path = this.#renamed ? this.#home.finalPath : this.#home.temporaryPath;
+    await this.#home.fileSystem.unlink(path).catch(() => undefined);
     await this.#end(false);
   }
 

@@ -10,7 +10,7 @@
 import { type Authority, type FileSystem, HoldfastError, type Random, isId, newId } from '@holdfast/shared';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { format, inspect, invalidDirectory, names, replaceFile } from './data-directory.js';
+import { format, inspect, invalidDirectory, names, removeMarker, replaceFile } from './data-directory.js';
 import type { StorageHealth } from './disk-error.js';
 
 /** On disk: a new meaning is a new number. */
@@ -126,15 +126,17 @@ export class StorageIdentity {
       await format(fileSystem, dataDir, async () => {
         await replaceFile(
           fileSystem,
+          health,
           dataDir,
           names.state,
           encodeRecord({ incarnation: 0, witnessed: null }),
         );
-        await replaceFile(fileSystem, dataDir, names.identity, encodeRecord(identity));
+        await replaceFile(fileSystem, health, dataDir, names.identity, encodeRecord(identity));
       });
     }
     const identity = asIdentity(dataDir, await readRecord(fileSystem, dataDir, names.identity));
     const state = asState(dataDir, await readRecord(fileSystem, dataDir, names.state));
+    await removeMarker(fileSystem, dataDir);
     const opened = new StorageIdentity(fileSystem, dataDir, health, identity, state);
     await opened.#saveState({ ...state, incarnation: state.incarnation + 1 });
     return opened;
@@ -186,7 +188,7 @@ export class StorageIdentity {
   #save(name: string, record: object): Promise<void> {
     const saved = this.#writing
       .catch(() => undefined)
-      .then(() => replaceFile(this.#fileSystem, this.#dataDir, name, encodeRecord(record)))
+      .then(() => replaceFile(this.#fileSystem, this.#health, this.#dataDir, name, encodeRecord(record)))
       .catch((error: unknown) => {
         throw this.#health.failed(error, `cannot write ${name}`);
       });

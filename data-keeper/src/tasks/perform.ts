@@ -1,5 +1,5 @@
 /** What each kind of task does. The tracker decides; here it is only carried out. */
-import { HoldfastError, type Receipt, hasCode } from '@holdfast/shared';
+import { type Clock, HoldfastError, type Receipt, hasCode } from '@holdfast/shared';
 import { Pump } from '../read/pump.js';
 import type { PeerKeepers } from '../replication/peer-keepers.js';
 import type { KeeperSettings } from '../settings.js';
@@ -7,11 +7,13 @@ import type { ChunkStore } from '../store/chunk-store.js';
 import { type StoredPiece, pieceName } from '../store/piece.js';
 import type { FetchTask, KeeperTask, TaskResult, VerifyTask } from '../tracker/tracker-link.js';
 import type { ChunkWriter } from '../write/chunk-writer.js';
+import { orStall } from '../write/stall.js';
 
 export interface PerformDeps {
   readonly store: ChunkStore;
   readonly writer: ChunkWriter;
   readonly peers: PeerKeepers;
+  readonly clock: Clock;
   readonly settings: KeeperSettings;
   readonly receiptFor: (piece: StoredPiece) => Receipt;
 }
@@ -36,10 +38,10 @@ export async function perform(
   }
 }
 
-/** Fetches from the first source that has the right bytes. A piece that is there already is done. */
+/** Fetches from the first source that has the right bytes. A piece that is there already and whole is done. */
 async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSignal): Promise<TaskResult> {
-  const present = await deps.store.stat(task);
-  if (present?.digest.equals(task.digest)) return { receipt: deps.receiptFor(present) };
+  const present = await presentPiece(deps.store, task, signal);
+  if (present) return { receipt: deps.receiptFor(present) };
   let lastError: unknown = new HoldfastError('INVALID_ARGUMENT', 'the task names no source');
   for (const source of task.sources) {
     signal.throwIfAborted();
@@ -48,7 +50,12 @@ async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSigna
     signal.addEventListener('abort', onAbort, { once: true });
     try {
       const options = { deadlineMs: deps.settings.streamDeadlineMs, signal: abort.signal };
-      const stream = await deps.peers.openReplica(source, task, task.readToken, options);
+      const stream = await orStall(deps.peers.openReplica(source, task, task.readToken, options), {
+        clock: deps.clock,
+        stallMs: deps.settings.sourceStallMs,
+        signal: abort.signal,
+        what: `keeper ${source.address} sent nothing`,
+      });
       const { chunkId, pieceIndex, lengthBytes, blockSizeBytes, digest } = task;
       const spec = { chunkId, pieceIndex, lengthBytes, blockSizeBytes, uploadId: stream.spec.uploadId };
       const { receipts } = await deps.writer.ingest(
@@ -61,6 +68,8 @@ async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSigna
       const [receipt] = receipts;
       return receipt ? { receipt } : {};
     } catch (error) {
+      // A source that was silent for too long: that is also for the channel to it to know.
+      abort.abort(error);
       // Another source cannot mend this storage.
       if (deps.store.failure || hasCode(error, 'OUT_OF_SPACE')) throw error;
       lastError = error;
@@ -72,8 +81,26 @@ async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSigna
   throw lastError;
 }
 
+/** The piece that is asked for, if it is here and whole; one that is here and damaged is set aside first. */
+async function presentPiece(
+  store: ChunkStore,
+  task: FetchTask,
+  signal: AbortSignal,
+): Promise<StoredPiece | undefined> {
+  try {
+    return await verifyPiece(store, task, signal);
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND', 'CHECKSUM_MISMATCH')) return undefined;
+    throw error;
+  }
+}
+
 /** Reads the whole piece; a damaged one is set aside, so that a good copy can take its place. */
-async function verifyPiece(store: ChunkStore, task: VerifyTask, signal: AbortSignal): Promise<void> {
+async function verifyPiece(
+  store: ChunkStore,
+  task: Omit<VerifyTask, 'kind'>,
+  signal: AbortSignal,
+): Promise<StoredPiece> {
   try {
     const reader = await store.open(task);
     try {
@@ -85,6 +112,7 @@ async function verifyPiece(store: ChunkStore, task: VerifyTask, signal: AbortSig
         return Promise.resolve();
       });
       await look.run(0, reader.spec.lengthBytes);
+      return reader.spec;
     } finally {
       await reader.close();
     }

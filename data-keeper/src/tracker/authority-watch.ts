@@ -29,6 +29,7 @@ export class AuthorityWatch {
   #heardMs = 0;
   #learnedMs = 0;
   #witnessedMs = 0;
+  #flushing = false;
   /** One answer at a time: each is compared with what the one before it left. */
   #queue: Promise<void> = Promise.resolve();
 
@@ -42,6 +43,11 @@ export class AuthorityWatch {
   /** The tracker that the keeper obeys now; undefined before it heard one in this start. */
   get current(): Authority | undefined {
     return this.#current;
+  }
+
+  /** The highest authority that the storage has ever seen, with transactions that are not on disk yet. */
+  get highest(): Authority | undefined {
+    return this.#current ?? this.#memory.witnessed;
   }
 
   /** The tracker's uptime now, as far as the keeper can tell; never ahead of it. In milliseconds. */
@@ -68,7 +74,7 @@ export class AuthorityWatch {
   async #admit(offered: OfferedAuthority): Promise<void> {
     const { clusterId } = this.#memory;
     if (clusterId !== '' && offered.clusterId !== clusterId) throw this.#refuse('foreign', offered);
-    const seen = this.#current ?? this.#memory.witnessed;
+    const seen = this.highest;
     const order = compareAuthority(seen, offered);
     if (order === 'foreign' || order === 'stale' || order === 'rival') throw this.#refuse(order, offered);
     if (order === 'newer') {
@@ -81,11 +87,28 @@ export class AuthorityWatch {
     this.#current = { clusterId: cluster, epoch, instanceId, transactionId };
     this.#uptimeMs = offered.uptimeMs;
     this.#heardMs = this.#clock.monotonicMs();
-    if (this.#clock.monotonicMs() - this.#witnessedMs >= this.#witnessIntervalMs) await this.#flush();
+    if (this.#clock.monotonicMs() - this.#witnessedMs >= this.#witnessIntervalMs) this.#flushSoon();
+  }
+
+  /**
+   * Not waited for: nothing is done in the name of a later transaction alone, and a disk that is full or hangs
+   * must not cost the lease, or the trash order that makes room.
+   */
+  #flushSoon(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#witnessedMs = this.#clock.monotonicMs();
+    this.#flush()
+      .catch((error: unknown) => {
+        this.#logger.warn('the last transaction could not be witnessed; it is tried again', { error });
+      })
+      .finally(() => {
+        this.#flushing = false;
+      });
   }
 
   #refuse(order: 'foreign' | 'stale' | 'rival', offered: Authority): HoldfastError {
-    const seen = this.#current ?? this.#memory.witnessed;
+    const seen = this.highest;
     const said = {
       foreign: 'it belongs to another cluster',
       stale: `epoch ${offered.epoch} has been replaced by ${seen?.epoch}`,
@@ -119,8 +142,7 @@ export class AuthorityWatch {
   }
 
   async #witness(authority: Authority): Promise<void> {
-    const lastTransaction = this.#memory.witnessed?.transactionId ?? 0;
-    const transactionId = Math.max(authority.transactionId, lastTransaction);
+    const transactionId = Math.max(authority.transactionId, this.highest?.transactionId ?? 0);
     await this.#memory.witness({ ...authority, transactionId });
     this.#witnessedMs = this.#clock.monotonicMs();
   }

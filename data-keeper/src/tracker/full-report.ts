@@ -1,9 +1,10 @@
 /**
  * The full report: every stored piece, in order of chunk id, in pages. The directory is the index, so memory is
- * bounded by one page however many pieces there are. A piece that cannot be opened is left out: to the tracker
- * it is then lost and gets repaired from another copy, while the file stays for whoever wants to look at it.
+ * bounded by one page however many pieces there are. A piece that is damaged or cannot be read is left out: to
+ * the tracker it is then lost and gets repaired from another copy. Anything else, such as too many open files,
+ * fails the report, so that no good piece counts as lost.
  */
-import { type Logger, type Random, limits, newId } from '@holdfast/shared';
+import { type Logger, type Random, hasCode, limits, newId } from '@holdfast/shared';
 import type { ChunkStore } from '../store/chunk-store.js';
 import { inParallel } from '../store/in-parallel.js';
 import { type PieceKey, pieceName } from '../store/piece.js';
@@ -61,6 +62,7 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     try {
       return await deps.store.stat(key);
     } catch (error) {
+      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
       return undefined;
     }

@@ -17,9 +17,10 @@ import {
   withRetry,
 } from '@holdfast/shared';
 import type { KeeperSettings } from '../settings.js';
-import type { ChunkStore } from '../store/chunk-store.js';
+import type { Capacity, ChunkStore } from '../store/chunk-store.js';
 import type { StorageIdentity } from '../store/storage-identity.js';
 import type { TaskRunner } from '../tasks/task-runner.js';
+import { orStall } from '../write/stall.js';
 import type { AuthorityWatch } from './authority-watch.js';
 import { sendFullReport } from './full-report.js';
 import type { Lease } from './lease.js';
@@ -55,7 +56,13 @@ export class TrackerSession {
   #registered: RegisterAnswer | undefined;
   /** False from a NOT_REGISTERED on, until registered again. The keys stay good meanwhile. */
   #known = false;
+  #registeredMs = -Infinity;
   #reportDue = false;
+  /** As last seen. */
+  #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0 };
+  #looking: Promise<Capacity> | undefined;
+  /** Ends the full report that runs. */
+  #endReport = (): void => undefined;
 
   constructor(deps: TrackerSessionDeps) {
     this.#deps = deps;
@@ -110,25 +117,33 @@ export class TrackerSession {
   }
 
   async #register(signal: AbortSignal): Promise<void> {
-    const { link, identity, authority, lease, store, clock, settings, address, zone } = this.#deps;
-    const { clusterId, witnessed } = identity;
-    const capacity = await store.capacity();
+    const { link, identity, authority, lease, clock, settings, address, zone } = this.#deps;
+    const { clusterId } = identity;
+    const { capacity } = await this.#lookAtStorage(signal);
+    // What a report listed before the tracker knows this start says nothing of what came meanwhile.
+    this.#endReport();
     const sentMs = clock.monotonicMs();
     const answer = await link.register(
-      { ...this.#start, clusterId, address, zone, capacity, witnessed },
+      { ...this.#start, clusterId, address, zone, capacity, witnessed: authority.highest },
       { deadlineMs: settings.controlDeadlineMs, signal },
     );
     await authority.admit(answer.authority);
     lease.renew(sentMs, answer.leaseMs);
     this.#registered = answer;
     this.#known = true;
+    this.#registeredMs = clock.monotonicMs();
     this.#reportDue = true;
     this.#report.wake();
   }
 
   async #beat(signal: AbortSignal): Promise<WorkerStep> {
     const nextInMs = this.#registered?.heartbeatIntervalMs ?? 0;
-    if (!this.#known) await this.#register(signal);
+    if (!this.#known) {
+      // A tracker that forgets at once what it was told is asked no more often than any other.
+      const agoMs = this.#deps.clock.monotonicMs() - this.#registeredMs;
+      if (agoMs < nextInMs) return { nextInMs: nextInMs - agoMs };
+      await this.#register(signal);
+    }
     try {
       await this.#sendHeartbeat(false, signal);
     } catch (error) {
@@ -139,10 +154,33 @@ export class TrackerSession {
     return { nextInMs };
   }
 
+  /** A disk that hangs or is gone must not silence the keeper: the tracker is told that it takes no pieces. */
+  async #lookAtStorage(
+    signal = new AbortController().signal,
+  ): Promise<{ capacity: Capacity; storageError: HoldfastError | undefined }> {
+    const { store, clock, settings } = this.#deps;
+    // One question at a time: each that hangs holds a thread.
+    this.#looking ??= store.capacity().finally(() => {
+      this.#looking = undefined;
+    });
+    const what = 'the disk did not answer';
+    try {
+      this.#capacity = await orStall(this.#looking, { clock, stallMs: settings.diskStallMs, signal, what });
+      return { capacity: this.#capacity, storageError: store.failure };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      const hung = new HoldfastError('DISK_FAILED', what, {
+        cause: error,
+        remedy: "Check the keeper's disk and kernel log.",
+      });
+      return { capacity: { ...this.#capacity, freeBytes: 0 }, storageError: store.failure ?? hung };
+    }
+  }
+
   async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
-    const { link, authority, lease, store, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
+    const { link, authority, lease, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
     const stored = storedLog.next();
-    const capacity = await store.capacity();
+    const { capacity, storageError } = await this.#lookAtStorage(signal);
     const sentMs = clock.monotonicMs();
     const answer = await link.heartbeat(
       {
@@ -152,7 +190,7 @@ export class TrackerSession {
         activeStreams: activeStreams(),
         freeTaskSlots: stopping ? 0 : tasks.freeSlots,
         stopping,
-        storageError: store.failure,
+        storageError,
       },
       { deadlineMs: settings.heartbeatDeadlineMs, signal },
     );
@@ -169,8 +207,11 @@ export class TrackerSession {
 
   /** One full report, if one is due. */
   async #tell(signal: AbortSignal): Promise<WorkerStep> {
-    if (!this.#reportDue) return { nextInMs: untilWokenMs };
+    if (!this.#reportDue || !this.#known) return { nextInMs: untilWokenMs };
     const { store, link, random, logger, authority, storedLog, settings } = this.#deps;
+    const abort = new AbortController();
+    this.#endReport = () => abort.abort();
+    signal.addEventListener('abort', this.#endReport, { once: true });
     this.#reportDue = false;
     storedLog.reportBegins();
     try {
@@ -183,17 +224,19 @@ export class TrackerSession {
           start: this.#start,
           admit: (offered) => authority.admit(offered),
         },
-        { deadlineMs: settings.controlDeadlineMs, signal },
+        { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
       );
     } catch (error) {
       this.#reportDue = true;
+      if (abort.signal.aborted) return { nextInMs: untilWokenMs };
       if (!hasCode(error, 'NOT_REGISTERED')) throw error;
       this.#known = false;
       this.#heartbeat.wake();
     } finally {
+      signal.removeEventListener('abort', this.#endReport);
       this.#reportDue = storedLog.reportEnds() || this.#reportDue;
     }
-    // Asked again after a pause: the registration that it may be waiting for takes a moment.
+    // The registration that it may be waiting for wakes it.
     return { nextInMs: this.#reportDue ? 1_000 : untilWokenMs };
   }
 }

@@ -6,7 +6,14 @@
  * The promise: when it resolves the piece is on stable storage here, and every follower has it or is named as
  * failed. When it rejects nothing of the piece is left, here or on those who followed.
  */
-import { type Clock, type KeeperEndpoint, type Logger, type Receipt, hasCode } from '@holdfast/shared';
+import {
+  type Clock,
+  HoldfastError,
+  type KeeperEndpoint,
+  type Logger,
+  type Receipt,
+  hasCode,
+} from '@holdfast/shared';
 import { type ChainDeps, handOn } from '../replication/chain.js';
 import type { PeerKeepers, PieceSource, WriteOrder, WriteOutcome } from '../replication/peer-keepers.js';
 import type { KeeperSettings } from '../settings.js';
@@ -16,7 +23,7 @@ import type { Lease } from '../tracker/lease.js';
 import type { TokenGate } from '../tracker/token-gate.js';
 import { LivePiece, type LivePieces } from './live-piece.js';
 import type { Slots } from './slots.js';
-import { withoutStalls } from './stall.js';
+import { orStall, withoutStalls } from './stall.js';
 
 export interface ChunkWriterDeps {
   readonly store: ChunkStore;
@@ -78,8 +85,18 @@ export class ChunkWriter {
       if (signal.aborted) onAbort();
       this.#deps.live.add(live);
       const chain = handOn(this.#chainDeps(), order, live, abort.signal);
+      const { clock, settings } = this.#deps;
+      const cancelDeadline = clock.schedule(settings.streamDeadlineMs, () => {
+        abort.abort(new HoldfastError('DEADLINE_EXCEEDED', 'the piece takes too long to arrive'));
+      });
       try {
-        const source = await openSource(abort.signal);
+        const what = 'the source did not begin';
+        const source = await orStall(openSource(abort.signal), {
+          clock,
+          stallMs,
+          signal: abort.signal,
+          what,
+        });
         await this.#receive(writer, live, source, stallMs, abort.signal);
         live.sealed(writer.seal(expectedDigest ?? source.digest()));
         const receipt = this.#stored(await writer.commit());
@@ -93,6 +110,7 @@ export class ChunkWriter {
         await chain;
         throw error;
       } finally {
+        cancelDeadline();
         signal.removeEventListener('abort', onAbort);
         // Ends the source's stream if it has not ended by itself.
         abort.abort();

@@ -137,7 +137,8 @@ export class LivePieces {
   }
 
   async remove(live: LivePiece): Promise<void> {
-    this.#byName.delete(pieceName(live.spec));
+    // While its chain finishes a piece is stored already, and another write of it may have taken the name.
+    if (this.get(live.spec) === live) this.#byName.delete(pieceName(live.spec));
     // A file that only followers held: all that counted of it was synced.
     await live.close().catch(() => undefined);
   }

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from '@jest/globals';
 import type { PieceSpec } from '../../src/store/piece.js';
-import { bytesOf } from '../support/fixtures.js';
+import { bytesOf, until } from '../support/fixtures.js';
 import { ForgetfulFileSystem, type Operation } from '../support/forgetful-file-system.js';
 import { load, openStore, specOf, store } from '../support/store-fixture.js';
 
@@ -81,6 +81,53 @@ describe(`a crash in the write path (seed ${seed})`, () => {
     expect(await hasPiece(files, spec)).toBe(false);
   });
 
+  it('counts a piece as stored only once its name is on stable storage', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const spec = specOf(data);
+    let endSync = (): void => undefined;
+    const syncDirectory = files.syncDirectory.bind(files);
+    files.syncDirectory = async (path) => {
+      await new Promise<void>((resolve) => (endSync = resolve));
+      return syncDirectory(path);
+    };
+    const path = `/data/chunks/${spec.chunkId.slice(0, 2)}/${spec.chunkId}.0`;
+    const stored = store(chunks, spec, data);
+    await until(() => files.paths().includes(path));
+    expect(await chunks.stat(spec)).toBeUndefined();
+    await expect(chunks.open(spec)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    endSync();
+    await stored;
+    expect(await chunks.stat(spec)).toMatchObject({ chunkId: spec.chunkId });
+  });
+
+  it('leaves nothing that the next start could take for a piece after a failed directory sync', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const spec = specOf(data);
+    files.failAt('syncDirectory', 1, 'EIO');
+    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    files.intercept = () => undefined;
+    expect(await hasPiece(files, spec)).toBe(false);
+  });
+
+  it('makes durable what an ended start had only renamed, before it counts as stored', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const spec = specOf(data);
+    // The process ends after the rename: nothing more reaches the disk, but the machine runs on.
+    let renamed = false;
+    files.intercept = (operation) => {
+      if (renamed) throw Object.assign(new Error('EIO: killed'), { code: 'EIO' });
+      renamed = operation === 'rename';
+    };
+    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    files.intercept = () => undefined;
+    expect(await hasPiece(files, spec)).toBe(true);
+    files.crash();
+    expect(await hasPiece(files, spec)).toBe(true);
+  });
+
   it('leaves trashed pieces in one of the two places at every step', async () => {
     let completed = false;
     for (let step = 1; !completed; step += 1) {
@@ -122,6 +169,39 @@ describe('a disk that fails', () => {
     await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'DISK_FAILED' });
     expect((await load(chunks, good)).equals(data)).toBe(true);
     expect(files.openFiles).toBe(0);
+  });
+
+  it('in a directory sync gives no receipt to those who wait for the next one either', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const specs = [0, 1].map((n) => specOf(data, { chunkId: `ab${String(n).repeat(30)}` }));
+    const syncs: { end(): void; fail(error: Error): void }[] = [];
+    files.syncDirectory = () => new Promise((resolve, reject) => syncs.push({ end: resolve, fail: reject }));
+    const outcomes = specs.map((spec) =>
+      store(chunks, spec, data).then(
+        () => 'stored',
+        () => 'refused',
+      ),
+    );
+    // Both are renamed; the first sync fails, and the one that began after it "succeeds", as kernels do.
+    await until(() => files.calls.rename === 4 + specs.length);
+    syncs[0]?.fail(Object.assign(new Error('EIO'), { code: 'EIO' }));
+    await until(() => syncs.length === 2);
+    syncs[1]?.end();
+    expect(await Promise.all(outcomes)).toEqual(['refused', 'refused']);
+    for (const spec of specs) expect(await chunks.stat(spec)).toBeUndefined();
+  });
+
+  it('for want of open files gives no receipt, leaves nothing and goes on', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const spec = specOf(data);
+    files.failAt('syncDirectory', 1, 'EMFILE');
+    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    expect(chunks.failure).toBeUndefined();
+    expect(await chunks.stat(spec)).toBeUndefined();
+    await store(chunks, spec, data);
+    expect((await load(chunks, spec)).equals(data)).toBe(true);
   });
 
   it('that is merely full refuses the piece, removes it and goes on', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { systemRandom } from '@holdfast/shared/node';
 import { StorageHealth } from '../../src/store/disk-error.js';
 import { StorageIdentity } from '../../src/store/storage-identity.js';
-import { ForgetfulFileSystem } from '../support/forgetful-file-system.js';
+import { ForgetfulFileSystem, type Operation } from '../support/forgetful-file-system.js';
 
 const authority = { clusterId: 'a'.repeat(32), epoch: 3, instanceId: 'b'.repeat(32), transactionId: 9 };
 
@@ -49,6 +49,28 @@ describe('a data directory', () => {
     expect(again.clusterId).toBe(authority.clusterId);
     expect(again.witnessed).toEqual(authority);
     await expect(again.join('d'.repeat(32))).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+
+  it.each<[Operation, string, number]>([
+    ['syncData', 'ENOSPC', 1],
+    ['syncDirectory', 'ENOSPC', 1],
+  ])('whose %s fails with %s for STATE is not written any more', async (operation, code, n) => {
+    const files = new ForgetfulFileSystem();
+    const health = new StorageHealth();
+    const identity = await StorageIdentity.open(files, '/data', systemRandom, health);
+    files.failAt(operation, n, code);
+    await expect(identity.witness(authority)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    expect(health.failure).toMatchObject({ code: 'DISK_FAILED' });
+    expect(identity.witnessed).toBeUndefined();
+  });
+
+  it('that lost its IDENTITY is never formatted again, not even if the formatting was cut at its end', async () => {
+    const files = new ForgetfulFileSystem();
+    await open(files);
+    files.put('/data/FORMATTING', Buffer.alloc(0));
+    await open(files);
+    await files.unlink('/data/IDENTITY');
+    await expect(open(files)).rejects.toMatchObject({ code: 'DATA_DIR_INVALID' });
   });
 
   it('may hold a lock and lost+found when it is new', async () => {

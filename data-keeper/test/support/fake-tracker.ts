@@ -23,6 +23,8 @@ export class FakeTracker {
   leaseMs = 30_000;
   heartbeatIntervalMs = 20;
   /** Handed out with every heartbeat until completed. */
+  /** Runs before each page of a report is answered. */
+  beforeReportAnswer: () => Promise<void> = () => Promise.resolve();
   readonly tasks = new Map<string, KeeperTask>();
   /** Which keepers are given the tasks. */
   taskFor: (keeperId: string) => boolean = () => true;
@@ -64,6 +66,7 @@ export class FakeTracker {
       ReportPieces: unary(async (request: ReportPiecesRequestOutput) => {
         if (this.refuse.report) throw this.refuse.report;
         this.pages.push(request);
+        await this.beforeReportAnswer();
         return Promise.resolve({ authority: answer() });
       }),
       CompleteTask: unary(async (request: CompleteTaskRequestOutput) => {

@@ -7,10 +7,10 @@ import {
   type ClientWritableStream,
   Metadata,
   type ServiceError,
-  type status,
+  status,
 } from '@grpc/grpc-js';
 import { cancelled } from '../concurrency/cancellation.js';
-import { HoldfastError } from '../errors/index.js';
+import { HoldfastError, hasCode } from '../errors/index.js';
 import type { PeerChannel } from './channel.js';
 import { fromServiceError } from './error-details.js';
 import { readLittleAhead } from './insides.js';
@@ -59,7 +59,7 @@ export async function callUnary<Request, Response>(
       { deadline: deadlineIn(deadlineMs) },
       (error, response) => {
         signal?.removeEventListener('abort', onAbort);
-        channel.observe(error?.code);
+        observe(channel, error?.code, signal);
         if (error) reject(signal?.aborted ? cancelled(signal) : fromServiceError(error, peer));
         else if (response === undefined) reject(new HoldfastError('INTERNAL', `${peer}: no answer came`));
         else resolve(response);
@@ -67,6 +67,15 @@ export async function callUnary<Request, Response>(
     );
     signal?.addEventListener('abort', onAbort, { once: true });
   });
+}
+
+/**
+ * What a call's end says about the peer. That we cancelled it says nothing, so it must not count as a sign of
+ * life; that we did so because the peer was silent for too long is a deadline like any other.
+ */
+function observe(channel: PeerChannel, outcome: status | undefined, signal: AbortSignal | undefined): void {
+  if (outcome !== status.CANCELLED || !signal?.aborted) channel.observe(outcome);
+  else if (hasCode(signal.reason, 'DEADLINE_EXCEEDED')) channel.observe(status.DEADLINE_EXCEEDED);
 }
 
 /** A client-streaming call that runs: the stream to write to, and the answer. */
@@ -93,7 +102,7 @@ export function callClientStream<Request, Response>(
     settle = (error, answer) => {
       endedStreams.add(stream);
       signal?.removeEventListener('abort', onAbort);
-      channel.observe(error?.code);
+      observe(channel, error?.code, signal);
       if (error) reject(signal?.aborted ? cancelled(signal) : fromServiceError(error, peer));
       else if (answer === undefined) reject(new HoldfastError('INTERNAL', `${peer}: no answer came`));
       else resolve(answer);
@@ -176,7 +185,7 @@ export async function* callServerStream<Request, Response>(
     throw signal?.aborted ? cancelled(signal) : fromServiceError(error, peer);
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    channel.observe(outcome);
+    observe(channel, outcome, signal);
     // Leaving early must stop the sender; after a whole stream it does nothing.
     stream.on('error', () => undefined);
     stream.cancel();

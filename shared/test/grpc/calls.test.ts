@@ -260,3 +260,34 @@ describe('wireText', () => {
     },
   );
 });
+
+describe('a channel whose calls the caller gave up', () => {
+  it('is rebuilt when they were given up because the peer was silent', async () => {
+    const sockets = new Set<Socket>();
+    const silent = createTcpServer((socket) => sockets.add(socket));
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    const channel = new PeerChannel(`127.0.0.1:${port}`, dataChannelOptions);
+    cleanUps.push(() => void silent.close());
+    cleanUps.push(() => sockets.forEach((socket) => socket.destroy()));
+    cleanUps.push(() => channel.close());
+    const giveUp = async (reason: unknown, kind: 'unary' | 'stream'): Promise<void> => {
+      const abort = new AbortController();
+      const options = { ...deadline, signal: abort.signal };
+      const request = { chunkId: 'a'.repeat(32) };
+      const call =
+        kind === 'unary'
+          ? callUnary(channel, 'test', GetEntry, { path: '/' }, options)
+          : callServerStream(channel, 'test', ReadChunk, request, options).next();
+      setTimeout(() => abort.abort(reason), 20);
+      await expect(call).rejects.toMatchObject({ code: expect.stringMatching(/CANCELLED|DEADLINE/) });
+    };
+    const first = channel.client;
+    const stalled = new HoldfastError('DEADLINE_EXCEEDED', 'nothing came');
+    await giveUp(stalled, 'unary');
+    await giveUp(undefined, 'unary');
+    expect(channel.client).toBe(first);
+    await giveUp(stalled, 'stream');
+    expect(channel.client).not.toBe(first);
+  });
+});

@@ -1,0 +1,59 @@
+/** The full report against a file system that fails: what it may leave out, and what it must not. */
+import { describe, expect, it } from '@jest/globals';
+import { newId, silentLogger } from '@holdfast/shared';
+import { systemRandom } from '@holdfast/shared/node';
+import { sendFullReport } from '../../src/tracker/full-report.js';
+import type { ReportPage, TrackerLink } from '../../src/tracker/tracker-link.js';
+import { bytesOf } from '../support/fixtures.js';
+import { ForgetfulFileSystem } from '../support/forgetful-file-system.js';
+import { openStore, specOf, store } from '../support/store-fixture.js';
+
+const data = bytesOf(5_000);
+
+async function report(files: ForgetfulFileSystem, pieces: number): Promise<() => Promise<ReportPage[]>> {
+  const chunks = await openStore(files, '/data');
+  for (let n = 0; n < pieces; n += 1) await store(chunks, specOf(data), data);
+  const pages: ReportPage[] = [];
+  const link: Pick<TrackerLink, 'reportPieces'> = {
+    reportPieces: (page) => {
+      pages.push(page);
+      const [clusterId, instanceId] = [newId(systemRandom), newId(systemRandom)];
+      return Promise.resolve({ clusterId, epoch: 1, instanceId, transactionId: 1, uptimeMs: 1 });
+    },
+  };
+  const start = { keeperId: newId(systemRandom), storageId: newId(systemRandom), incarnation: 1 };
+  return async () => {
+    await sendFullReport(
+      {
+        ...{ store: chunks, link: link as TrackerLink, random: systemRandom, logger: silentLogger, start },
+        admit: () => Promise.resolve(),
+      },
+      { deadlineMs: 1_000 },
+    );
+    return pages;
+  };
+}
+
+describe('a full report', () => {
+  it('has every piece, in order of chunk id', async () => {
+    const files = new ForgetfulFileSystem();
+    const pages = await (await report(files, 20))();
+    const ids = pages.flatMap(({ pieces }) => pieces.map(({ chunkId }) => chunkId));
+    expect(ids).toHaveLength(20);
+    expect(ids).toEqual([...ids].sort());
+  });
+
+  it('leaves out a piece that cannot be read', async () => {
+    const files = new ForgetfulFileSystem();
+    const send = await report(files, 3);
+    files.failAt('open', 1, 'EIO');
+    expect((await send()).flatMap(({ pieces }) => pieces)).toHaveLength(2);
+  });
+
+  it('fails, rather than let good pieces count as lost, when there are too many open files', async () => {
+    const files = new ForgetfulFileSystem();
+    const send = await report(files, 3);
+    files.failAt('open', 2, 'EMFILE');
+    await expect(send()).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+  });
+});
