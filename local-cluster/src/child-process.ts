@@ -102,8 +102,9 @@ async function launchProcess(
   options: StartProcessClusterOptions,
 ): Promise<Running> {
   const child = spawn(process.execPath, [...command, '--json'], {
-    stdio: ['ignore', 'pipe', options.logs ?? 'ignore'],
-    env: { ...process.env, ...options.environment },
+    stdio: ['pipe', 'pipe', options.logs ?? 'ignore'],
+    // Its standard input is a pipe that ends with this process: no server outlives who started it.
+    env: { ...process.env, HOLDFAST_STOP_WITH_PARENT: '1', ...options.environment },
     // A Ctrl-C at the terminal goes to this process alone, which then stops its servers in order.
     detached: process.platform !== 'win32',
   });

@@ -124,8 +124,18 @@ class ProgramLife implements ProgramContext {
         this.#stop('standard output was closed', 0, 0);
       } else this.#crash('writing to standard output failed', error);
     });
+    if ((process.env['HOLDFAST_STOP_WITH_PARENT'] ?? '') !== '') this.#watchParent();
     // A log that cannot be written must not take the program with it.
     process.stderr.on('error', () => undefined);
+  }
+
+  /**
+   * For servers that another program started: standard input is a pipe from it, which ends when it does, even by
+   * SIGKILL. Without this, servers of a test run that was killed would live on and hold their ports.
+   */
+  #watchParent(): void {
+    process.stdin.on('error', () => undefined).once('close', () => this.#stop('the parent ended', 0, 1));
+    process.stdin.resume();
   }
 
   /** Prints a failure of start or stop; the status it ends with. */
