@@ -91,7 +91,7 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
     ReportPieces: unary(async (request) => {
       const keeper = readIdentity(request);
       await registry.report(keeper, {
-        keeperId: keeper.keeperId,
+        ...keeper,
         reportId: checkId(request.reportId, 'report_id'),
         page: checkInteger(request.page, 'page'),
         pieces: checkAtMost(request.pieces, limits.maxPiecesPerReportPage, 'pieces').map(readSummary),

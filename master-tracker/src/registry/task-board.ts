@@ -76,15 +76,16 @@ export class TaskBoard {
     return due;
   }
 
-  /** Takes a task off; undefined if it is not known any more, which is fine. */
-  complete(keeperId: string, taskId: string): KeeperTask | undefined {
-    const tasks = this.#byKeeper.get(keeperId);
-    for (const [key, task] of tasks ?? []) {
-      if (task.taskId !== taskId) continue;
-      tasks?.delete(key);
-      return task;
-    }
+  /** A task by its id; undefined if it is not known any more, which is fine. */
+  find(keeperId: string, taskId: string): KeeperTask | undefined {
+    for (const task of this.#byKeeper.get(keeperId)?.values() ?? []) if (task.taskId === taskId) return task;
     return undefined;
+  }
+
+  /** Takes a task off. Another one for the same chunk that was posted meanwhile stays. */
+  complete({ keeperId, taskId, action }: KeeperTask): void {
+    const tasks = this.#byKeeper.get(keeperId);
+    if (tasks?.get(keyOf(action))?.taskId === taskId) tasks.delete(keyOf(action));
   }
 
   /** Takes a copy off that nobody waits for any more. */
