@@ -62,7 +62,7 @@ export class Registry {
     clusterId: string,
     witnessed: Authority | undefined,
   ): Promise<void> {
-    const { store, clock, identity, guard, membership, tasks, inFlight, reports, logger } = this.#parts;
+    const { store, clock, identity, guard, membership, reports, logger } = this.#parts;
     const { keeperId } = registration;
     if (clusterId !== '' && clusterId !== identity.clusterId) {
       throw new HoldfastError(
@@ -87,8 +87,7 @@ export class Registry {
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
-    tasks.dropKeeper(keeperId);
-    inFlight.dropKeeper(keeperId);
+    this.#dropOrders(keeperId);
     if (!membership.get(keeperId)?.reported) reports.begin(registration);
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
     // The row says so already, unless the end of its lease came in between.
@@ -215,11 +214,10 @@ export class Registry {
   }
 
   async #applyOne({ keeperId, from, to }: KeeperTransition): Promise<void> {
-    const { store, membership, tasks, inFlight, logger, onRepairNews } = this.#parts;
+    const { store, membership, logger, onRepairNews } = this.#parts;
     logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
     if (to === 'dead') {
-      tasks.dropKeeper(keeperId);
-      inFlight.dropKeeper(keeperId);
+      this.#dropOrders(keeperId);
     }
     if (to === 'dead' || from === 'dead') {
       // As it is now: the keeper may have come back while this change waited for its turn.
@@ -228,6 +226,13 @@ export class Registry {
       );
     }
     onRepairNews();
+  }
+
+  /** Forgets what a keeper was to do, and what others cannot do any more without it. */
+  #dropOrders(keeperId: string): void {
+    const { tasks, inFlight } = this.#parts;
+    tasks.dropKeeper(keeperId);
+    for (const copy of inFlight.dropKeeper(keeperId)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
   }
 
   #assertCurrent(identity: KeeperIdentity): void {
