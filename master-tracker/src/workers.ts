@@ -5,8 +5,8 @@ import type { Registry } from './registry/registry.js';
 import type { Repair } from './repair/repair.js';
 import type { Uploads } from './uploads/uploads.js';
 
-/** Sessions that one step ends: each may hold thousands of chunks. */
-const expiredPerStep = 10;
+/** Sessions that one step ends, in one transaction: a single one may hold 200,000 chunks, which takes seconds. */
+const expiredPerStep = 1;
 /** Between two steps that both had all they could do: other calls get their turn. */
 const busyPauseMs = 5;
 

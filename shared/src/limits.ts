@@ -33,6 +33,11 @@ export const limits = {
   maxFilesPerCommit: 10_000,
   /** Extents in one commit, so also of one version: 1.6 TB at the default chunk size, 6.7 TB at the longest. */
   maxExtentsPerCommit: 100_000,
+  /**
+   * Components of all paths in one commit: each is a look-up, or a directory to be made, while everybody waits.
+   * 10,000 files may be 10 deep; without it 4,000 paths of 2,000 components each would stop a tracker for minutes.
+   */
+  maxNamesPerCommit: 100_000,
   /** One component of a path, as on Linux file systems. */
   maxNameBytes: 255,
   /** A whole path, as PATH_MAX. */

@@ -20,6 +20,8 @@ export interface TrackerIdentity {
   readonly tokenKey: Buffer;
   /** The key that one storage signs its receipts with. */
   receiptKey(storageId: string): Buffer;
+  /** The last transaction of the starts before this one: no keeper can have witnessed more of them. */
+  readonly inheritedTransactionId: number;
   /** A witness that this metadata is behind of, from an earlier start. */
   readonly witnessed: Witnessed | undefined;
 }
@@ -31,6 +33,7 @@ export async function takeIdentity(
   clock: Clock,
 ): Promise<TrackerIdentity> {
   const instanceId = newId(random);
+  const inheritedTransactionId = store.transactionId;
   const row = await store.mutate(async (tx) => {
     const known = await tx.db.selectFrom('cluster').selectAll().executeTakeFirst();
     if (known) {
@@ -80,6 +83,7 @@ export async function takeIdentity(
     clusterId: row.cluster_id,
     epoch: row.epoch,
     instanceId,
+    inheritedTransactionId,
     tokenKey: hmac('holdfast token key v1'),
     receiptKey: (storageId) => hmac(`holdfast receipt key v1${storageId}`),
     witnessed:

@@ -12,6 +12,7 @@
  */
 import { type Authority, HoldfastError, type Logger } from '@holdfast/shared';
 import type { MetadataStore } from '../store/metadata-store.js';
+import type { TrackerIdentity } from './identity.js';
 
 export interface Witnessed {
   readonly epoch: number;
@@ -20,15 +21,11 @@ export interface Witnessed {
 
 export class RegressionGuard {
   readonly #store: MetadataStore;
-  readonly #own: { readonly clusterId: string; readonly epoch: number; readonly instanceId: string };
+  readonly #own: TrackerIdentity;
   readonly #logger: Logger;
   #witnessed: Witnessed | undefined;
 
-  constructor(
-    store: MetadataStore,
-    own: { clusterId: string; epoch: number; instanceId: string; witnessed: Witnessed | undefined },
-    logger: Logger,
-  ) {
+  constructor(store: MetadataStore, own: TrackerIdentity, logger: Logger) {
     this.#store = store;
     this.#own = own;
     this.#logger = logger;
@@ -55,9 +52,12 @@ export class RegressionGuard {
   /** Takes a keeper's word for how far the cluster's metadata had come. */
   async witness(keeperId: string, seen: Authority | undefined): Promise<void> {
     if (!seen || seen.clusterId !== this.#own.clusterId || this.#witnessed) return;
-    const { epoch, instanceId } = this.#own;
+    const { epoch, instanceId, inheritedTransactionId } = this.#own;
     const isRival = seen.epoch === epoch && seen.instanceId !== instanceId;
-    if (!isRival && seen.epoch <= epoch && seen.transactionId <= this.#store.transactionId) return;
+    // What an earlier start has done must have been there at the start of this one: every start and every
+    // registration is a transaction, and would make up for the last few that were lost.
+    const known = seen.epoch < epoch ? inheritedTransactionId : this.#store.transactionId;
+    if (!isRival && seen.epoch <= epoch && seen.transactionId <= known) return;
     const witnessed = { epoch: seen.epoch, transactionId: seen.transactionId };
     // Set first: nothing may be deleted while the proof is being written.
     this.#witnessed = witnessed;

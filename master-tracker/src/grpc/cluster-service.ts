@@ -72,6 +72,6 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     ...(lastHeartbeatAgeMs !== undefined && { lastHeartbeatAgeMs }),
     softwareVersion: keeper.softwareVersion,
     reported: keeper.reported,
-    storageError: wireText(keeper.storageError ?? ''),
+    storageError: keeper.storageError ?? '',
   };
 }

@@ -57,7 +57,7 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
           address: checkAddress(request.address),
           zone: checkZone(request.zone),
           capacity: readCapacity(request.capacity),
-          softwareVersion: request.softwareVersion.slice(0, maxSoftwareVersionLength),
+          softwareVersion: request.softwareVersion.slice(0, maxSoftwareVersionLength).toWellFormed(),
         },
         request.clusterId === '' ? '' : checkId(request.clusterId, 'cluster_id'),
         request.witnessed ? readAuthority(request.witnessed) : undefined,
@@ -80,7 +80,9 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
           activeStreams: checkInteger(request.activeStreams, 'active_streams'),
           freeTaskSlots: checkInteger(request.freeTaskSlots, 'free_task_slots'),
           stopping: request.stopping,
-          storageError: request.storageError ? request.storageError.message || 'unknown error' : null,
+          storageError: request.storageError
+            ? fromErrorDetail(request.storageError).message || 'unknown error'
+            : null,
         },
         stored,
       );
@@ -91,7 +93,7 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
     ReportPieces: unary(async (request) => {
       const keeper = readIdentity(request);
       await registry.report(keeper, {
-        keeperId: keeper.keeperId,
+        ...keeper,
         reportId: checkId(request.reportId, 'report_id'),
         page: checkInteger(request.page, 'page'),
         pieces: checkAtMost(request.pieces, limits.maxPiecesPerReportPage, 'pieces').map(readSummary),

@@ -77,6 +77,10 @@ export class Locations {
           ? version.size_bytes
           : Math.min(version.size_bytes, request.offset + request.lengthBytes);
       const rows = await extentsIn(snapshot, version.version, request.offset, end, request.pageSize);
+      // Reclamation takes a version apart from its start: what is left must not pass for the whole range.
+      if (request.offset < end && (rows[0]?.file_offset ?? Infinity) > request.offset) {
+        throw noVersion(version.version);
+      }
       const holders = await holdersOf(snapshot, [...new Set(rows.map((row) => row.chunk_id))]);
       return { version, end, rows, holders };
     });
@@ -162,7 +166,11 @@ async function versionOf(
     .where('version', '=', number)
     .executeTakeFirst();
   if (version) return version;
-  throw new HoldfastError('NOT_FOUND', `there is no version ${number}`, {
+  throw noVersion(number);
+}
+
+function noVersion(version: number): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `there is no version ${version}`, {
     remedy: 'The file was replaced or deleted a while ago: ask for the path again.',
   });
 }

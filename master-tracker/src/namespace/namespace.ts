@@ -177,9 +177,9 @@ export class Namespace {
     const asked = ['DeleteEntry', path, recursive, expectedVersion];
     const deleted = await this.#once(requestId, asked, async (tx) => {
       const entry = await resolve(tx, names);
+      if (expectedVersion !== undefined && entry.type === 'directory') throw isADirectory(path);
+      // 0 is no version that a file can have: whoever expects nothing finds something.
       if (expectedVersion !== undefined && entry.version !== expectedVersion) {
-        // 0 is no version that a file can have: whoever expects nothing finds something.
-        if (entry.type === 'directory') throw isADirectory(path);
         throw new HoldfastError('VERSION_CONFLICT', `${path} is at version ${entry.version}`, {
           facts: { path, version: entry.version },
         });

@@ -3,13 +3,20 @@
  *
  * A piece counts only if its chunk is known and its bytes are the chunk's (same length and digest). A piece of a
  * chunk that is not sealed yet is remembered with what the keeper says, until the seal decides. A piece of a
- * chunk that was given up becomes a tombstone, to be trashed. A chunk that the metadata does not know is left
- * alone and counted: nothing is deleted for being unknown (S5).
+ * chunk that was given up becomes a tombstone, to be trashed. A piece with other bytes does not count any more.
+ * A chunk that the metadata does not know is left alone and counted: nothing is deleted for being unknown (S5).
  */
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import type { ChunkState, PieceState } from '../store/schema.js';
-import { claimOf, recordClaims, recordDurable, recordGarbage } from './pieces.js';
+import {
+  claimOf,
+  currentStorages,
+  recordClaims,
+  recordDurable,
+  recordGarbage,
+  recordLost,
+} from './pieces.js';
 
 /** What a keeper says of a piece that it holds. */
 export interface PieceSummary {
@@ -17,6 +24,12 @@ export interface PieceSummary {
   readonly lengthBytes: number;
   /** Hex. */
   readonly digest: string;
+}
+
+/** Whose word it is. */
+export interface PieceSource {
+  readonly keeperId: string;
+  readonly storageId: string;
 }
 
 export interface Adoption {
@@ -88,12 +101,17 @@ export async function newsIn(
   return news;
 }
 
-/** Records the pieces; no chunk may be named twice. */
+/**
+ * Records the pieces; no chunk may be named twice. Does nothing for a storage that was replaced since it spoke:
+ * its pieces went with it.
+ */
 export async function adopt(
   tx: MetadataTransaction,
-  keeperId: string,
+  { keeperId, storageId }: PieceSource,
   pieces: readonly PieceSummary[],
 ): Promise<Adoption> {
+  const current = await currentStorages(tx, [keeperId]);
+  if (current.get(keeperId) !== storageId) return { unknown: 0, mismatched: 0 };
   const byVerdict: Record<Verdict, PieceSummary[]> = {
     'nothing new': [],
     durable: [],
@@ -113,6 +131,11 @@ export async function adopt(
   const keys = (verdict: Verdict) => byVerdict[verdict].map(({ chunkId }) => ({ chunkId, keeperId }));
   await recordDurable(tx, keys('durable'));
   await recordGarbage(tx, keys('garbage'));
+  await recordLost(
+    tx,
+    keeperId,
+    byVerdict.mismatched.map((piece) => piece.chunkId),
+  );
   await recordClaims(
     tx,
     byVerdict.claim.map(({ chunkId, lengthBytes, digest }) => ({

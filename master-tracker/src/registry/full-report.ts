@@ -9,6 +9,7 @@
  * keeper registered may be younger than the list the keeper reports from: their absence proves nothing.
  */
 import { HoldfastError, type Logger } from '@holdfast/shared';
+import type { KeeperIdentity } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSummary, adopt } from './adopt.js';
 import { recordLost } from './pieces.js';
@@ -18,8 +19,7 @@ const maxLostPerTransaction = 1_000;
 /** After every id. */
 const end = 'g';
 
-export interface ReportPage {
-  readonly keeperId: string;
+export interface ReportPage extends KeeperIdentity {
   readonly reportId: string;
   readonly page: number;
   readonly pieces: readonly PieceSummary[];
@@ -32,6 +32,8 @@ interface RunningReport {
   /** The last chunk id that was reconciled. */
   through: string;
   done: boolean;
+  /** The last transaction before this start of the keeper registered. */
+  readonly before: number;
   readonly totals: { pieces: number; unknown: number; mismatched: number; lost: number };
 }
 
@@ -40,8 +42,10 @@ export class FullReports {
   readonly #logger: Logger;
   /** By keeper: one report at a time. */
   readonly #running = new Map<string, RunningReport>();
-  /** By keeper: the last transaction before this start of it registered. */
-  readonly #registeredAt = new Map<string, number>();
+  /** By keeper: the start that is to report, and the last transaction before it registered. */
+  readonly #expected = new Map<string, { readonly start: KeeperIdentity; readonly before: number }>();
+  /** By keeper: settles when the page that came last was taken or refused. */
+  readonly #turns = new Map<string, Promise<unknown>>();
 
   constructor(store: MetadataStore, logger: Logger) {
     this.#store = store;
@@ -49,27 +53,37 @@ export class FullReports {
   }
 
   /** A start of a keeper has registered: what is durable by now, its report must list. */
-  begin(keeperId: string): void {
-    this.#running.delete(keeperId);
-    this.#registeredAt.set(keeperId, this.#store.transactionId);
+  begin(start: KeeperIdentity): void {
+    this.#running.delete(start.keeperId);
+    this.#expected.set(start.keeperId, { start, before: this.#store.transactionId });
   }
 
   /**
-   * Reconciles a page; true when the report is complete. Asking again with the last page is fine.
+   * Reconciles a page; true when the report is complete. Asking again with the last page is fine, also while it
+   * is being taken: the pages of a keeper are taken one after the other.
    *
-   * @throws HoldfastError INVALID_ARGUMENT for a page out of order
+   * @throws HoldfastError INVALID_ARGUMENT for a page out of order, NOT_REGISTERED for one of an earlier start
    */
-  async take(page: ReportPage): Promise<boolean> {
+  take(page: ReportPage): Promise<boolean> {
+    const turn = (this.#turns.get(page.keeperId) ?? Promise.resolve()).then(() => this.#takeNext(page));
+    this.#turns.set(
+      page.keeperId,
+      turn.catch(() => undefined),
+    );
+    return turn;
+  }
+
+  async #takeNext(page: ReportPage): Promise<boolean> {
     const report = this.#position(page);
     if (!report) return this.#running.get(page.keeperId)?.done ?? false;
     checkOrder(page.pieces, report.through);
     const { keeperId, pieces } = page;
-    const adopted = await this.#store.mutate((tx) => adopt(tx, keeperId, pieces));
+    const adopted = await this.#store.mutate((tx) => adopt(tx, page, pieces));
     report.totals.pieces += pieces.length;
     report.totals.unknown += adopted.unknown;
     report.totals.mismatched += adopted.mismatched;
     const upTo = page.last ? end : (pieces.at(-1)?.chunkId ?? report.through);
-    report.totals.lost += await this.#dropMissing(page, report.through, upTo);
+    report.totals.lost += await this.#dropMissing(page, report, upTo);
     report.through = upTo;
     report.nextPage += 1;
     report.done = page.last;
@@ -79,6 +93,13 @@ export class FullReports {
 
   /** The report that the page goes on with, or undefined for a page that was taken before. */
   #position(page: ReportPage): RunningReport | undefined {
+    const expected = this.#expected.get(page.keeperId);
+    if (expected?.start.storageId !== page.storageId || expected.start.incarnation !== page.incarnation) {
+      throw new HoldfastError(
+        'NOT_REGISTERED',
+        'the page waited until another start of the keeper registered',
+      );
+    }
     const known = this.#running.get(page.keeperId);
     if (known?.reportId === page.reportId) {
       if (page.page === known.nextPage && !known.done) return known;
@@ -90,17 +111,17 @@ export class FullReports {
       });
     }
     const totals = { pieces: 0, unknown: 0, mismatched: 0, lost: 0 };
-    const report = { reportId: page.reportId, nextPage: 0, through: '', done: false, totals };
+    const { before } = expected;
+    const report = { reportId: page.reportId, nextPage: 0, through: '', done: false, before, totals };
     this.#running.set(page.keeperId, report);
     return report;
   }
 
   /** Finds lost what the metadata has in the range and the page does not; a bounded number at a time. */
-  async #dropMissing(page: ReportPage, after: string, through: string): Promise<number> {
+  async #dropMissing(page: ReportPage, report: RunningReport, through: string): Promise<number> {
     const reported = new Set(page.pieces.map((piece) => piece.chunkId));
-    const before = this.#registeredAt.get(page.keeperId) ?? 0;
     let lost = 0;
-    for (let from = after; ;) {
+    for (let from = report.through; ;) {
       const start = from;
       const rows = await this.#store.read(({ db }) =>
         db
@@ -110,7 +131,7 @@ export class FullReports {
           .where('state', '=', 'durable')
           .where('chunk_id', '>', start)
           .where('chunk_id', '<=', through)
-          .where('since_transaction_id', '<=', before)
+          .where('since_transaction_id', '<=', report.before)
           .orderBy('chunk_id')
           .limit(maxLostPerTransaction)
           .execute(),

@@ -78,6 +78,23 @@ export async function recordLost(
   }
 }
 
+/** The storages of keepers as of this transaction: a word that was given before it may be of one that is gone. */
+export async function currentStorages(
+  tx: MetadataTransaction,
+  keeperIds: readonly string[],
+): Promise<Map<string, string>> {
+  const storages = new Map<string, string>();
+  for (const page of batches(keeperIds)) {
+    const rows = await tx.db
+      .selectFrom('keepers')
+      .select(['keeper_id', 'storage_id'])
+      .where('keeper_id', 'in', page)
+      .execute();
+    for (const row of rows) storages.set(row.keeper_id, row.storage_id);
+  }
+  return storages;
+}
+
 /** Everything of a keeper is gone: it came back with another storage. */
 export async function recordKeeperLost(tx: MetadataTransaction, keeperId: string): Promise<void> {
   await markDead(tx, keeperId);

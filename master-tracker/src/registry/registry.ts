@@ -17,7 +17,7 @@ import type {
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
-import { type PieceSummary, adopt, newsIn } from './adopt.js';
+import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import type { FullReports, ReportPage } from './full-report.js';
 import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
 import { receiptFits } from './receipts.js';
@@ -62,7 +62,7 @@ export class Registry {
     clusterId: string,
     witnessed: Authority | undefined,
   ): Promise<void> {
-    const { store, clock, identity, guard, membership, tasks, inFlight, reports, logger } = this.#parts;
+    const { store, clock, identity, guard, membership, reports, logger } = this.#parts;
     const { keeperId } = registration;
     if (clusterId !== '' && clusterId !== identity.clusterId) {
       throw new HoldfastError(
@@ -87,10 +87,11 @@ export class Registry {
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
-    tasks.dropKeeper(keeperId);
-    inFlight.dropKeeper(keeperId);
-    if (!membership.get(keeperId)?.reported) reports.begin(keeperId);
+    this.#dropOrders(keeperId);
+    if (!membership.get(keeperId)?.reported) reports.begin(registration);
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
+    // The row says so already, unless the end of its lease came in between.
+    if (result.transition?.from === 'dead') await this.apply([result.transition]);
     this.#parts.onRepairNews();
   }
 
@@ -107,19 +108,20 @@ export class Registry {
         await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
       });
     }
-    if (stored.length > 0) await this.#takeUp(keeperId, stored);
+    if (stored.length > 0) await this.#takeUp(heartbeat, stored);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
   }
 
-  async #takeUp(keeperId: string, stored: readonly PieceSummary[]): Promise<void> {
+  async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
     const { store, logger, onRepairNews } = this.#parts;
+    const { keeperId } = source;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
     const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
     if (news.length === 0) return;
-    const { unknown, mismatched } = await store.mutate((tx) => adopt(tx, keeperId, news));
+    const { unknown, mismatched } = await store.mutate((tx) => adopt(tx, source, news));
     if (unknown + mismatched > 0) {
       logger.warn('a keeper stored pieces that fit no chunk; they are left alone', {
         keeperId,
@@ -145,7 +147,7 @@ export class Registry {
     const { tasks, inFlight, guard, logger } = this.#parts;
     const { keeperId } = outcome.identity;
     this.#assertCurrent(outcome.identity);
-    const task = tasks.complete(keeperId, outcome.taskId);
+    const task = tasks.find(keeperId, outcome.taskId);
     if (outcome.error) {
       logger.warn('a keeper could not do a task', {
         keeperId,
@@ -157,6 +159,8 @@ export class Registry {
     if (outcome.trashedChunkIds.length > 0 && !guard.regressed) await this.#forgetTrashed(outcome);
     if (task?.action.kind === 'fetch') inFlight.complete(task.action.chunkId, keeperId);
     if (task?.action.kind === 'verify') await this.#takeVerdict(keeperId, task.action.chunkId, outcome.error);
+    // Last: an outcome that could not be written down will be told again.
+    if (task) tasks.complete(task);
     this.#parts.onRepairNews();
   }
 
@@ -168,7 +172,7 @@ export class Registry {
       digest: receipt.digest.toString('hex'),
     };
     // A keeper speaks for itself only; adopting checks the bytes against the chunk's.
-    if (receiptFits(receipt, piece, membership, identity)) await this.#takeUp(receipt.keeperId, [piece]);
+    if (receiptFits(receipt, piece, membership, identity)) await this.#takeUp(receipt, [piece]);
   }
 
   /** The tombstones have done their work. */
@@ -210,11 +214,10 @@ export class Registry {
   }
 
   async #applyOne({ keeperId, from, to }: KeeperTransition): Promise<void> {
-    const { store, membership, tasks, inFlight, logger, onRepairNews } = this.#parts;
+    const { store, membership, logger, onRepairNews } = this.#parts;
     logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
     if (to === 'dead') {
-      tasks.dropKeeper(keeperId);
-      inFlight.dropKeeper(keeperId);
+      this.#dropOrders(keeperId);
     }
     if (to === 'dead' || from === 'dead') {
       // As it is now: the keeper may have come back while this change waited for its turn.
@@ -223,6 +226,13 @@ export class Registry {
       );
     }
     onRepairNews();
+  }
+
+  /** Forgets what a keeper was to do, and what others cannot do any more without it. */
+  #dropOrders(keeperId: string): void {
+    const { tasks, inFlight } = this.#parts;
+    tasks.dropKeeper(keeperId);
+    for (const copy of inFlight.dropKeeper(keeperId)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
   }
 
   #assertCurrent(identity: KeeperIdentity): void {

@@ -29,8 +29,10 @@ export interface KeeperTask {
 
 /** A keeper that lost a task (a restart, a lost answer) gets it again after this; a copy takes about as long. */
 const repeatAfterMs = 15_000;
-/** Repair and reclamation each keep far fewer; verification is what clients can ask for. */
-const maxTasksPerKeeper = 1_000;
+/** Copies and trash are few, and bounded by who posts them; verification is what any client can ask for. */
+const maxTasksWithVerify = 1_000;
+/** What clients ask for comes last: a crowd of doubtful readers must not hold up repair. */
+const ranks: Readonly<Record<TaskAction['kind'], number>> = { fetch: 0, trash: 1, verify: 2 };
 
 interface Posted extends KeeperTask {
   handedOutMs: number | undefined;
@@ -53,7 +55,7 @@ export class TaskBoard {
   post(keeperId: string, action: TaskAction): boolean {
     const tasks = this.#byKeeper.get(keeperId) ?? new Map<string, Posted>();
     const key = keyOf(action);
-    if (tasks.has(key) || tasks.size >= maxTasksPerKeeper) return false;
+    if (tasks.has(key) || (action.kind === 'verify' && tasks.size >= maxTasksWithVerify)) return false;
     tasks.set(key, { taskId: newId(this.#random), keeperId, action, handedOutMs: undefined });
     this.#byKeeper.set(keeperId, tasks);
     return true;
@@ -63,28 +65,27 @@ export class TaskBoard {
     return this.#byKeeper.get(keeperId)?.has(`${kind} ${chunkId}`) ?? false;
   }
 
-  /** Up to `slots` tasks for a keeper, those that wait longest first. */
+  /** Up to `slots` tasks for a keeper: copies, then trash, then verification; of each, the longest waiting first. */
   handOut(keeperId: string, slots: number): KeeperTask[] {
     const nowMs = this.#clock.monotonicMs();
-    const due: Posted[] = [];
-    for (const task of this.#byKeeper.get(keeperId)?.values() ?? []) {
-      if (due.length >= slots) break;
-      if (task.handedOutMs !== undefined && nowMs - task.handedOutMs < repeatAfterMs) continue;
-      due.push(task);
-    }
+    const due = [...(this.#byKeeper.get(keeperId)?.values() ?? [])]
+      .filter(({ handedOutMs }) => handedOutMs === undefined || nowMs - handedOutMs >= repeatAfterMs)
+      .sort((a, b) => ranks[a.action.kind] - ranks[b.action.kind])
+      .slice(0, slots);
     for (const task of due) task.handedOutMs = nowMs;
     return due;
   }
 
-  /** Takes a task off; undefined if it is not known any more, which is fine. */
-  complete(keeperId: string, taskId: string): KeeperTask | undefined {
-    const tasks = this.#byKeeper.get(keeperId);
-    for (const [key, task] of tasks ?? []) {
-      if (task.taskId !== taskId) continue;
-      tasks?.delete(key);
-      return task;
-    }
+  /** A task by its id; undefined if it is not known any more, which is fine. */
+  find(keeperId: string, taskId: string): KeeperTask | undefined {
+    for (const task of this.#byKeeper.get(keeperId)?.values() ?? []) if (task.taskId === taskId) return task;
     return undefined;
+  }
+
+  /** Takes a task off. Another one for the same chunk that was posted meanwhile stays. */
+  complete({ keeperId, taskId, action }: KeeperTask): void {
+    const tasks = this.#byKeeper.get(keeperId);
+    if (tasks?.get(keyOf(action))?.taskId === taskId) tasks.delete(keyOf(action));
   }
 
   /** Takes a copy off that nobody waits for any more. */

@@ -2,7 +2,7 @@
  * The commit: the one moment in which an upload becomes visible. Everything is checked first, inside the same
  * transaction that makes it so; a refused commit changes nothing and leaves the session open.
  */
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, limits } from '@holdfast/shared';
 import {
   checkExpected,
   child,
@@ -18,10 +18,13 @@ import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
 
-/** A chunk of the session that may be used: its length, and how many of its pieces are durable and count. */
+/** A chunk of the session that may be used. */
 interface UsableChunk {
   readonly lengthBytes: number;
-  readonly pieces: number;
+  /** Its pieces that are on stable storage, wherever. */
+  readonly durable: number;
+  /** Those of them that count now: their keepers are not dead. */
+  readonly counted: number;
 }
 
 function refuse(path: string, why: string): HoldfastError {
@@ -31,9 +34,17 @@ function refuse(path: string, why: string): HoldfastError {
 /**
  * Checks what can be checked without the metadata: contiguous extents whose lengths add up, distinct paths.
  *
- * @throws HoldfastError INVALID_ARGUMENT, IS_A_DIRECTORY
+ * @throws HoldfastError INVALID_ARGUMENT, IS_A_DIRECTORY, LIMIT_EXCEEDED
  */
 export function checkFiles(files: readonly FileVersion[]): void {
+  const depths = files.reduce((sum, file) => sum + file.names.length, 0);
+  if (depths > limits.maxNamesPerCommit) {
+    throw new HoldfastError(
+      'LIMIT_EXCEEDED',
+      `paths: at most ${limits.maxNamesPerCommit} components in one commit, not ${depths}`,
+      { remedy: 'Commit the files in several uploads.' },
+    );
+  }
   const paths = new Set<string>();
   for (const file of files) {
     const path = pathOf(file.names);
@@ -81,13 +92,20 @@ async function usableChunks(
         join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
       )
       .leftJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
-      .select(({ fn }) => ['chunks.chunk_id', 'length', fn.count<number>('keepers.keeper_id').as('pieces')])
+      .select(({ fn }) => [
+        'chunks.chunk_id',
+        'length',
+        fn.count<number>('keepers.keeper_id').as('durable'),
+        fn.count<number>('keepers.keeper_id').filterWhere('keepers.dead', '=', 0).as('counted'),
+      ])
       .where('chunks.chunk_id', 'in', page)
       .where('upload_id', '=', session.uploadId)
       .where('chunks.state', '=', 'sealed')
       .groupBy(['chunks.chunk_id', 'length'])
       .execute();
-    for (const row of rows) usable.set(row.chunk_id, { lengthBytes: row.length ?? 0, pieces: row.pieces });
+    for (const { chunk_id, length, durable, counted } of rows) {
+      usable.set(chunk_id, { lengthBytes: length ?? 0, durable, counted });
+    }
   }
   return usable;
 }
@@ -106,14 +124,14 @@ function checkExtents(files: readonly FileVersion[], chunks: ReadonlyMap<string,
 
 function checkDurable(session: UploadSession, chunks: ReadonlyMap<string, UsableChunk>): void {
   const { minWrite } = session.policy;
-  for (const [chunkId, { pieces }] of chunks) {
-    if (pieces >= minWrite) continue;
+  for (const [chunkId, { durable }] of chunks) {
+    if (durable >= minWrite) continue;
     throw new HoldfastError(
       'INVALID_ARGUMENT',
-      `chunk ${chunkId} has ${pieces} valid receipts, the policy asks for ${minWrite} before a commit`,
+      `chunk ${chunkId} has ${durable} valid receipts, the policy asks for ${minWrite} before a commit`,
       {
         remedy: 'Write its bytes again as a new chunk of the session.',
-        facts: { chunk_id: chunkId, pieces },
+        facts: { chunk_id: chunkId, pieces: durable },
       },
     );
   }
@@ -190,7 +208,7 @@ function durabilityIn(
 ): CommittedFile['durability'] {
   const policyPieces = session.policy.pieces;
   const counts = [...new Set(file.extents.map((extent) => extent.chunkId))].map(
-    (chunkId) => chunks.get(chunkId)?.pieces ?? 0,
+    (chunkId) => chunks.get(chunkId)?.counted ?? 0,
   );
   return {
     chunks: counts.length,
@@ -213,7 +231,7 @@ async function closeSession(
     await tx.db.deleteFrom('pieces').where('chunk_id', 'in', page).where('state', '=', 'planned').execute();
   }
   tx.count('chunks', used.length);
-  const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.pieces ?? 0) < session.policy.pieces);
+  const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.counted ?? 0) < session.policy.pieces);
   await queueForRepair(tx, incomplete);
   await giveUpUpload(tx, session.uploadId);
   await tx.db

@@ -8,15 +8,15 @@
 import { HoldfastError } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { Membership } from '../membership/membership.js';
-import { claimOf, recordDurable } from '../registry/pieces.js';
+import { claimOf, currentStorages, recordDurable } from '../registry/pieces.js';
 import { receiptFits } from '../registry/receipts.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import type { SealedChunk, UploadSession } from './upload.js';
 
-/** A sealed chunk with the keepers that are known to have it. */
+/** A sealed chunk with the storages that are known to have it, by their keepers. */
 export interface VerifiedSeal extends Omit<SealedChunk, 'receipts'> {
-  readonly keeperIds: readonly string[];
+  readonly storages: ReadonlyMap<string, string>;
 }
 
 /** Checks the receipts, outside of any transaction: an HMAC each. */
@@ -27,7 +27,7 @@ export function verifySeals(
 ): VerifiedSeal[] {
   return sealed.map(({ receipts, ...chunk }) => {
     const good = receipts.filter((receipt) => receiptFits(receipt, chunk, membership, identity));
-    return { ...chunk, keeperIds: [...new Set(good.map((receipt) => receipt.keeperId))] };
+    return { ...chunk, storages: new Map(good.map((receipt) => [receipt.keeperId, receipt.storageId])) };
   });
 }
 
@@ -45,6 +45,10 @@ export async function recordSeals(
   if (new Set(seals.map((seal) => seal.chunkId)).size < seals.length) {
     throw new HoldfastError('INVALID_ARGUMENT', 'sealed names a chunk twice');
   }
+  // A keeper may have come back with another storage since the receipts were checked.
+  const current = await currentStorages(tx, [
+    ...new Set(seals.flatMap(({ storages }) => [...storages.keys()])),
+  ]);
   for (const page of batches(seals)) {
     await checkSeals(tx, session, page);
     const rows = page.map((seal) => ({
@@ -70,8 +74,10 @@ export async function recordSeals(
         })),
       )
       .execute();
-    const pieces = page.flatMap(({ chunkId, keeperIds }) =>
-      keeperIds.map((keeperId) => ({ chunkId, keeperId })),
+    const pieces = page.flatMap(({ chunkId, storages }) =>
+      [...storages]
+        .filter(([keeperId, storageId]) => current.get(keeperId) === storageId)
+        .map(([keeperId]) => ({ chunkId, keeperId })),
     );
     await recordDurable(tx, pieces);
     await acceptClaims(tx, page);

@@ -58,6 +58,18 @@ describe('metadata that went backwards', () => {
     });
   }
 
+  it('is proven by a single transaction that an earlier start had done, whatever was done since', async () => {
+    const { clusterId, epoch, instanceId } = tracker.core.identity;
+    const lost = { clusterId, epoch, instanceId, transactionId: tracker.store.transactionId + 1 };
+    await tracker.restart();
+    await write();
+    expect(tracker.store.transactionId).toBeGreaterThan(lost.transactionId);
+    await tracker.keepers[0]!.register(clusterId, { ...lost, transactionId: lost.transactionId - 1 });
+    expect(await isRegressed()).toBe(false);
+    await tracker.keepers[1]!.register(clusterId, lost);
+    expect(await isRegressed()).toBe(true);
+  });
+
   it('drops nothing of a keeper that comes back empty', async () => {
     await tracker.put('/file');
     await witness({ epoch: 99 });

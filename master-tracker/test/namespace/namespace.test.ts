@@ -96,6 +96,7 @@ describe('the namespace', () => {
     await failure('NOT_EMPTY', remove('/dir'));
     await failure('VERSION_CONFLICT', remove('/dir/sub/file', false, version + 7));
     await failure('VERSION_CONFLICT', remove('/dir/sub/file', false, 0));
+    for (const expected of [0, version]) await failure('IS_A_DIRECTORY', remove('/dir', true, expected));
     expect(await remove('/dir/other')).toBe(1);
     expect(await remove('/dir', true)).toBe(3);
     expect(await list('/')).toEqual([]);

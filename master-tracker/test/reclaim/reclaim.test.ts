@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { TestTracker, failure, id, names } from '../support/fixture.js';
+import { TestTracker, failure, fileOf, id, names, sealedOf } from '../support/fixture.js';
 
 describe('reclamation', () => {
   let tracker: TestTracker;
@@ -42,6 +42,34 @@ describe('reclamation', () => {
     expect(await tracker.pieces(old.chunkIds[0]!)).toEqual({});
     expect((await locate(current.version)).extents).toHaveLength(1);
     expect(tracker.store.counters.chunks).toBe(1);
+  });
+
+  it('never answers a part of a version that is being taken apart as if it were all', async () => {
+    const { session, chunkIds } = await tracker.begin();
+    const [chunkId = ''] = chunkIds;
+    const bytes = Array.from({ length: 500 }, () => ({ chunkId, chunkOffset: 0, lengthBytes: 1 }));
+    const files = ['/some', '/more'].map((path, more) =>
+      fileOf(path, [], { sizeBytes: 500 + more, extents: [...bytes, ...bytes.slice(0, more)] }),
+    );
+    const sealed = [sealedOf(chunkId, tracker.keepers)];
+    const committed = await tracker.core.uploads.commit(session.uploadId, id(), files, sealed);
+    await tracker.core.namespace.deleteEntry(['some'], false, undefined, id());
+    await tracker.core.namespace.deleteEntry(['more'], false, undefined, id());
+    const locate = (file: number, offset: number) =>
+      tracker.core.locations.locate({
+        target: { version: committed[file]!.version },
+        offset,
+        lengthBytes: 0,
+        pageSize: 10,
+      });
+    for (const passedMs of [1_000, tracker.settings.reclaimGraceMs]) {
+      tracker.clock.advance(passedMs);
+      await tracker.core.reclaim.step();
+    }
+    await failure('NOT_FOUND', locate(0, 0));
+    for (let step = 0; step < 2; step += 1) await tracker.core.reclaim.step();
+    await failure('NOT_FOUND', locate(1, 0));
+    expect((await locate(1, 500)).extents).toHaveLength(1);
   });
 
   it('starts the grace anew with the tracker', async () => {

@@ -1,6 +1,12 @@
 import { HoldfastError } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { TestTracker, digestOf, failure, id, pieceOf } from '../support/fixture.js';
+import { TestTracker, digestOf, failure, fileOf, id, pieceOf, sealedOf } from '../support/fixture.js';
+
+/** Resolves when `work` has got as far as it gets without the store, with its outcome to come. */
+async function begun<T>(work: Promise<T>): Promise<{ outcome: Promise<T> }> {
+  for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+  return { outcome: work };
+}
 
 describe('the registry of keepers', () => {
   let tracker: TestTracker;
@@ -71,6 +77,52 @@ describe('the registry of keepers', () => {
     expect((await tracker.pieces(chunkId))[keeper(2).keeperId]).toBe('durable');
   });
 
+  it('does not count a piece of which its keeper says that it has other bytes', async () => {
+    const { chunkIds } = await tracker.put('/file');
+    await keeper(0).heartbeat({ stored: [pieceOf(chunkIds[0]!, 99)] });
+    expect((await tracker.pieces(chunkIds[0]!))[keeper(0).keeperId]).toBeUndefined();
+    expect(await tracker.queued()).toEqual(chunkIds);
+  });
+
+  it('counts no pieces of a storage that is being replaced, whoever vouches for them', async () => {
+    const { chunkIds } = await tracker.put('/file', { on: tracker.keepers.slice(1) });
+    const upload = await tracker.begin({ path: '/other' });
+    const sealed = upload.chunkIds.map((chunkId) => sealedOf(chunkId, tracker.keepers));
+    const replaced = keeper(0).identity;
+    keeper(0).storageId = id();
+    const registered = await begun(keeper(0).register());
+    const outcomes = await Promise.allSettled([
+      tracker.core.registry.heartbeat(
+        {
+          ...replaced,
+          capacity: keeper(0).capacity,
+          activeStreams: 0,
+          freeTaskSlots: 0,
+          stopping: false,
+          storageError: null,
+        },
+        [pieceOf(chunkIds[0]!)],
+      ),
+      tracker.core.uploads.commit(upload.session.uploadId, id(), [fileOf('/other', upload.chunkIds)], sealed),
+      registered.outcome,
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'fulfilled']);
+    for (const chunkId of [...chunkIds, ...upload.chunkIds]) {
+      expect((await tracker.pieces(chunkId))[keeper(0).keeperId]).toBeUndefined();
+    }
+    expect(await tracker.queued()).toEqual(expect.arrayContaining(upload.chunkIds));
+  });
+
+  it('counts the pieces of a keeper that registers at the moment at which its lease runs out', async () => {
+    await tracker.put('/file');
+    await tracker.pass(29_000, tracker.keepers.slice(1));
+    tracker.clock.advance(1_000);
+    const registered = await begun(keeper(0).register());
+    await Promise.all([registered.outcome, tracker.core.registry.tick()]);
+    expect(stateOf(0)).toBe('live');
+    expect((await tracker.core.namespace.getEntry(['file'])).durability).toMatchObject({ fewestPieces: 3 });
+  });
+
   it('needs no transaction for news that it has already', async () => {
     const { chunkIds } = await tracker.put('/file');
     const before = tracker.store.transactionId;
@@ -111,7 +163,7 @@ describe('the registry of keepers', () => {
       const reportId = id();
       const send = (page: number, ids: string[], last = false) =>
         tracker.core.registry.report(keeper(0).identity, {
-          keeperId: keeper(0).keeperId,
+          ...keeper(0).identity,
           reportId,
           page,
           pieces: ids.map((chunkId) => pieceOf(chunkId)),
@@ -128,6 +180,60 @@ describe('the registry of keepers', () => {
       await send(2, [], true);
       expect(await tracker.queued()).toEqual(lost);
     });
+
+    it('lose nothing by a page that comes again while it is being taken', async () => {
+      const { chunkIds } = await tracker.put('/file', { count: 3 });
+      await restartKeeper(0);
+      const reportId = id();
+      const send = (page: number, last = false) =>
+        tracker.core.registry.report(keeper(0).identity, {
+          ...keeper(0).identity,
+          reportId,
+          page,
+          pieces: [pieceOf([...chunkIds].sort()[page]!)],
+          last,
+        });
+      await Promise.all([send(0), send(0)]);
+      await Promise.all([send(1), send(1)]);
+      await send(2, true);
+      expect(await tracker.queued()).toEqual([]);
+    });
+
+    it('of an earlier start say nothing about what became durable before the later one', async () => {
+      await restartKeeper(0);
+      const earlier = keeper(0).identity;
+      const { chunkIds } = await tracker.put('/file');
+      keeper(0).incarnation += 1;
+      const registered = await begun(keeper(0).register());
+      const send = () =>
+        tracker.core.registry.report(earlier, {
+          ...earlier,
+          reportId: id(),
+          page: 0,
+          pieces: [],
+          last: true,
+        });
+      await Promise.allSettled([send(), send(), registered.outcome]);
+      expect((await tracker.pieces(chunkIds[0]!))[keeper(0).keeperId]).toBe('durable');
+      expect(tracker.core.membership.get(keeper(0).keeperId)?.reported).toBe(false);
+    });
+  });
+
+  it('takes a verdict that it could not write down when it comes again', async () => {
+    const { chunkIds } = await tracker.put('/file');
+    const [chunkId = ''] = chunkIds;
+    await tracker.core.locations.reportBadPiece(
+      chunkId,
+      keeper(0).keeperId,
+      tracker.core.tokens.read(chunkId),
+    );
+    const [task] = await keeper(0).heartbeat();
+    const verdict = () => keeper(0).complete(task!, new HoldfastError('NOT_FOUND', 'no such piece'));
+    const crowd = Array.from({ length: 4_096 }, () => tracker.store.mutate(async () => undefined));
+    await failure('LIMIT_EXCEEDED', verdict());
+    await Promise.all(crowd);
+    await verdict();
+    expect((await tracker.pieces(chunkId))[keeper(0).keeperId]).toBeUndefined();
   });
 
   it('trusts the word of a keeper about its own piece, and not that of a client', async () => {

@@ -1,4 +1,4 @@
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { TestTracker } from '../support/fixture.js';
 
@@ -48,6 +48,16 @@ describe('repair', () => {
     await tracker.keepers[3]!.register();
     await work();
     expect(await tracker.queued()).toEqual([]);
+  });
+
+  it('withdraws the order of a copy whose only source is gone', async () => {
+    const [source, ...others] = tracker.keepers;
+    const policy = { ...defaultPolicy, pieces: 2, minWrite: 1 };
+    await tracker.put('/file', { on: [source!], policy });
+    await tracker.core.repair.step();
+    expect((await tracker.core.status.status()).repairsInFlight).toBe(1);
+    await tracker.pass(31_000, others);
+    for (const keeper of others) expect(await keeper.heartbeat()).toEqual([]);
   });
 
   it('tries again when a copy fails, and repeats an order whose answer was lost', async () => {

@@ -1,3 +1,4 @@
+import { HoldfastError } from '@holdfast/shared';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -95,6 +96,22 @@ describe('the SQLite store', () => {
     fail(false);
     await expect(store.mutate(async () => 2)).resolves.toBe(2);
     expect(fatal).toEqual([]);
+    store.abandon();
+  });
+
+  it('tells nobody of a change that was never committed, nor by a refusal', async () => {
+    const { store, fail } = await openFailing(
+      Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }),
+    );
+    fail(true);
+    let there = false;
+    const outcomes = await Promise.allSettled([
+      store.mutate(async () => (there = true)),
+      store.mutate(async () => {
+        if (there) throw new HoldfastError('ALREADY_EXISTS', 'it is there');
+      }),
+    ]);
+    for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'OUT_OF_SPACE' } });
     store.abandon();
   });
 

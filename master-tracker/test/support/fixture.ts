@@ -107,7 +107,7 @@ export class FakeKeeper {
   /** A full report in one page. */
   async report(chunkIds: readonly string[], lengthBytes = 100): Promise<void> {
     await this.#tracker.core.registry.report(this.identity, {
-      keeperId: this.keeperId,
+      ...this.identity,
       reportId: id(),
       page: 0,
       pieces: [...chunkIds].sort().map((chunkId) => pieceOf(chunkId, lengthBytes)),

@@ -145,6 +145,24 @@ describe('uploads', () => {
     );
   });
 
+  it('repairs what was committed with the receipt of a keeper that died before the commit', async () => {
+    const { session, chunkIds } = await tracker.begin();
+    const [dead, ...others] = tracker.keepers.slice(0, 3);
+    await uploads().allocate(session.uploadId, 0, [], [sealedOf(chunkIds[0]!, [dead!, ...others])]);
+    await tracker.pass(31_000, tracker.keepers.slice(1));
+    const [committed] = await uploads().commit(session.uploadId, id(), [fileOf('/file', chunkIds)], []);
+    expect(committed?.durability).toMatchObject({ fewestPieces: 2, chunksBelowPolicy: 1 });
+    expect((await entry('/file')).durability).toEqual(committed?.durability);
+    expect(await tracker.queued()).toEqual(chunkIds);
+  });
+
+  it('refuses a commit whose paths would keep everybody else waiting', async () => {
+    const { session } = await tracker.begin({ count: 0 });
+    const deep = Array.from({ length: 2_000 }, () => 'a').join('/');
+    const files = Array.from({ length: 101 }, (_, index) => fileOf(`/${index}/${deep}`, []));
+    await failure('LIMIT_EXCEEDED', (async () => uploads().commit(session.uploadId, id(), files, []))());
+  });
+
   it('seals a chunk once: other bytes under the same id are refused', async () => {
     const { session, chunkIds } = await tracker.begin();
     const [chunkId = ''] = chunkIds;

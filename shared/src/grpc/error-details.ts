@@ -2,7 +2,7 @@
  * Errors on the wire. Out: a HoldfastError becomes a gRPC status whose details hold one ErrorDetail, packed in
  * google.rpc.Status. In: any failure of a call becomes a HoldfastError, with the peer's code if it sent one.
  *
- * Texts are cut to 1 KiB and made well-formed first: a lone surrogate in `details` crashes grpc-js, and more
+ * Texts are cut to 1 KiB, in both directions, and made well-formed first: a lone surrogate in `details` crashes grpc-js, and more
  * than about 80 KB of details never reach the peer.
  */
 import { Metadata, type ServiceError, type StatusObject, status } from '@grpc/grpc-js';
@@ -45,8 +45,8 @@ export function toErrorDetail(error: HoldfastError): ErrorDetail {
 /** The contract's message as a HoldfastError. A code that this version does not know is INTERNAL. */
 export function fromErrorDetail(detail: ErrorDetailOutput): HoldfastError {
   const code = String(detail.code).slice(enumPrefix.length);
-  return new HoldfastError(isErrorCode(code) ? code : 'INTERNAL', detail.message, {
-    remedy: detail.remedy,
+  return new HoldfastError(isErrorCode(code) ? code : 'INTERNAL', wireText(detail.message), {
+    remedy: wireText(detail.remedy),
     retryable: detail.retryable,
     retryAfterMs: detail.retryAfterMs,
     facts: detail.facts,

@@ -16,6 +16,7 @@ import {
   controlChannelOptions,
   createServer,
   dataChannelOptions,
+  fromErrorDetail,
   listen,
   PeerChannel,
   serverStream,
@@ -247,6 +248,15 @@ describe('listen', () => {
     await expect(listen(createServer({ maxMessageBytes: 1_000 }), address)).rejects.toMatchObject({
       code: 'ADDRESS_IN_USE',
     });
+  });
+});
+
+describe('fromErrorDetail', () => {
+  it('keeps no more of what a peer says than this side would have said', () => {
+    const text = 'a'.repeat(100_000);
+    const detail = { code: 'ERROR_CODE_DISK_FAILED' as const, message: text, remedy: text };
+    const { message, remedy } = fromErrorDetail({ ...detail, retryable: false, retryAfterMs: 0, facts: {} });
+    expect(message.length + remedy.length).toBeLessThanOrEqual(2_048);
   });
 });
 

@@ -5,8 +5,8 @@
  * the whole cluster. Mutations that wait together run one after another inside one SQLite transaction, each in a
  * savepoint so that one that throws takes only itself back, and share one COMMIT.
  *
- * The promise: nobody is answered before the COMMIT that holds his change; readers have a connection of their own
- * and never see a group that is open. A COMMIT that fails is final: the state of the disk is then unknown and a
+ * The promise: nobody is answered before the COMMIT of his group, not even with a refusal, which may rest on the
+ * change of another; readers have a connection of their own and never see a group that is open. A COMMIT that fails is final: the state of the disk is then unknown and a
  * second sync would lie (pages are marked clean), so the store stops, fails everything, and says so once.
  */
 import { HoldfastError, errnoOf } from '@holdfast/shared';
@@ -120,17 +120,18 @@ export class SqliteStore implements MetadataStore {
       );
     }
     return new Promise<T>((resolve, reject) => {
-      let result: T;
+      let answer: () => void;
       this.#queue.push({
         run: async (tx) => {
           try {
-            result = await mutate(tx);
+            const result = await mutate(tx);
+            answer = () => resolve(result);
           } catch (error) {
-            reject(isDiskFull(error) ? diskFull(error) : (error as Error));
+            answer = () => reject(isDiskFull(error) ? diskFull(error) : (error as Error));
             throw error;
           }
         },
-        settle: (failure) => (failure ? reject(failure) : resolve(result)),
+        settle: (failure) => (failure ? reject(failure) : answer()),
       });
       this.#schedule();
     });
@@ -162,9 +163,9 @@ export class SqliteStore implements MetadataStore {
         next;
         next = done.length < maxGroup ? this.#queue.shift() : undefined
       ) {
+        done.push(next);
         const after = await this.#runOne(next, transactionId + 1, counters);
         if (!after) continue;
-        done.push(next);
         transactionId += 1;
         counters = after;
       }
