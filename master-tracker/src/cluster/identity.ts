@@ -9,7 +9,12 @@ import { type Clock, type Authority, type Random, newId } from '@holdfast/shared
 import { createHmac } from 'node:crypto';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { rootId } from '../store/schema.js';
-import type { Witnessed } from './regression.js';
+
+/** How far a keeper has seen the metadata come. */
+export interface Witnessed {
+  readonly epoch: number;
+  readonly transactionId: number;
+}
 
 /** This start of the tracker. */
 export interface TrackerIdentity {

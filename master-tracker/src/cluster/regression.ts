@@ -12,12 +12,7 @@
  */
 import { type Authority, HoldfastError, type Logger } from '@holdfast/shared';
 import type { MetadataStore } from '../store/metadata-store.js';
-import type { TrackerIdentity } from './identity.js';
-
-export interface Witnessed {
-  readonly epoch: number;
-  readonly transactionId: number;
-}
+import type { TrackerIdentity, Witnessed } from './identity.js';
 
 export class RegressionGuard {
   readonly #store: MetadataStore;
