@@ -47,6 +47,43 @@ describe('a write stream', () => {
   });
 });
 
+describe('a stream as a source', () => {
+  it('may fail before the first byte is asked for', async () => {
+    const { cluster, client } = connected();
+    let failed: (() => void) | undefined;
+    cluster.before = (name) => (name === 'beginUpload' ? new Promise((done) => (failed = done)) : undefined);
+    const source = new Readable({ read: () => undefined });
+    const uploading = client.upload(source, '/file');
+    const outcome = expect(uploading).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    const gone = once(source, 'close').catch(() => undefined);
+    source.destroy(Object.assign(new Error('no such file'), { code: 'ENOENT' }));
+    await gone;
+    while (!failed) await new Promise((done) => setImmediate(done));
+    // `once` listens for errors itself; from here on nobody else does.
+    failed();
+    await outcome;
+    expect(cluster.content('/file')).toBeUndefined();
+  });
+
+  it('has a listener for its errors from the first moment', async () => {
+    const { client } = connected();
+    const source = new Readable({ read: () => undefined });
+    const uploading = client.upload(source, '/file').catch((error: unknown) => error);
+    await new Promise((done) => setImmediate(done));
+    expect(source.listenerCount('error')).toBeGreaterThan(0);
+    source.destroy();
+    await uploading;
+  });
+
+  it('is destroyed when the upload is refused before it was read', async () => {
+    const { cluster, client } = connected();
+    cluster.put('/file', Buffer.from('old'));
+    const source = new Readable({ read: () => undefined });
+    await expect(client.upload(source, '/file')).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(source.destroyed).toBe(true);
+  });
+});
+
 describe('a read stream', () => {
   it('gives a range, its end included', async () => {
     const { cluster, client } = connected();

@@ -2,6 +2,7 @@
  * A stream as a source. A stream cannot be read twice, so each chunk is kept until keepers hold it; how many
  * chunks that may be is the memory share's to say. What arrives is copied at once: producers reuse buffers.
  */
+import { Readable } from 'node:stream';
 import { HoldfastError, cancelled, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
 import type { MemoryShare } from '../core/memory-share.js';
 import type { ChunkSource, SourceChunk } from './chunk-source.js';
@@ -13,6 +14,7 @@ export function streamSource(stream: AsyncIterable<unknown>, memory: MemoryShare
 class StreamSource implements ChunkSource {
   readonly sizeBytes = undefined;
   readonly attributes = {};
+  readonly #stream: AsyncIterable<unknown>;
   readonly #items: AsyncIterator<unknown>;
   readonly #memory: MemoryShare;
   #left: Uint8Array = new Uint8Array(0);
@@ -20,7 +22,11 @@ class StreamSource implements ChunkSource {
   #ended = false;
 
   constructor(stream: AsyncIterable<unknown>, memory: MemoryShare) {
+    this.#stream = stream;
     this.#items = stream[Symbol.asyncIterator]();
+    // A Readable may fail before its first bytes are asked for, and whoever asks then is told; without a listener
+    // it would end the process.
+    if (stream instanceof Readable) stream.on('error', () => undefined);
     this.#memory = memory;
   }
 
@@ -59,6 +65,8 @@ class StreamSource implements ChunkSource {
     this.#ended = true;
     // A producer that waits for somebody must not keep the upload from ending.
     void Promise.resolve(this.#items.return?.()).catch(() => undefined);
+    // An iteration that was never begun does not end its stream.
+    if (this.#stream instanceof Readable) this.#stream.destroy();
   }
 
   /** Up to `maxBytes` in buffers of one message each. */

@@ -351,6 +351,7 @@ export class FakeCluster {
       abortUpload: (uploadId, o) =>
         this.#call('abortUpload', uploadId, o?.signal, () => {
           const session = this.sessions.get(uploadId);
+          if (session?.state === 'committed') throw new HoldfastError('UPLOAD_CLOSED', 'it was committed');
           if (session?.state === 'open') session.state = 'aborted';
         }),
       locateChunks: (request, o) =>
