@@ -318,21 +318,24 @@ describe('an upload that is given up', () => {
     expect([...cluster.sessions.values()].map(({ state }) => state)).toEqual(['aborted']);
   });
 
-  it.each([true, false])('with a tracker that is lost in the commit says that nobody knows (%s)', async (by) => {
-    const cluster = new FakeCluster();
-    const abort = new AbortController();
-    cluster.before = (name) => {
-      if (name !== 'commitUpload' && name !== 'abortUpload') return;
-      if (by) abort.abort();
-      throw new HoldfastError('UNAVAILABLE', 'the tracker is gone');
-    };
-    await expect(put(cluster, randomBytes(10), { signal: abort.signal })).rejects.toMatchObject({
-      code: 'UNAVAILABLE',
-      message: expect.stringMatching(/could not be learnt/),
-      remedy: expect.stringMatching(/stat/),
-      facts: { outcome: 'unknown' },
-    });
-  });
+  it.each([true, false])(
+    'with a tracker that is lost in the commit says that nobody knows (%s)',
+    async (by) => {
+      const cluster = new FakeCluster();
+      const abort = new AbortController();
+      cluster.before = (name) => {
+        if (name !== 'commitUpload' && name !== 'abortUpload') return;
+        if (by) abort.abort();
+        throw new HoldfastError('UNAVAILABLE', 'the tracker is gone');
+      };
+      await expect(put(cluster, randomBytes(10), { signal: abort.signal })).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringMatching(/could not be learnt/),
+        remedy: expect.stringMatching(/stat/),
+        facts: { outcome: 'unknown' },
+      });
+    },
+  );
 
   it.each([{ mode: 0o100644 }, { mode: NaN }, { modifiedAtUnixMs: NaN }])(
     'with attributes that no file has (%j) is refused before a byte is sent',

@@ -3,8 +3,9 @@
  * chunks that may be is the memory share's to say. What arrives is copied at once: producers reuse buffers.
  */
 import { Readable } from 'node:stream';
-import { HoldfastError, cancelled, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
+import { HoldfastError, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
 import type { MemoryShare } from '../core/memory-share.js';
+import { orAborted } from '../core/signals.js';
 import type { ChunkSource, SourceChunk } from './chunk-source.js';
 
 export function streamSource(stream: AsyncIterable<unknown>, memory: MemoryShare): ChunkSource {
@@ -107,17 +108,10 @@ class StreamSource implements ChunkSource {
 
   /** The producer's next item, or the abort: a silent producer does not hear of it. */
   async #nextItem(signal: AbortSignal): Promise<IteratorResult<unknown>> {
-    let onAbort = (): void => undefined;
-    const aborted = new Promise<never>((_resolve, reject) => {
-      onAbort = () => reject(cancelled(signal));
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
     try {
-      return await Promise.race([this.#items.next(), aborted]);
+      return await orAborted(this.#items.next(), signal);
     } catch (error) {
       throw errnoOf(error) === undefined ? error : fromErrno(error, 'cannot read the source');
-    } finally {
-      signal.removeEventListener('abort', onAbort);
     }
   }
 }

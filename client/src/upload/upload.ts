@@ -7,8 +7,17 @@
  * be learnt in time, which its message then says.
  */
 import pLimit from 'p-limit';
-import { HoldfastError, hasCode, limits, newId, splitPath, throwIfCancelled, withRetry } from '@holdfast/shared';
+import {
+  HoldfastError,
+  hasCode,
+  limits,
+  newId,
+  splitPath,
+  throwIfCancelled,
+  withRetry,
+} from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
 import { asking, mutating } from '../core/retrying.js';
 import { firstOf } from '../core/signals.js';
 import type {
@@ -306,28 +315,6 @@ class Upload {
 
 /** Codes under which a commit may have happened. */
 const answerless = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL'] as const;
-
-/** The one failure of which nobody can say whether the path shows the new version. */
-function outcomeUnknown(path: string, cause: unknown): HoldfastError {
-  const known = HoldfastError.is(cause) ? cause : undefined;
-  const reason = known?.message ?? String(cause);
-  return new HoldfastError(
-    known?.code ?? 'DEADLINE_EXCEEDED',
-    `all bytes were stored, but whether ${JSON.stringify(path)} shows them could not be learnt: ${reason}`,
-    {
-      cause,
-      remedy: 'Look at it (client stat) when the tracker answers again, and upload it again if need be.',
-      facts: { path, [outcomeFact]: 'unknown' },
-    },
-  );
-}
-
-const outcomeFact = 'outcome';
-
-/** Whether `error` says that an upload may or may not have happened. */
-export function isOutcomeUnknown(error: unknown): boolean {
-  return HoldfastError.is(error) && error.facts[outcomeFact] === 'unknown';
-}
 
 /** Checked before the bytes go, because the tracker sees them only at the commit. */
 function checkAttributes({ mode = 0, modifiedAtUnixMs = 0 }: FileAttributes = {}): void {

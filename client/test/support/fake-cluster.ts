@@ -359,6 +359,7 @@ export class FakeCluster {
           const { target, offset, lengthBytes } = request;
           const version = 'version' in target ? target.version : this.#entry(target.path).version;
           const stored = this.versions.get(version);
+          if ('version' in target && version < 1) throw new HoldfastError('INVALID_ARGUMENT', 'no version');
           if (!stored) throw new HoldfastError('IS_A_DIRECTORY', 'no such version');
           const { sizeBytes } = stored.entry;
           const end = lengthBytes === 0 ? sizeBytes : Math.min(sizeBytes, offset + lengthBytes);
