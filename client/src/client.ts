@@ -6,6 +6,7 @@ import type { Readable, Writable } from 'node:stream';
 import { HoldfastError, splitPath, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from './core/context.js';
 import { MemoryShare } from './core/memory-share.js';
+import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
 import { type ReadOptions, readBytes } from './download/read-stream.js';
 import { openLocalSource } from './local/file-source.js';
@@ -25,7 +26,8 @@ export type UploadSource = string | Uint8Array | Readable | AsyncIterable<Uint8A
 /**
  * A connection to a cluster. Made by `connect`, ended by `close`. Remote paths are absolute ("/photos/cat.jpg").
  *
- * Every method rejects with a HoldfastError, whose `code` a program may switch over. Calls that are not
+ * Every method rejects with a HoldfastError, whose `code` a program may switch over, or with what a stream or a
+ * callback of the caller's threw. Calls that are not
  * transfers ride out a restart of the tracker for up to a minute.
  */
 export class HoldfastClient {
@@ -40,7 +42,8 @@ export class HoldfastClient {
   /**
    * Stores a file. Resolves when every byte is on stable storage on at least `minWrite` keepers and the path
    * shows the new version; until then, and after a failure, it shows what it showed before. An abort leaves
-   * nothing visible; chunks that were written are reclaimed by the cluster.
+   * nothing visible, or comes too late and the upload resolves; chunks that were written are reclaimed by the
+   * cluster. If the tracker is lost in the last step, the error's `facts.outcome` is 'unknown'.
    *
    * Bytes in memory must not change until it resolves. A local file that changes meanwhile is refused. The
    * attributes (modification time, mode) of a local file are kept with it.
@@ -54,7 +57,8 @@ export class HoldfastClient {
   async upload(source: UploadSource, remotePath: string, options: UploadOptions = {}): Promise<UploadResult> {
     throwIfCancelled(options.signal);
     splitPath(remotePath);
-    return upload(this.#context, await this.#open(source), remotePath, options);
+    const own = heard(options);
+    return upload(this.#context, await this.#open(source, own.signal), remotePath, own);
   }
 
   /**
@@ -71,18 +75,19 @@ export class HoldfastClient {
     localPath: string,
     options: DownloadOptions = {},
   ): Promise<DownloadResult> {
-    const { overwrite = false, signal } = options;
+    const own = heard(options);
+    const { overwrite = false, signal } = own;
     if (typeof file === 'string') splitPath(file);
     const entry = await fileEntry(this.#context, file, signal);
     if (await isSpecialFile(localPath)) {
       const { path, version, sizeBytes } = entry;
       // It takes bytes in order only, and is never replaced.
       const bytes = this.createReadStream(entry, { signal });
-      await writeSpecialFile(localPath, bytes);
+      await writeSpecialFile(localPath, bytes, signal);
       return { path, version, sizeBytes };
     }
     const target = await openPartFile(localPath, entry.attributes, overwrite, this.#context.random);
-    return download(this.#context, entry, target, options);
+    return download(this.#context, entry, target, own);
   }
 
   /**
@@ -93,7 +98,10 @@ export class HoldfastClient {
    * for await (const bytes of client.createReadStream('/log', { start: 1_000, end: 1_999 })) …
    */
   createReadStream(file: string | Entry, options: ReadOptions = {}): Readable {
-    const target = typeof file === 'string' ? { path: file } : { version: file.version };
+    // A directory has no version; by its path the tracker says what is wrong.
+    const byPath = typeof file === 'string' || file.type === 'directory';
+    const path = typeof file === 'string' ? file : file.path;
+    const target = byPath ? { path } : { version: file.version };
     return bytesReadable(
       (signal) => readBytes(this.#context, target, { ...options, signal }),
       options.signal,
@@ -122,7 +130,7 @@ export class HoldfastClient {
    * for await (const entry of client.list('/photos')) console.log(entry.path, entry.sizeBytes);
    */
   list(path: string, options: namespace.CallSignal = {}): AsyncGenerator<Entry, void, undefined> {
-    return namespace.list(this.#context, path, options);
+    return namespace.list(this.#context, path, heard(options));
   }
 
   /**
@@ -131,7 +139,7 @@ export class HoldfastClient {
    * @throws HoldfastError NOT_FOUND
    */
   async stat(path: string, options: namespace.CallSignal = {}): Promise<Entry> {
-    return namespace.stat(this.#context, path, options);
+    return namespace.stat(this.#context, path, heard(options));
   }
 
   /**
@@ -141,7 +149,7 @@ export class HoldfastClient {
    *   into itself
    */
   async move(source: string, destination: string, options: namespace.MoveOptions = {}): Promise<Entry> {
-    return namespace.move(this.#context, source, destination, options);
+    return namespace.move(this.#context, source, destination, heard(options));
   }
 
   /**
@@ -151,7 +159,7 @@ export class HoldfastClient {
    * @throws HoldfastError NOT_FOUND, NOT_EMPTY
    */
   async remove(path: string, options: namespace.RemoveOptions = {}): Promise<number> {
-    return namespace.remove(this.#context, path, options);
+    return namespace.remove(this.#context, path, heard(options));
   }
 
   /**
@@ -160,12 +168,12 @@ export class HoldfastClient {
    * @throws HoldfastError ALREADY_EXISTS, NOT_FOUND (no parent) unless `parents`
    */
   async makeDirectory(path: string, options: namespace.MakeDirectoryOptions = {}): Promise<Entry> {
-    return namespace.makeDirectory(this.#context, path, options);
+    return namespace.makeDirectory(this.#context, path, heard(options));
   }
 
   /** How the cluster stands: keepers, capacity, chunks that lack copies. */
   async status(options: namespace.CallSignal = {}): Promise<ClusterStatus> {
-    return namespace.status(this.#context, options);
+    return namespace.status(this.#context, heard(options));
   }
 
   /** Ends the connection. Calls in progress fail. Safe to call twice. */
@@ -173,9 +181,9 @@ export class HoldfastClient {
     this.#close();
   }
 
-  async #open(source: UploadSource): Promise<ChunkSource> {
+  async #open(source: UploadSource, signal: AbortSignal | undefined): Promise<ChunkSource> {
     const memory = new MemoryShare(this.#context.memory);
-    if (typeof source === 'string') return openLocalSource(source, memory);
+    if (typeof source === 'string') return openLocalSource(source, memory, signal);
     if (source instanceof Uint8Array) return bytesSource(source);
     if (typeof source === 'object' && Symbol.asyncIterator in source) return streamSource(source, memory);
     throw new HoldfastError('INVALID_ARGUMENT', 'the source must be a path, bytes, or a stream of bytes');

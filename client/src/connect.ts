@@ -4,6 +4,7 @@ import { ChannelPool, checkAddress, controlChannelOptions, dataChannelOptions } 
 import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { HoldfastClient } from './client.js';
 import { KeeperHealth } from './core/keeper-health.js';
+import { heard } from './core/signals.js';
 import { firstContact } from './grpc/first-contact.js';
 import { createGrpcKeepers } from './grpc/grpc-keeper.js';
 import { createGrpcTracker } from './grpc/grpc-tracker.js';
@@ -41,7 +42,7 @@ const defaultMemoryBytes = 128 * 1024 * 1024;
  * }
  */
 export async function connect(options: ConnectOptions = {}): Promise<HoldfastClient> {
-  const { tracker: addressList = defaultTracker, memoryBytes = defaultMemoryBytes, signal } = options;
+  const { tracker: addressList = defaultTracker, memoryBytes = defaultMemoryBytes, signal } = heard(options);
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 0) {
     throw new HoldfastError('INVALID_ARGUMENT', `memoryBytes must be a number of bytes, not ${memoryBytes}`);
   }

@@ -114,6 +114,19 @@ describe('upload', () => {
     expect(stdout).toMatch(/a\.txt → \/old: 3 B in .*; 3 copies\n$/);
   });
 
+  it('of a tree onto a file is refused, also with --force, by what is wrong', async () => {
+    cluster.put('/old', Buffer.from('old'));
+    for (const argv of [['-r'], ['-r', '--force']]) {
+      const { status, stderr } = await cli(cluster, ['upload', ...argv, dir, '/old']);
+      expect({ status, stderr }).toMatchObject({
+        status: 4,
+        stderr: expect.stringMatching(/not a directory/),
+      });
+      expect(stderr).not.toMatch(/--force/);
+    }
+    expect(text('/old')).toBe('old');
+  });
+
   it('reads standard input', async () => {
     await cli(cluster, ['upload', '-', '/piped'], {
       stdin: Readable.from([Buffer.from('pip'), Buffer.from('ed')]),
@@ -271,6 +284,12 @@ describe('download', () => {
     expect((await cli(cluster, ['cat', '/y', '/dir/x'])).stdout).toBe('YYYXXX');
   });
 
+  it('of a tree onto a file is refused, also with --force, by what is wrong', async () => {
+    const { status, stderr } = await cli(cluster, ['download', '-r', '--force', '/dir', at('a.txt')]);
+    expect({ status, stderr }).toMatchObject({ status: 4, stderr: expect.stringMatching(/not a directory/) });
+    expect(stderr).not.toMatch(/use --force/);
+  });
+
   it('writes into a device and leaves it one', async () => {
     const { status } = await cli(cluster, ['download', '/y', '/dev/null']);
     expect(status).toBe(0);
@@ -330,6 +349,29 @@ describe('the other verbs', () => {
     expect((await cli(cluster, ['rm', '/n'])).status).toBe(3);
     expect((await cli(cluster, ['rm', '-f', '/n'])).status).toBe(0);
     expect((await cli(cluster, ['rm', '/'])).status).toBe(2);
+  });
+});
+
+describe('what a person used to coreutils expects', () => {
+  it('mv into a directory that is not there renames a directory and refuses a file', async () => {
+    cluster.put('/y', Buffer.from('YYY'));
+    const refused = await cli(cluster, ['mv', '/y', '/none/']);
+    expect(refused).toMatchObject({ status: 4, stderr: expect.stringMatching(/not a directory/) });
+    expect(cluster.paths.has('/none')).toBe(false);
+    expect((await cli(cluster, ['mv', '/dir', '/none/'])).status).toBe(0);
+    expect(cluster.paths.get('/none')).toBe('directory');
+    expect((await cli(cluster, ['mv', '/', '/none'])).stderr).toMatch(/"\/" cannot be moved/);
+  });
+
+  it('remedies name flags that the verb has', async () => {
+    expect((await cli(cluster, ['mkdir', '/dir'])).stderr).toMatch(/-p/);
+    cluster.put('/y', Buffer.from('YYY'));
+    expect((await cli(cluster, ['mkdir', '-p', '/y'])).stderr).toMatch(/It is a file/);
+  });
+
+  it('rm -f --json speaks of what was not there too', async () => {
+    const { documents } = await cli(cluster, ['rm', '-f', '--json', '/none']);
+    expect(documents).toEqual([{ path: '/none', removed: 0 }]);
   });
 });
 

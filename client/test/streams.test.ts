@@ -1,7 +1,7 @@
 /** Node's streams over the client, and how files are cut. */
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { limits } from '@holdfast/shared';
@@ -47,6 +47,32 @@ describe('a write stream', () => {
   });
 });
 
+describe('a stream as a source', () => {
+  it('may fail before the first byte is asked for', async () => {
+    const { cluster, client } = connected();
+    const source = new Readable({ read: () => undefined });
+    let listeners = 0;
+    cluster.before = async (name) => {
+      if (name !== 'beginUpload') return;
+      // An 'error' that nobody listens for ends the process.
+      listeners = source.listenerCount('error');
+      if (listeners > 0) source.destroy(Object.assign(new Error('no such file'), { code: 'ENOENT' }));
+    };
+    const uploading = client.upload(source, '/file', { signal: AbortSignal.timeout(1_000) });
+    await expect(uploading).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(listeners).toBe(1);
+    expect(cluster.content('/file')).toBeUndefined();
+  });
+
+  it('is destroyed when the upload is refused before it was read', async () => {
+    const { cluster, client } = connected();
+    cluster.put('/file', Buffer.from('old'));
+    const source = new Readable({ read: () => undefined });
+    await expect(client.upload(source, '/file')).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(source.destroyed).toBe(true);
+  });
+});
+
 describe('a read stream', () => {
   it('gives a range, its end included', async () => {
     const { cluster, client } = connected();
@@ -55,6 +81,24 @@ describe('a read stream', () => {
     const stream = client.createReadStream('/file', { start: 10, end: MiB + 10 });
     const parts = await stream.toArray();
     expect(Buffer.concat(parts as Buffer[]).equals(bytes.subarray(10, MiB + 11))).toBe(true);
+  });
+
+  it('ends with its signal, also while its reader takes nothing', async () => {
+    const { cluster, client } = connected();
+    cluster.put('/file', randomBytes(9 * MiB));
+    const abort = new AbortController();
+    const stream = client.createReadStream('/file', { signal: abort.signal });
+    await once(stream, 'readable');
+    const failed = new Promise((resolve) => stream.once('error', resolve));
+    abort.abort();
+    expect(await failed).toMatchObject({ code: 'CANCELLED' });
+  }, 2_000);
+
+  it('of the entry of a directory says that it is one', async () => {
+    const { cluster, client } = connected();
+    cluster.paths.set('/dir', 'directory');
+    const reading = client.createReadStream(await client.stat('/dir')).toArray();
+    await expect(reading).rejects.toMatchObject({ code: 'IS_A_DIRECTORY' });
   });
 
   it('that is destroyed stops a keeper that hangs', async () => {
@@ -83,6 +127,30 @@ describe('a read stream', () => {
   it('emits NOT_FOUND', async () => {
     const { client } = connected();
     await expect(client.createReadStream('/none').toArray()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
+
+describe('one signal', () => {
+  it('may be shared by any number of calls', async () => {
+    const { cluster, client } = connected();
+    cluster.put('/file', Buffer.from('x'));
+    const { signal } = new AbortController();
+    let most = 0;
+    const count = (): void => {
+      most = Math.max(most, getEventListeners(signal, 'abort').length);
+    };
+    cluster.before = count;
+    // As a call over gRPC does.
+    const { getEntry } = cluster.tracker;
+    cluster.tracker.getEntry = async (path, options) => {
+      options?.signal?.addEventListener('abort', count);
+      return getEntry(path, options);
+    };
+    await Promise.all(Array.from({ length: 20 }, () => client.stat('/file', { signal })));
+    await Promise.all(
+      Array.from({ length: 20 }, (_, n) => client.upload(Buffer.from('x'), `/f${n}`, { signal })),
+    );
+    expect(most).toBeLessThanOrEqual(10);
   });
 });
 

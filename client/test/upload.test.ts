@@ -270,6 +270,84 @@ describe('an upload that is given up', () => {
     expect(context.memory.usedBytes).toBe(0);
   });
 
+  it('while its session is opened, leaves no session open', async () => {
+    const cluster = new FakeCluster();
+    const abort = new AbortController();
+    cluster.after = (name) => {
+      if (name === 'beginUpload') abort.abort();
+    };
+    // As over gRPC: a call whose signal is aborted ends without its answer.
+    const { beginUpload } = cluster.tracker;
+    cluster.tracker.beginUpload = async (request, options) => {
+      const session = await beginUpload(request, options);
+      if (options?.signal?.aborted) throw options.signal.reason;
+      return session;
+    };
+    await expect(put(cluster, randomBytes(10), { signal: abort.signal })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
+    expect([...cluster.sessions.values()].map(({ state }) => state)).toEqual(['aborted']);
+  });
+
+  it('too late, after the commit, has succeeded and says so', async () => {
+    const cluster = new FakeCluster();
+    const abort = new AbortController();
+    cluster.after = (name) => {
+      if (name !== 'commitUpload' || abort.signal.aborted) return;
+      abort.abort();
+      throw new HoldfastError('CANCELLED', 'the answer was not waited for');
+    };
+    const bytes = randomBytes(10);
+    await expect(put(cluster, bytes, { signal: abort.signal })).resolves.toMatchObject({ version: 1 });
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(cluster.versions.size).toBe(1);
+  });
+
+  it('before the commit had its effect, leaves nothing visible', async () => {
+    const cluster = new FakeCluster();
+    const abort = new AbortController();
+    cluster.before = (name) => {
+      if (name !== 'commitUpload') return;
+      abort.abort();
+      throw new HoldfastError('CANCELLED', 'it never arrived');
+    };
+    await expect(put(cluster, randomBytes(10), { signal: abort.signal })).rejects.toMatchObject({
+      code: 'CANCELLED',
+    });
+    expect(cluster.content('/file')).toBeUndefined();
+    expect([...cluster.sessions.values()].map(({ state }) => state)).toEqual(['aborted']);
+  });
+
+  it.each([true, false])(
+    'with a tracker that is lost in the commit says that nobody knows (%s)',
+    async (by) => {
+      const cluster = new FakeCluster();
+      const abort = new AbortController();
+      cluster.before = (name) => {
+        if (name !== 'commitUpload' && name !== 'abortUpload') return;
+        if (by) abort.abort();
+        throw new HoldfastError('UNAVAILABLE', 'the tracker is gone');
+      };
+      await expect(put(cluster, randomBytes(10), { signal: abort.signal })).rejects.toMatchObject({
+        code: 'UNAVAILABLE',
+        message: expect.stringMatching(/could not be learnt/),
+        remedy: expect.stringMatching(/stat/),
+        facts: { outcome: 'unknown' },
+      });
+    },
+  );
+
+  it.each([{ mode: 0o100644 }, { mode: NaN }, { modifiedAtUnixMs: NaN }])(
+    'with attributes that no file has (%j) is refused before a byte is sent',
+    async (attributes) => {
+      const cluster = new FakeCluster();
+      await expect(put(cluster, randomBytes(10), { attributes })).rejects.toMatchObject({
+        code: 'INVALID_ARGUMENT',
+      });
+      expect(cluster.calls).toEqual([]);
+    },
+  );
+
   it('does not wait for a producer that is silent', async () => {
     const cluster = new FakeCluster();
     const abort = new AbortController();

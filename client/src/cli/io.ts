@@ -13,4 +13,9 @@ export interface CliIo {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Calls `handler` when the user wants it to end; the result stops that. */
   readonly onInterrupt: (handler: () => void) => () => void;
+  /**
+   * Told when the user or --timeout gave up: once the verb has ended, neither a reader that does not read nor a
+   * pipe that nobody opens may keep the process waiting.
+   */
+  readonly onGivenUp: () => void;
 }

@@ -20,7 +20,10 @@ function onInterrupt(handler: () => void): () => void {
   };
 }
 
+/** Enough for the last words to be taken by whoever reads them. */
+const lastWordsMs = 500;
 let stdinUsed = false;
+let givenUp = false;
 const io: CliIo = {
   program: basename(process.argv[1] ?? '').startsWith('holdfast') ? 'holdfast' : 'client',
   // Opened only when it is wanted: an open standard input can keep a process waiting.
@@ -32,10 +35,14 @@ const io: CliIo = {
   stderr: process.stderr,
   env: process.env,
   onInterrupt,
+  onGivenUp: () => {
+    givenUp = true;
+  },
 };
 
-// A reader that leaves (`| head`) has all that it wanted: no error, no stack.
+// A reader that leaves (`| head`) has all that it wanted: no error, no stack. What was said before stands.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (process.exitCode !== undefined) process.exit();
   process.exit(error.code === 'EPIPE' ? exitStatus.done : exitStatus.failed);
 });
 process.stderr.on('error', () => undefined);
@@ -44,4 +51,5 @@ void runCli(process.argv.slice(2), io).then((status) => {
   process.exitCode = status;
   // An upload from a pipe that failed leaves the pipe open; nobody waits for it any more.
   if (stdinUsed) process.stdin.destroy();
+  if (givenUp) setTimeout(() => process.exit(), lastWordsMs).unref();
 });

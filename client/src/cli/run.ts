@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module';
 import { HoldfastError, exitStatus, exitStatusOf } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
+import { isOutcomeUnknown } from '../core/outcome.js';
 import { firstOf } from '../core/signals.js';
 import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
@@ -72,6 +73,7 @@ async function runCommand(
   const abort = new AbortController();
   const signal = firstOf(abort.signal);
   const ignoreInterrupts = io.onInterrupt(() => abort.abort(new HoldfastError('CANCELLED', 'interrupted')));
+  signal.addEventListener('abort', () => io.onGivenUp(), { once: true });
   let client: Promise<HoldfastClient> | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -80,7 +82,7 @@ async function runCommand(
     return await command.run({ io, paths, flags, report, signal, connect });
   } catch (error) {
     // What the abort led to says less than why there was one.
-    const known = asHoldfastError(signal.aborted ? signal.reason : error);
+    const known = asHoldfastError(signal.aborted && !isOutcomeUnknown(error) ? signal.reason : error);
     report.failure(known);
     return exitStatusOf(known);
   } finally {

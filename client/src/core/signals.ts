@@ -1,5 +1,6 @@
 /** Signals that many calls listen to at once. */
 import { setMaxListeners } from 'node:events';
+import { cancelled, throwIfCancelled } from '@holdfast/shared';
 
 /**
  * A signal that is aborted with the first of `signals`. Every chunk on its way listens to it: more than the ten
@@ -9,4 +10,29 @@ export function firstOf(...signals: readonly (AbortSignal | undefined)[]): Abort
   const first = AbortSignal.any(signals.filter((signal) => signal !== undefined));
   setMaxListeners(0, first);
   return first;
+}
+
+/** The same options, with a signal that any number of calls may listen to: the caller may share one over many. */
+export function heard<T extends { readonly signal?: AbortSignal | undefined }>(options: T): T {
+  return options.signal === undefined ? options : { ...options, signal: firstOf(options.signal) };
+}
+
+/**
+ * What `work` comes to, or the abort: for work that does not hear of it, such as opening a pipe that nobody
+ * writes to. It goes on then, and what it comes to is lost.
+ */
+export async function orAborted<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (!signal) return work;
+  let onAbort = (): void => undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(cancelled(signal));
+    signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    const first = Promise.race([work, aborted]);
+    throwIfCancelled(signal);
+    return await first;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }

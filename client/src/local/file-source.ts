@@ -9,6 +9,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { HoldfastError, fromErrno, limits } from '@holdfast/shared';
 import type { MemoryShare } from '../core/memory-share.js';
+import { orAborted } from '../core/signals.js';
 import { runsInFlight } from '../ports/keeper-api.js';
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { ChunkSource, SourceChunk } from '../upload/chunk-source.js';
@@ -19,16 +20,23 @@ const buffersPerChunk = runsInFlight + 1;
 
 /**
  * Opens what is at `path`. Pipes, devices and files that say they are empty and are not (`/proc`) are read as
- * streams.
+ * streams. Opening a pipe waits for whoever writes to it, until `signal` is aborted.
  *
- * @throws HoldfastError NOT_FOUND, PERMISSION_DENIED, IS_A_DIRECTORY …
+ * @throws HoldfastError NOT_FOUND, PERMISSION_DENIED, IS_A_DIRECTORY, CANCELLED …
  */
-export async function openLocalSource(path: string, memory: MemoryShare): Promise<ChunkSource> {
+export async function openLocalSource(
+  path: string,
+  memory: MemoryShare,
+  signal?: AbortSignal,
+): Promise<ChunkSource> {
   const shown = JSON.stringify(path);
   let handle: FileHandle;
+  const opening = open(path, 'r');
   try {
-    handle = await open(path, 'r');
+    handle = await orAborted(opening, signal);
   } catch (error) {
+    // Should it be opened after all.
+    void opening.then((late) => late.close()).catch(() => undefined);
     throw fromErrno(error, `cannot read ${shown}`);
   }
   try {

@@ -9,6 +9,7 @@ import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { HoldfastError, type Random, errnoOf, fromErrno } from '@holdfast/shared';
+import { orAborted } from '../core/signals.js';
 import type { DownloadTarget } from '../download/download.js';
 import type { FileAttributes } from '../ports/tracker-api.js';
 
@@ -49,10 +50,10 @@ export async function isSpecialFile(path: string): Promise<boolean> {
   return status !== undefined && !status.isFile() && !status.isDirectory();
 }
 
-/** Writes all of `bytes` into a special file. */
-export async function writeSpecialFile(path: string, bytes: Readable): Promise<void> {
+/** Writes all of `bytes` into a special file. A pipe that nobody reads is waited for until `signal` is aborted. */
+export async function writeSpecialFile(path: string, bytes: Readable, signal?: AbortSignal): Promise<void> {
   try {
-    await pipeline(bytes, createWriteStream(path));
+    await orAborted(pipeline(bytes, createWriteStream(path)), signal);
   } catch (error) {
     throw fromErrno(error, `cannot write ${JSON.stringify(path)}`, 'DISK_FAILED');
   }

@@ -1,6 +1,6 @@
 /** Node's streams around the core's iterations: reading pulls, destroying aborts, finishing means committed. */
 import { PassThrough, Readable, Writable } from 'node:stream';
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, cancelled } from '@holdfast/shared';
 import { firstOf } from '../core/signals.js';
 import type { UploadResult } from '../upload/upload.js';
 
@@ -17,8 +17,9 @@ export function bytesReadable(
   signal?: AbortSignal,
 ): Readable {
   const abort = new AbortController();
-  const bytes = start(firstOf(signal, abort.signal));
-  return new Readable({
+  const either = firstOf(signal, abort.signal);
+  const bytes = start(either);
+  const stream = new Readable({
     highWaterMark: readBufferBytes,
     read() {
       bytes.next().then(
@@ -33,6 +34,10 @@ export function bytesReadable(
       callback(error);
     },
   });
+  // While its reader takes nothing, nobody asks for bytes and finds out.
+  either.addEventListener('abort', () => stream.destroy(cancelled(either)), { once: true });
+  if (either.aborted) stream.destroy(cancelled(either));
+  return stream;
 }
 
 export interface UploadStream {

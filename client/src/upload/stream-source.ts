@@ -2,8 +2,10 @@
  * A stream as a source. A stream cannot be read twice, so each chunk is kept until keepers hold it; how many
  * chunks that may be is the memory share's to say. What arrives is copied at once: producers reuse buffers.
  */
-import { HoldfastError, cancelled, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
+import { Readable } from 'node:stream';
+import { HoldfastError, errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
 import type { MemoryShare } from '../core/memory-share.js';
+import { orAborted } from '../core/signals.js';
 import type { ChunkSource, SourceChunk } from './chunk-source.js';
 
 export function streamSource(stream: AsyncIterable<unknown>, memory: MemoryShare): ChunkSource {
@@ -13,6 +15,7 @@ export function streamSource(stream: AsyncIterable<unknown>, memory: MemoryShare
 class StreamSource implements ChunkSource {
   readonly sizeBytes = undefined;
   readonly attributes = {};
+  readonly #stream: AsyncIterable<unknown>;
   readonly #items: AsyncIterator<unknown>;
   readonly #memory: MemoryShare;
   #left: Uint8Array = new Uint8Array(0);
@@ -20,7 +23,11 @@ class StreamSource implements ChunkSource {
   #ended = false;
 
   constructor(stream: AsyncIterable<unknown>, memory: MemoryShare) {
+    this.#stream = stream;
     this.#items = stream[Symbol.asyncIterator]();
+    // A Readable may fail before its first bytes are asked for, and whoever asks then is told; without a listener
+    // it would end the process.
+    if (stream instanceof Readable) stream.on('error', () => undefined);
     this.#memory = memory;
   }
 
@@ -59,6 +66,8 @@ class StreamSource implements ChunkSource {
     this.#ended = true;
     // A producer that waits for somebody must not keep the upload from ending.
     void Promise.resolve(this.#items.return?.()).catch(() => undefined);
+    // An iteration that was never begun does not end its stream.
+    if (this.#stream instanceof Readable) this.#stream.destroy();
   }
 
   /** Up to `maxBytes` in buffers of one message each. */
@@ -99,17 +108,10 @@ class StreamSource implements ChunkSource {
 
   /** The producer's next item, or the abort: a silent producer does not hear of it. */
   async #nextItem(signal: AbortSignal): Promise<IteratorResult<unknown>> {
-    let onAbort = (): void => undefined;
-    const aborted = new Promise<never>((_resolve, reject) => {
-      onAbort = () => reject(cancelled(signal));
-      signal.addEventListener('abort', onAbort, { once: true });
-    });
     try {
-      return await Promise.race([this.#items.next(), aborted]);
+      return await orAborted(this.#items.next(), signal);
     } catch (error) {
       throw errnoOf(error) === undefined ? error : fromErrno(error, 'cannot read the source');
-    } finally {
-      signal.removeEventListener('abort', onAbort);
     }
   }
 }

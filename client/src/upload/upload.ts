@@ -7,11 +7,22 @@
  * be learnt in time, which its message then says.
  */
 import pLimit from 'p-limit';
-import { HoldfastError, hasCode, limits, splitPath, throwIfCancelled, withRetry } from '@holdfast/shared';
+import {
+  HoldfastError,
+  hasCode,
+  limits,
+  newId,
+  splitPath,
+  throwIfCancelled,
+  withRetry,
+} from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
-import { mutating } from '../core/retrying.js';
+import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
+import { asking, mutating } from '../core/retrying.js';
 import { firstOf } from '../core/signals.js';
 import type {
+  BeginUploadRequest,
+  CallOptions,
   CommittedFile,
   Durability,
   FileAttributes,
@@ -77,8 +88,8 @@ export async function upload(
   try {
     return await new Upload(context, source, path, options).run();
   } catch (error) {
-    // Whatever the caller's abort led to on the way, it is the reason.
-    throwIfCancelled(options.signal);
+    // Whatever the caller's abort led to on the way, it is the reason, unless nobody knows what it led to.
+    if (!isOutcomeUnknown(error)) throwIfCancelled(options.signal);
     throw error;
   } finally {
     await source.close();
@@ -118,25 +129,31 @@ class Upload {
     if (splitPath(path).length === 0) {
       throw new HoldfastError('IS_A_DIRECTORY', '"/" is a directory', { remedy: 'Name a file below it.' });
     }
+    checkAttributes(options.attributes);
   }
 
   async run(): Promise<UploadResult> {
     throwIfCancelled(this.#signal);
     const session = await this.#begin();
     try {
+      throwIfCancelled(this.#signal);
+      checkBlockSize(session.blockSizeBytes);
       return await this.#write(session);
     } catch (error) {
       this.#abort.abort(error);
-      // Not under the caller's signal, which may be why we are here.
-      await this.#context.tracker
-        .abortUpload(session.uploadId, { deadlineMs: abortDeadlineMs })
-        .catch(() => undefined);
+      // A commit that got no answer has ended the session already, as far as that was possible.
+      if (!isOutcomeUnknown(error)) await this.#end(session).catch(() => undefined);
       throw error;
     }
   }
 
+  /** Gives the session up. Not under the caller's signal, which may be why. */
+  #end({ uploadId }: UploadSession): Promise<void> {
+    return this.#context.tracker.abortUpload(uploadId, { deadlineMs: abortDeadlineMs });
+  }
+
   async #begin(): Promise<UploadSession> {
-    const { tracker, health } = this.#context;
+    const { health } = this.#context;
     const { replicas, minWrite, createParents = false } = this.#options;
     const chunkSizeBytes = chunkSizeFor(this.#source.sizeBytes, this.#options.chunkSizeBytes);
     // Of a stream only its first chunk is sure to come, or not even that.
@@ -152,14 +169,33 @@ class Upload {
     };
     const isRetryable = (error: HoldfastError): boolean => hasCode(error, 'NOT_ENOUGH_KEEPERS');
     const retryOptions = { ...this.#context, signal: this.#signal, isRetryable };
-    const session = await withRetry(beginRetry, retryOptions, () => {
+    return withRetry(beginRetry, retryOptions, () => {
       const excludeKeeperIds = [...health.recentlyFailed()];
       return mutating(this.#context, this.#signal, (requestId) =>
-        tracker.beginUpload({ ...request, requestId, excludeKeeperIds }, { signal: this.#signal }),
+        this.#open({ ...request, requestId, excludeKeeperIds }),
       );
     });
-    checkBlockSize(session.blockSizeBytes);
-    return session;
+  }
+
+  /**
+   * One attempt to open the session. An abort does not cut it short at once: a session whose id never arrived
+   * could not be ended, and would stay open for as long as its lease.
+   */
+  async #open(request: BeginUploadRequest): Promise<UploadSession> {
+    const { tracker, clock } = this.#context;
+    const late = new AbortController();
+    let cancelTimer = (): void => undefined;
+    const onAbort = (): void => {
+      cancelTimer = clock.schedule(abortDeadlineMs, () => late.abort(this.#signal.reason));
+    };
+    throwIfCancelled(this.#signal);
+    this.#signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await tracker.beginUpload(request, { signal: late.signal });
+    } finally {
+      this.#signal.removeEventListener('abort', onAbort);
+      cancelTimer();
+    }
   }
 
   async #write(session: UploadSession): Promise<UploadResult> {
@@ -231,9 +267,37 @@ class Upload {
       attributes,
       sealed,
     };
-    return mutating(this.#context, this.#signal, (requestId) =>
-      this.#context.tracker.commitUpload({ ...request, requestId }, { signal: this.#signal }),
-    );
+    const requestId = newId(this.#context.random);
+    const commit = (options: CallOptions): Promise<CommittedFile> =>
+      this.#context.tracker.commitUpload({ ...request, requestId }, options);
+    try {
+      const signal = this.#signal;
+      return await asking(this.#context, signal, () => commit({ signal }));
+    } catch (error) {
+      if (!(this.#signal.aborted || hasCode(error, ...answerless))) throw error;
+      return this.#settle(session, error, commit);
+    }
+  }
+
+  /**
+   * After a commit that got no answer: ends the session, which fails only if it was committed. So either the file
+   * is there, or it is not and never will be; what cannot be learnt is said to be unknown.
+   */
+  async #settle(
+    session: UploadSession,
+    error: unknown,
+    commit: (options: CallOptions) => Promise<CommittedFile>,
+  ): Promise<CommittedFile> {
+    try {
+      await this.#end(session);
+    } catch (refusal) {
+      if (!hasCode(refusal, 'UPLOAD_CLOSED')) throw outcomeUnknown(this.#path, error);
+      // The same request_id, so the same answer.
+      return commit({ deadlineMs: abortDeadlineMs }).catch(() => {
+        throw outcomeUnknown(this.#path, error);
+      });
+    }
+    throw error;
   }
 
   get #expectedVersion(): number | undefined {
@@ -246,6 +310,24 @@ class Upload {
       transferredBytes: this.#transferredBytes,
       totalBytes: this.#source.sizeBytes,
     });
+  }
+}
+
+/** Codes under which a commit may have happened. */
+const answerless = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL'] as const;
+
+/** Checked before the bytes go, because the tracker sees them only at the commit. */
+function checkAttributes({ mode = 0, modifiedAtUnixMs = 0 }: FileAttributes = {}): void {
+  if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) {
+    throw new HoldfastError('INVALID_ARGUMENT', `attributes.mode must be 0 to 0o7777, not ${mode}`, {
+      remedy: 'Of the mode that fs.stat gives, take the permission bits: mode & 0o7777.',
+    });
+  }
+  if (!Number.isFinite(modifiedAtUnixMs)) {
+    throw new HoldfastError(
+      'INVALID_ARGUMENT',
+      `attributes.modifiedAtUnixMs must be milliseconds since 1970, not ${modifiedAtUnixMs}`,
+    );
   }
 }
 

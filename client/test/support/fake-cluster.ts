@@ -351,6 +351,7 @@ export class FakeCluster {
       abortUpload: (uploadId, o) =>
         this.#call('abortUpload', uploadId, o?.signal, () => {
           const session = this.sessions.get(uploadId);
+          if (session?.state === 'committed') throw new HoldfastError('UPLOAD_CLOSED', 'it was committed');
           if (session?.state === 'open') session.state = 'aborted';
         }),
       locateChunks: (request, o) =>
@@ -358,6 +359,7 @@ export class FakeCluster {
           const { target, offset, lengthBytes } = request;
           const version = 'version' in target ? target.version : this.#entry(target.path).version;
           const stored = this.versions.get(version);
+          if ('version' in target && version < 1) throw new HoldfastError('INVALID_ARGUMENT', 'no version');
           if (!stored) throw new HoldfastError('IS_A_DIRECTORY', 'no such version');
           const { sizeBytes } = stored.entry;
           const end = lengthBytes === 0 ? sizeBytes : Math.min(sizeBytes, offset + lengthBytes);

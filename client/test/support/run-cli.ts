@@ -17,6 +17,7 @@ export interface CliSettings {
   readonly stdin?: Readable;
   readonly isTTY?: boolean;
   /** Given the function that interrupts, when the command listens for it. */
+  readonly givenUp?: () => void;
   readonly interruptible?: (interrupt: () => void) => void;
 }
 
@@ -45,6 +46,7 @@ export async function cli(
       settings.interruptible?.(handler);
       return () => undefined;
     },
+    onGivenUp: () => settings.givenUp?.(),
   };
   const context = cluster.context(undefined, systemClock);
   const status = await runCli(argv, io, async () => new HoldfastClient(context, () => undefined));

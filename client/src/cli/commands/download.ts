@@ -156,7 +156,9 @@ async function makeLocalDirectory(path: string): Promise<void> {
   try {
     await mkdir(path);
   } catch (error) {
-    if (errnoOf(error) === 'EEXIST' && (await statLocal(path))?.isDirectory()) return;
+    const there = errnoOf(error) === 'EEXIST' ? await statLocal(path) : undefined;
+    if (there?.isDirectory()) return;
+    if (there) throw noDirectory(path, there);
     throw fromErrno(error, `cannot make the directory ${JSON.stringify(path)}`);
   }
 }

@@ -1,7 +1,7 @@
 /** `client mv`: renames files and whole directories. */
 import { HoldfastError, baseName, hasCode, joinPath } from '@holdfast/shared';
 import type { CommandSpec } from '../command.js';
-import { remotePath } from '../flag-values.js';
+import { type RemotePath, remotePath } from '../flag-values.js';
 
 export const mvCommand: CommandSpec = {
   name: 'mv',
@@ -19,13 +19,20 @@ export const mvCommand: CommandSpec = {
     const remotes = paths.map(remotePath);
     const target = remotes.at(-1) ?? remotePath('/');
     const sources = remotes.slice(0, -1);
+    if (sources.some(({ path }) => path === '/')) {
+      throw new HoldfastError('INVALID_ARGUMENT', '"/" cannot be moved', { remedy: 'Move what is in it.' });
+    }
     const client = await connect();
     const there = await client.stat(target.path, { signal }).catch((error: unknown) => {
       if (hasCode(error, 'NOT_FOUND')) return undefined;
       throw error;
     });
     const into = there?.type === 'directory';
-    if (!into && (sources.length > 1 || (target.asDirectory && there))) {
+    // "mv dir new/" names the directory anew, as mv does; a file cannot become a directory.
+    const fits = async ({ path }: RemotePath) =>
+      there === undefined && (await client.stat(path, { signal })).type === 'directory';
+    const [first] = sources;
+    if (!into && (sources.length > 1 || (target.asDirectory && first && !(await fits(first))))) {
       throw new HoldfastError('NOT_A_DIRECTORY', `${JSON.stringify(target.path)} is not a directory`, {
         remedy: 'Name a directory to move them into.',
       });

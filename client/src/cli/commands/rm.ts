@@ -25,7 +25,10 @@ export const rmCommand: CommandSpec = {
           const removed = await client.remove(path, { recursive: flags.isSet('recursive'), signal });
           if (report.json) report.result('', { path, removed });
         } catch (error) {
-          if (flags.isSet('force') && hasCode(error, 'NOT_FOUND')) return;
+          if (flags.isSet('force') && hasCode(error, 'NOT_FOUND')) {
+            if (report.json) report.result('', { path, removed: 0 });
+            return;
+          }
           if (!hasCode(error, 'NOT_EMPTY')) throw error;
           throw new HoldfastError('NOT_EMPTY', error.message, {
             cause: error,

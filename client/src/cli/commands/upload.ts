@@ -146,11 +146,7 @@ async function isDirectoryTarget(
   });
   if (entry?.type === 'directory') return true;
   if (!asDirectory && sources.length === 1) return false;
-  if (entry) {
-    throw new HoldfastError('NOT_A_DIRECTORY', `${JSON.stringify(path)} is a file, not a directory`, {
-      remedy: 'Name a directory to put the files into.',
-    });
-  }
+  if (entry) throw notADirectory(path);
   if (createParents === true) return true;
   throw new HoldfastError('NOT_FOUND', `there is no remote directory ${JSON.stringify(path)}`, {
     remedy: `Make it first (client mkdir -p ${path}), or use -p.`,
@@ -198,8 +194,16 @@ async function makeTop({ client, options, context }: Job, remote: string): Promi
     await client.makeDirectory(remote, { parents: createParents, signal });
   } catch (error) {
     if (!hasCode(error, 'ALREADY_EXISTS')) throw error;
-    await client.makeDirectory(remote, { parents: true, signal });
+    await client.makeDirectory(remote, { parents: true, signal }).catch((again: unknown) => {
+      throw hasCode(again, 'ALREADY_EXISTS') ? notADirectory(remote) : again;
+    });
   }
+}
+
+function notADirectory(path: string): HoldfastError {
+  return new HoldfastError('NOT_A_DIRECTORY', `${JSON.stringify(path)} is a file, not a directory`, {
+    remedy: 'Name a directory to put the files into.',
+  });
 }
 
 async function uploadFile(job: Job, source: string, remote: string, sizeBytes: number): Promise<void> {
