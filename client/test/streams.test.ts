@@ -182,7 +182,9 @@ describe('a listing', () => {
 
 describe('the chunk size', () => {
   it('is the wish, or the default, as long as the extents stay under the limit', () => {
-    expect(chunkSizeFor(1)).toBe(0);
+    expect(chunkSizeFor(1)).toBe(limits.minChunkSizeBytes);
+    expect(chunkSizeFor(limits.minChunkSizeBytes + 1)).toBe(0);
+    expect(chunkSizeFor(undefined)).toBe(0);
     expect(chunkSizeFor(undefined, MiB)).toBe(MiB);
     expect(chunkSizeFor(1e12)).toBe(limits.defaultChunkSizeBytes);
     for (const size of [1e11, 1e12, 2e12, 6e12]) {

@@ -2,7 +2,7 @@
 import { HoldfastError, limits } from '@holdfast/shared';
 
 /**
- * The chunk size to ask for, in bytes: the wish (0: the default), larger where the file would otherwise have
+ * The chunk size to ask for, in bytes: the wish (0: the default; the smallest for a small file), larger where the file would otherwise have
  * more extents than a version may. A stream's length is unknown, so its wish stands.
  *
  * @throws HoldfastError INVALID_ARGUMENT for a wish out of bounds, LIMIT_EXCEEDED for a file no chunk size fits
@@ -23,6 +23,8 @@ export function chunkSizeFor(sizeBytes: number | undefined, wishBytes = 0): numb
       { remedy: 'Split the file.' },
     );
   }
+  // A keeper must have room for a whole chunk: a small file asks for what it needs, which no default is below.
+  if (wishBytes === 0 && sizeBytes !== undefined && sizeBytes <= min) return min;
   // The cluster's default is not known before the session is open; only when any would do is it left open.
   if (wishBytes === 0 && needed <= min) return 0;
   return Math.max(wishBytes || limits.defaultChunkSizeBytes, needed);

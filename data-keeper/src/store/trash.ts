@@ -31,6 +31,13 @@ export class Trash {
     this.#ttlMs = ttlMs;
   }
 
+  /** What makeRoom can give back in all. */
+  get bytes(): number {
+    let bytes = 0;
+    for (const entry of this.#entries.values()) bytes += entry.fileBytes;
+    return bytes;
+  }
+
   /** Notes a file that was moved here. Its bytes stay counted as used. */
   add(name: string, fileBytes: number): void {
     const replaced = this.#entries.get(name);
