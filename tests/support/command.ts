@@ -1,5 +1,5 @@
 /** Running the built programs as a user does. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
@@ -32,6 +32,17 @@ export interface CommandOptions {
   /** What to write to standard input; by default it is closed at once. */
   readonly input?: Buffer;
   readonly limitMs?: number;
+  /** Takes root's power over files away, so that permissions mean something; see `permissionsMatter`. */
+  readonly unprivileged?: boolean;
+}
+
+const isRoot = process.getuid?.() === 0;
+/** Root without capabilities is bound by permissions as everybody is. */
+const withoutCapabilities = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', '--'];
+
+/** Whether a program can be run such that permissions bind it: not as root, or where `setpriv` is installed. */
+export function permissionsMatter(): boolean {
+  return !isRoot || spawnSync('setpriv', ['--version']).status === 0;
 }
 
 /** Starts a program; it is killed when it takes longer than `limitMs` (default 3 minutes). */
@@ -40,7 +51,9 @@ export function start(
   args: readonly string[],
   options: CommandOptions = {},
 ): RunningCommand {
-  const child = spawn(process.execPath, [launcher(program), ...args], {
+  const wrapper = isRoot && options.unprivileged === true ? withoutCapabilities : [];
+  const [command = '', ...words] = [...wrapper, process.execPath, launcher(program), ...args];
+  const child = spawn(command, words, {
     cwd: options.cwd ?? repository,
     env: { ...process.env, NO_COLOR: '1', ...options.environment },
     stdio: ['pipe', 'pipe', 'pipe'],
