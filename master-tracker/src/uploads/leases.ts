@@ -4,17 +4,25 @@
  */
 import { type Clock, HoldfastError } from '@holdfast/shared';
 
+/**
+ * Leases are looked at every second. After a longer gap the tracker itself was paused (a suspended machine, a hung
+ * disk) and heard nobody: then every session has its whole lease again, as keepers have theirs.
+ */
+const maxLookGapMs = 10_000;
+
 export class UploadLeases {
   /** In milliseconds. */
   readonly leaseMs: number;
   readonly #clock: Clock;
   readonly #max: number;
   readonly #renewedMs = new Map<string, number>();
+  #lookedMs: number;
 
   constructor(clock: Clock, leaseMs: number, max: number, openUploadIds: Iterable<string> = []) {
     this.#clock = clock;
     this.leaseMs = leaseMs;
     this.#max = max;
+    this.#lookedMs = clock.monotonicMs();
     for (const uploadId of openUploadIds) this.renew(uploadId);
   }
 
@@ -45,7 +53,12 @@ export class UploadLeases {
 
   /** Up to `limit` sessions whose lease is over, the longest silent first. They stay listed until dropped. */
   expired(limit: number): string[] {
-    const silentSinceMs = this.#clock.monotonicMs() - this.leaseMs;
+    const nowMs = this.#clock.monotonicMs();
+    const wasPaused = nowMs - this.#lookedMs > maxLookGapMs;
+    this.#lookedMs = nowMs;
+    // Setting what is there keeps the order.
+    if (wasPaused) for (const uploadId of this.#renewedMs.keys()) this.#renewedMs.set(uploadId, nowMs);
+    const silentSinceMs = nowMs - this.leaseMs;
     const expired: string[] = [];
     for (const [uploadId, renewedMs] of this.#renewedMs) {
       if (renewedMs > silentSinceMs || expired.length >= limit) break;

@@ -206,18 +206,35 @@ describe('uploads', () => {
   it('ends a session when nothing of it is heard for its lease, which starts anew with the tracker', async () => {
     const { session, chunkIds } = await tracker.begin();
     const { uploadLeaseMs } = tracker.settings;
-    tracker.clock.advance(uploadLeaseMs - 1);
-    expect(await uploads().expire(10)).toBe(0);
+    expect(await expiredWithin(uploadLeaseMs - 1)).toBe(0);
     await uploads().allocate(session.uploadId, 0, [], []);
-    tracker.clock.advance(uploadLeaseMs - 1);
+    expect(await expiredWithin(uploadLeaseMs - 1)).toBe(0);
     await tracker.restart();
-    tracker.clock.advance(uploadLeaseMs - 1);
-    expect(await uploads().expire(10)).toBe(0);
-    tracker.clock.advance(1);
-    expect(await uploads().expire(10)).toBe(1);
+    expect(await expiredWithin(uploadLeaseMs - 1)).toBe(0);
+    expect(await expiredWithin(1)).toBe(1);
     expect(await tracker.chunkState(chunkIds[0]!)).toBe('garbage');
     expect((await uploads().get(session.uploadId, 10, '')).state).toBe('aborted');
   });
+
+  it('ends no session because the tracker itself was paused', async () => {
+    await tracker.begin();
+    const { uploadLeaseMs } = tracker.settings;
+    await expiredWithin(5_000);
+    tracker.clock.advance(3 * uploadLeaseMs);
+    expect(await uploads().expire(10)).toBe(0);
+    expect(await expiredWithin(uploadLeaseMs - 1)).toBe(0);
+    expect(await expiredWithin(1)).toBe(1);
+  });
+
+  /** Lets time pass as the worker sees it, a second at a time; how many sessions ended. */
+  async function expiredWithin(durationMs: number): Promise<number> {
+    let expired = 0;
+    for (let leftMs = durationMs; leftMs > 0; leftMs -= 1_000) {
+      tracker.clock.advance(Math.min(1_000, leftMs));
+      expired += await uploads().expire(10);
+    }
+    return expired;
+  }
 
   it('says why it cannot place a chunk, and goes on with enough keepers', async () => {
     for (const keeper of tracker.keepers.slice(1)) keeper.freeBytes = 0;
