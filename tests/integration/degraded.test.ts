@@ -1,8 +1,7 @@
 /** One keeper of three down: writing goes on, says how many copies there are, and is completed later. */
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
-import type { Readable } from 'node:stream';
-import { seededBytes } from '../support/files.js';
+import { readAll, seededBytes } from '../support/files.js';
 import { waitFor } from '../support/wait.js';
 
 const chunk = 64 * 1024;
@@ -16,12 +15,6 @@ beforeEach(async () => {
 });
 
 afterEach(() => cluster.stop());
-
-async function readAll(stream: Readable): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const part of stream) parts.push(part as Buffer);
-  return Buffer.concat(parts);
-}
 
 it('uploads with one keeper down have two copies, and three when it is back', async () => {
   const client = await cluster.connect();

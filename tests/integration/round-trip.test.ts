@@ -8,7 +8,7 @@ import { randomInt } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { seededBytes, temporaryFolder } from '../support/files.js';
+import { readAll, seededBytes, temporaryFolder } from '../support/files.js';
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? randomInt(2 ** 31));
 const block = 64 * 1024;
@@ -40,12 +40,6 @@ afterAll(async () => {
   await cluster.stop();
   await folder.remove();
 });
-
-async function readAll(stream: Readable): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const part of stream) parts.push(part as Buffer);
-  return Buffer.concat(parts);
-}
 
 describe(`sizes (HOLDFAST_SEED=${seed})`, () => {
   it.each(sizes)('%d bytes from a file to a file', async (size) => {

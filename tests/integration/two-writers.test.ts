@@ -3,8 +3,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
-import { seededBytes } from '../support/files.js';
+import { readAll, seededBytes } from '../support/files.js';
 import { waitFor } from '../support/wait.js';
 
 const chunk = 64 * 1024;
@@ -19,12 +18,6 @@ beforeEach(async () => {
 });
 
 afterEach(() => cluster.stop());
-
-async function readAll(stream: Readable): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  for await (const part of stream) parts.push(part as Buffer);
-  return Buffer.concat(parts);
-}
 
 /** Pieces on all disks, in place or in the trash. */
 async function piecesOnDisk(): Promise<number> {

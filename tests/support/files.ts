@@ -4,6 +4,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 
 /** `length` bytes that a seed decides: AES-CTR of zeros, as fast as the disk. */
 export function seededBytes(seed: number, length: number): Buffer {
@@ -39,6 +40,13 @@ export async function sha256Of(path: string): Promise<string> {
   for await (const part of createReadStream(path, { highWaterMark: 1024 * 1024 }))
     hash.update(part as Buffer);
   return hash.digest('hex');
+}
+
+/** All the bytes of a stream. */
+export async function readAll(stream: Readable): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of stream) parts.push(part as Buffer);
+  return Buffer.concat(parts);
 }
 
 /** Every name below a folder with what it is: "dir", or the SHA-256 of a file, or the target of a link. */
