@@ -63,6 +63,13 @@ module.exports = {
       to: { path: anyOf(above['local-cluster']) },
     },
     {
+      name: 'bench-measures-from-outside',
+      comment: 'What is measured is what users run: the library and the programs, not their insides.',
+      severity: 'error',
+      from: { path: '^bench/' },
+      to: { path: anyOf(['proto', 'master-tracker', 'data-keeper', 'tests']) },
+    },
+    {
       name: 'sources-know-no-tests',
       severity: 'error',
       from: { path: '^[^/]+/src/' },

@@ -11,6 +11,7 @@ export * from './ports/file-system.js';
 export * from './ports/logger.js';
 export * from './ports/random.js';
 export * from './domain/authority.js';
+export * from './domain/bytes.js';
 export * from './domain/checksum.js';
 export * from './domain/ids.js';
 export * from './domain/keeper-endpoint.js';

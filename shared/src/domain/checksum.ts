@@ -6,15 +6,18 @@
  * It detects accidents, not attacks: CRC-32 is linear, and whoever can write a piece can forge one.
  */
 import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { limits } from '../limits.js';
+import { type Bytes, partsOf } from './bytes.js';
+import { crc32 } from './crc32.js';
 
 /** The length of a digest in bytes. */
 export const digestBytes = 32;
 
 /** The CRC-32 of a block. */
-export function blockChecksum(block: Uint8Array): number {
-  return crc32(block);
+export function blockChecksum(block: Bytes): number {
+  let checksum = 0;
+  for (const part of partsOf(block)) checksum = crc32(part, checksum);
+  return checksum;
 }
 
 /** How many blocks a piece of `lengthBytes` has. */
@@ -23,26 +26,36 @@ export function blockCount(lengthBytes: number, blockSizeBytes: number = limits.
 }
 
 /** The checksums of the blocks of `data`, which starts at a block boundary; the last block may be short. */
-export function blockChecksums(data: Uint8Array, blockSizeBytes: number = limits.blockSizeBytes): number[] {
+export function blockChecksums(data: Bytes, blockSizeBytes: number = limits.blockSizeBytes): number[] {
   const checksums: number[] = [];
-  for (let offset = 0; offset < data.length; offset += blockSizeBytes) {
-    checksums.push(crc32(data.subarray(offset, offset + blockSizeBytes)));
+  let checksum = 0;
+  let left = blockSizeBytes;
+  for (const part of partsOf(data)) {
+    for (let offset = 0; offset < part.length;) {
+      const taken = Math.min(left, part.length - offset);
+      checksum = crc32(part.subarray(offset, offset + taken), checksum);
+      offset += taken;
+      left -= taken;
+      if (left > 0) continue;
+      checksums.push(checksum);
+      checksum = 0;
+      left = blockSizeBytes;
+    }
   }
+  if (left < blockSizeBytes) checksums.push(checksum);
   return checksums;
 }
 
 /** The offset of the first block in `data` that does not match, or -1 if all do and none is missing. */
 export function firstMismatch(
-  data: Uint8Array,
+  data: Bytes,
   checksums: readonly number[],
   blockSizeBytes: number = limits.blockSizeBytes,
 ): number {
-  const blocks = blockCount(data.length, blockSizeBytes);
-  for (let index = 0; index < blocks; index += 1) {
-    const offset = index * blockSizeBytes;
-    if (crc32(data.subarray(offset, offset + blockSizeBytes)) !== checksums[index]) return offset;
-  }
-  return checksums.length === blocks ? -1 : data.length;
+  const actual = blockChecksums(data, blockSizeBytes);
+  const wrong = actual.findIndex((checksum, index) => checksum !== checksums[index]);
+  if (wrong >= 0) return wrong * blockSizeBytes;
+  return checksums.length === actual.length ? -1 : data.length;
 }
 
 /** The checksums of a piece, filled in as its blocks are known; gives the digest when all are. */

@@ -13,7 +13,8 @@ import { cancelled } from '../concurrency/cancellation.js';
 import { HoldfastError, hasCode } from '../errors/index.js';
 import type { PeerChannel } from './channel.js';
 import { fromServiceError } from './error-details.js';
-import { readLittleAhead } from './insides.js';
+import { joiningParts } from './insides/parts.js';
+import { readLittleAhead } from './insides/server.js';
 
 export interface CallOptions {
   /** How long the call may take in all. */
@@ -53,7 +54,7 @@ export async function callUnary<Request, Response>(
     const call = channel.client.makeUnaryRequest<Request, Response>(
       method.path,
       method.requestSerialize,
-      method.responseDeserialize,
+      joiningParts(method.responseDeserialize),
       request,
       new Metadata(),
       { deadline: deadlineIn(deadlineMs) },
@@ -113,7 +114,7 @@ export function callClientStream<Request, Response>(
   const stream = channel.client.makeClientStreamRequest<Request, Response>(
     method.path,
     method.requestSerialize,
-    method.responseDeserialize,
+    joiningParts(method.responseDeserialize),
     new Metadata(),
     { deadline: deadlineIn(deadlineMs) },
     (error, answer) => settle(error, answer),
@@ -169,7 +170,7 @@ export async function* callServerStream<Request, Response>(
   const stream: ClientReadableStream<Response> = channel.client.makeServerStreamRequest<Request, Response>(
     method.path,
     method.requestSerialize,
-    method.responseDeserialize,
+    joiningParts(method.responseDeserialize),
     request,
     new Metadata(),
     { deadline: deadlineIn(deadlineMs) },

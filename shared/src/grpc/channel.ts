@@ -6,6 +6,8 @@
  */
 import { type ChannelOptions, Client, credentials, status } from '@grpc/grpc-js';
 import { limits } from '../limits.js';
+import { partsOption } from './insides/parts.js';
+import { flowControlWindowBytes } from './insides/server.js';
 
 /** For calls that carry metadata. */
 export const controlChannelOptions: ChannelOptions = {
@@ -26,13 +28,17 @@ export const controlChannelOptions: ChannelOptions = {
   'grpc.max_send_message_length': limits.maxControlMessageBytes,
 };
 
-/** For calls that carry blocks. */
+/** For calls that carry blocks, and others to the same servers. */
 export const dataChannelOptions: ChannelOptions = {
   ...controlChannelOptions,
   // A peer whose event loop is busy with bytes answers pings late.
   'grpc.keepalive_timeout_ms': 20_000,
   // HTTP/2's 64 KiB window caps a stream at 9 MB/s at 4 ms of round trip.
-  'grpc-node.flow_control_window': 4 * 1024 * 1024,
+  'grpc-node.flow_control_window': flowControlWindowBytes,
+  [partsOption]: 1,
+  // What fits into its buffer for retries grpc-js calls written at once, while it still waits for the connection:
+  // memory that is used again after each write would change under a message on its way.
+  'grpc.per_rpc_retry_buffer_size': 0,
   'grpc.max_receive_message_length': limits.maxDataMessageBytes,
   'grpc.max_send_message_length': limits.maxDataMessageBytes,
 };

@@ -17,7 +17,8 @@ import {
 import { HoldfastError } from '../errors/index.js';
 import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
-import { prepareServer, readLittleAhead } from './insides.js';
+import { serveInParts } from './insides/parts.js';
+import { prepareServer, readLittleAhead, resetCall } from './insides/server.js';
 
 // Every failure comes back to its caller as a HoldfastError, and grpc-js would print it as well.
 if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
@@ -83,13 +84,26 @@ export async function shutDown(server: Server, graceMs: number): Promise<void> {
   });
 }
 
-/** Aborted when the caller is gone: it cancelled, its deadline passed, or its connection broke. */
-function signalOf(call: { on(event: 'cancelled', listener: () => void): unknown }): AbortSignal {
+interface WatchedCall {
+  on(event: 'cancelled', listener: () => void): unknown;
+}
+
+/**
+ * A signal that is aborted when the caller is gone: it cancelled, its deadline passed, or its connection broke.
+ * `answered` ends the watch: grpc-js says 'cancelled' after every answer too.
+ */
+function watchCaller(call: WatchedCall): { signal: AbortSignal; answered: () => void } {
   const controller = new AbortController();
+  let isAnswered = false;
   call.on('cancelled', () => {
-    controller.abort(new HoldfastError('CANCELLED', 'the caller gave up'));
+    if (!isAnswered) controller.abort(new HoldfastError('CANCELLED', 'the caller gave up'));
   });
-  return controller.signal;
+  return {
+    signal: controller.signal,
+    answered: () => {
+      isAnswered = true;
+    },
+  };
 }
 
 /** Logs what only this process may know: defects with their stack. */
@@ -97,6 +111,27 @@ function report(logger: Logger, error: unknown): void {
   if (!HoldfastError.is(error) || error.code === 'INTERNAL') {
     logger.error('a call failed by a defect', { error });
   }
+}
+
+/** Answers a call with what the work resolves to, or with its error as a status. */
+function answerOnce<Response>(
+  call: WatchedCall,
+  work: (signal: AbortSignal) => Promise<Response>,
+  callback: sendUnaryData<Response>,
+  logger: Logger,
+): void {
+  const { signal, answered } = watchCaller(call);
+  work(signal).then(
+    (response) => {
+      answered();
+      callback(null, response);
+    },
+    (error: unknown) => {
+      report(logger, error);
+      answered();
+      callback(toStatusObject(error));
+    },
+  );
 }
 
 export type UnaryHandler<Request, Response> = (request: Request, signal: AbortSignal) => Promise<Response>;
@@ -107,13 +142,7 @@ export function unary<Request, Response>(
   logger: Logger = silentLogger,
 ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
   return (call, callback) => {
-    handler(call.request, signalOf(call)).then(
-      (response) => callback(null, response),
-      (error: unknown) => {
-        report(logger, error);
-        callback(toStatusObject(error));
-      },
-    );
+    answerOnce(call, (signal) => handler(call.request, signal), callback, logger);
   };
 }
 
@@ -126,19 +155,16 @@ export function clientStream<Request, Response>(
     // A stream without an 'error' listener ends the process.
     call.on('error', () => undefined);
     readLittleAhead(call);
-    handler(call, signalOf(call)).then(
-      (response) => callback(null, response),
-      (error: unknown) => {
-        report(logger, error);
-        callback(toStatusObject(error));
-      },
-    );
+    serveInParts(call);
+    answerOnce(call, (signal) => handler(call, signal), callback, logger);
   };
 }
 
 /**
  * A server-streaming handler from an async function that writes with `send`. `send` resolves when the stream
- * has room again, and rejects when the caller is gone: 'drain' alone never comes then.
+ * has room again, and rejects when the caller is gone: 'drain' alone never comes then. A handler that gives up while
+ * a message waits ends the call at once: behind it the status would not get out either, and both would stay in memory
+ * until the connection ends.
  */
 export function serverStream<Request, Response>(
   handler: (
@@ -150,13 +176,19 @@ export function serverStream<Request, Response>(
 ): (call: ServerWritableStream<Request, Response>) => void {
   return (call) => {
     call.on('error', () => undefined);
-    const signal = signalOf(call);
-    const send = (message: Response): Promise<void> => writeWithBackpressure(call, message, signal);
+    serveInParts(call);
+    const { signal } = watchCaller(call);
+    let waiting = 0;
+    const send = async (message: Response): Promise<void> => {
+      waiting += 1;
+      await writeWithBackpressure(call, message, signal);
+      waiting -= 1;
+    };
     handler(call.request, send, signal).then(
       () => call.end(),
       (error: unknown) => {
         report(logger, error);
-        call.emit('error', toStatusObject(error));
+        if (waiting === 0 || !resetCall(call)) call.emit('error', toStatusObject(error));
       },
     );
   };

@@ -2,3 +2,4 @@
 export * from './node-file-system.js';
 export * from './system-clock.js';
 export * from './system-random.js';
+export { writeAll } from './write-all.js';

@@ -10,8 +10,10 @@ import {
   statfs,
   unlink,
 } from 'node:fs/promises';
-import type { FileSystem, OpenFile } from '../ports/file-system.js';
+import type { Bytes } from '../domain/bytes.js';
+import type { FileSystem, OpenDirectory, OpenFile } from '../ports/file-system.js';
 import { errnoOf } from '../errors/errno.js';
+import { writeAll } from './write-all.js';
 
 const flags = { read: 'r', readwrite: 'r+', create: 'wx+' } as const;
 
@@ -37,16 +39,8 @@ class NodeOpenFile implements OpenFile {
     return total;
   }
 
-  async write(data: Uint8Array, position: number): Promise<void> {
-    let total = 0;
-    while (total < data.length) {
-      const { bytesWritten } = await this.#handle.write(data, total, data.length - total, position + total);
-      // A full disk shows first as a short count without an error, then as ENOSPC on the next call.
-      if (bytesWritten === 0) {
-        throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
-      }
-      total += bytesWritten;
-    }
+  async write(data: Bytes, position: number): Promise<void> {
+    await writeAll(this.#handle, data, position);
   }
 
   syncData(): Promise<void> {
@@ -60,6 +54,15 @@ class NodeOpenFile implements OpenFile {
   close(): Promise<void> {
     return this.#handle.close();
   }
+}
+
+/** Windows cannot open a directory for syncing; NTFS journals names itself. */
+const journalsNames = process.platform === 'win32';
+
+async function openDirectory(path: string): Promise<OpenDirectory> {
+  if (journalsNames) return { sync: () => Promise.resolve(), close: () => Promise.resolve() };
+  const handle = await open(path, 'r');
+  return { sync: () => handle.sync(), close: () => handle.close() };
 }
 
 export const nodeFileSystem: FileSystem = {
@@ -83,15 +86,14 @@ export const nodeFileSystem: FileSystem = {
     }
   },
   async syncDirectory(path) {
-    // Windows cannot open a directory for syncing; NTFS journals names itself.
-    if (process.platform === 'win32') return;
-    const handle = await open(path, 'r');
+    const directory = await openDirectory(path);
     try {
-      await handle.sync();
+      await directory.sync();
     } finally {
-      await handle.close();
+      await directory.close();
     }
   },
+  openDirectory,
   async space(path) {
     const { bsize, blocks, bavail, files, ffree } = await statfs(path);
     return {

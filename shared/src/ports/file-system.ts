@@ -4,6 +4,8 @@
  *
  * Every method rejects with an error that carries an errno `code`, as Node's do.
  */
+import type { Bytes } from '../domain/bytes.js';
+
 export interface FileSystem {
   /** Opens a file. 'create' fails if it exists (O_EXCL); 'read' and 'readwrite' fail if it does not. */
   open(path: string, mode: 'read' | 'readwrite' | 'create'): Promise<OpenFile>;
@@ -20,6 +22,8 @@ export interface FileSystem {
   stat(path: string): Promise<FileStatus | undefined>;
   /** Makes the names in a directory durable. A failure is final: never retried (reliability of fsync). */
   syncDirectory(path: string): Promise<void>;
+  /** Opens a directory that is synced again and again: a third of the calls of syncDirectory. */
+  openDirectory(path: string): Promise<OpenDirectory>;
   /** Room on the file system that holds `path`. */
   space(path: string): Promise<FileSystemSpace>;
 }
@@ -39,6 +43,14 @@ export interface FileSystemSpace {
   readonly freeFiles: number;
 }
 
+/** An open directory. Close it always. */
+export interface OpenDirectory {
+  /** As FileSystem.syncDirectory. */
+  sync(): Promise<void>;
+  /** Waits for a sync that runs. */
+  close(): Promise<void>;
+}
+
 /** An open file. Close it always; a leaked one is a bug that tests look for. */
 export interface OpenFile {
   /**
@@ -47,7 +59,7 @@ export interface OpenFile {
    */
   read(target: Uint8Array, targetOffset: number, length: number, position: number): Promise<number>;
   /** Writes all of `data` at `position`; a short write is continued, or rejects with ENOSPC. */
-  write(data: Uint8Array, position: number): Promise<void>;
+  write(data: Bytes, position: number): Promise<void>;
   /** Makes the contents and length durable. A failure is final: never retried (reliability of fsync). */
   syncData(): Promise<void>;
   sizeBytes(): Promise<number>;

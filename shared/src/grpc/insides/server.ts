@@ -3,10 +3,12 @@
  * change.
  *
  * The failures it answers: HTTP/2's 64 KiB window caps what a server receives at 9 MB/s per 4 ms of round trip;
- * a stream reads 16 messages ahead of its reader, which at 1 MiB each is 16 MiB a stream (S10); and a server
- * that is shut down by force says CANCELLED to its callers, where one that was killed says nothing.
+ * a stream reads 16 messages ahead of its reader, which at 1 MiB each is 16 MiB a stream (S10); the status of a
+ * call waits behind its last message, for ever if nobody takes that; and a server that is shut down by force says
+ * CANCELLED to its callers, where one that was killed says nothing.
  */
 import type { Server } from '@grpc/grpc-js';
+import { constants } from 'node:http2';
 import type { Socket } from 'node:net';
 
 /** Of a stream and of a connection, in bytes: enough for 1 GB/s at 4 ms of round trip. */
@@ -64,4 +66,15 @@ export function cutOff(server: Server): void {
 export function readLittleAhead(stream: unknown): void {
   const state = (stream as { _readableState?: { highWaterMark: number } })._readableState;
   if (state) state.highWaterMark = messagesAhead;
+}
+
+/**
+ * Ends a server's call now, with what waits to be sent; its caller sees RESOURCE_EXHAUSTED. False, and nothing was
+ * done, if grpc-js has changed.
+ */
+export function resetCall(call: unknown): boolean {
+  const { stream } = (call as { call?: { stream?: { close?(code: number): void } } }).call ?? {};
+  if (!stream?.close) return false;
+  stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+  return true;
 }

@@ -1,8 +1,9 @@
-/** The insides of grpc-js that insides.ts leans on: these tests fail when they change. */
+/** The insides of grpc-js that insides/server.ts leans on: these tests fail when they change. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Server } from '@grpc/grpc-js';
 import { keeperV1 } from '@holdfast/proto';
 import { connect } from 'node:http2';
+import { HoldfastError } from '../../src/index.js';
 import {
   PeerChannel,
   callClientStream,
@@ -15,7 +16,7 @@ import {
   serverStream,
   writeMessage,
 } from '../../src/grpc/index.js';
-import { flowControlWindowBytes } from '../../src/grpc/insides.js';
+import { flowControlWindowBytes } from '../../src/grpc/insides/server.js';
 
 const { WriteChunk, ReadChunk } = keeperV1.ChunkService.service;
 const run = { offset: 0, checksums: [], data: Buffer.alloc(256 * 1024) };
@@ -94,6 +95,36 @@ describe('the insides of grpc-js', () => {
     // The windows' worth, what the sockets hold, and one message a side.
     expect(sent).toBeLessThan(100);
     await stream.return(undefined);
+  });
+
+  it('a call that is given up while nobody takes its messages ends at once', async () => {
+    const server = createServer({ maxMessageBytes: 2 * 1024 * 1024 });
+    let over = false;
+    server.addService(
+      { ReadChunk },
+      {
+        ReadChunk: serverStream(async (_request, send, signal) => {
+          signal.addEventListener('abort', () => {
+            over = true;
+          });
+          await send({ blocks: run });
+          // More than the window: the last one waits until the client reads.
+          const long = { ...run, data: Buffer.alloc(flowControlWindowBytes / 4) };
+          const sends = Array.from({ length: 8 }, () => send({ blocks: long }));
+          for (const sent of sends) sent.catch(() => undefined);
+          throw new HoldfastError('DEADLINE_EXCEEDED', 'the client took nothing');
+        }),
+      },
+    );
+    const channel = new PeerChannel(await serve(server), dataChannelOptions);
+    closers.push(() => channel.close());
+    const stream = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 });
+    await stream.next();
+    await until(() => over);
+    const readAll = async (): Promise<void> => {
+      while ((await stream.next()).done !== true);
+    };
+    await expect(readAll()).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   });
 
   it('a server that is cut off looks like one that was killed', async () => {
