@@ -4,6 +4,7 @@
  */
 import type { Server } from '@grpc/grpc-js';
 import {
+  ByteBudget,
   type Clock,
   type FileSystem,
   HoldfastError,
@@ -161,6 +162,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const common = { store, live, tokens, clock, logger, settings };
   const writer = new ChunkWriter({
     ...{ ...common, slots: writes, peers, lease, self, receiptFor },
+    liveMemory: new ByteBudget(settings.liveMemoryBytes),
     onStored: (piece) => storedLog.add(piece),
   });
   const reader = new ChunkReader({ ...common, slots: reads });
@@ -192,6 +194,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const closeAll = (): void => {
     peers.close();
     link.close();
+    store.close();
   };
   try {
     address = advertisedAddress(await listen(server, options.listen), options.advertise);

@@ -35,6 +35,10 @@ export function cuttable(inner: FileSystem): CuttableFileSystem {
     readDirectory: guarded((path) => inner.readDirectory(path)),
     stat: guarded((path) => inner.stat(path)),
     syncDirectory: guarded((path) => inner.syncDirectory(path)),
+    openDirectory: guarded(async (path) => {
+      const directory = await inner.openDirectory(path);
+      return { sync: guarded(() => directory.sync()), close: () => directory.close() };
+    }),
     space: guarded((path) => inner.space(path)),
   };
   return {

@@ -28,10 +28,20 @@ export interface KeeperSettings {
   readonly streamDeadlineMs: number;
   /**
    * Pieces that are written at a time, by clients and peers. Each has about 5 messages of 1 MiB in memory (one
-   * arriving, one read ahead, one being written, one or two on to the follower), so this bounds the memory.
+   * arriving, one read ahead, one being written, one or two on to the follower), so this bounds the memory. A client
+   * that stands still pins the last message that came.
    */
   readonly maxWrites: number;
-  /** Pieces that clients read at a time; each has about 3 messages in memory. */
+  /**
+   * What may be kept in memory for followers that keep up, of all pieces. With less, followers read more from the
+   * page cache, which costs a tenth of the CPU time; with more, a slow link pins more.
+   */
+  readonly liveMemoryBytes: number;
+  /**
+   * Pieces that clients read at a time. Each has 2 messages of 1 MiB in memory, one that is being sent and one read
+   * ahead; a client that stands still pins these for clientStallMs, and nothing after. What it was sent already, up
+   * to HTTP/2's window, is in its own memory.
+   */
   readonly maxReads: number;
   /** Pieces that peers fetch at a time, as much memory each; apart, or many slow readers would stop all chains. */
   readonly maxReplicaStreams: number;
@@ -63,6 +73,7 @@ export const defaultSettings: KeeperSettings = {
   finishMs: 10_000,
   streamDeadlineMs: 3_600_000,
   maxWrites: 64,
+  liveMemoryBytes: 8 * 1024 * 1024,
   maxReads: 64,
   maxReplicaStreams: 64,
   taskSlots: 4,

@@ -1,6 +1,6 @@
 /** Chains of real keepers: the chunk reaches all of them, and trouble with one is that one's. */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { receiptIsValid } from '@holdfast/shared';
+import { blockChecksums, receiptIsValid } from '@holdfast/shared';
 import { readReceipt } from '@holdfast/shared/grpc';
 import { readFile } from 'node:fs/promises';
 import { GrpcPeerKeepers } from '../src/grpc/grpc-peer-keepers.js';
@@ -137,8 +137,61 @@ describe('a chain of keepers', () => {
 
   it('has room for followers however many clients read', async () => {
     cluster = await TestCluster.start(2, { settings: { maxReads: 0 } });
-    const { receipts, failures } = await cluster.client().write(cluster.header(10, [1]), bytesOf(10));
+    const data = bytesOf(MiB);
+    const { receipts, failures } = await cluster.client().write(cluster.header(MiB, [1]), data);
     expect(failures).toEqual([]);
     expect(receipts).toHaveLength(2);
+  });
+});
+
+describe('a piece of up to 64 KiB', () => {
+  it.each([1, 4096, 65_536])('goes to the followers with the order: %i bytes, no stream', async (length) => {
+    cluster = await TestCluster.start(3, { settings: { maxReplicaStreams: 0 } });
+    const data = bytesOf(length);
+    const header = cluster.header(length, [1, 2]);
+    const { receipts, failures } = await cluster.client().write(header, data);
+    expect(failures).toEqual([]);
+    expect(receipts).toHaveLength(3);
+    for (const index of [0, 1, 2]) {
+      const read = await cluster.client(index).read(cluster.readRequest(header.chunkId));
+      expect(read.data.equals(data)).toBe(true);
+    }
+  });
+
+  it('is fetched when it is longer', async () => {
+    cluster = await TestCluster.start(2, { settings: { maxReplicaStreams: 0 } });
+    const data = bytesOf(65_537);
+    const { failures } = await cluster.client().write(cluster.header(data.length, [1]), data);
+    expect(failures).toMatchObject([{ error: { code: 'ERROR_CODE_LIMIT_EXCEEDED' } }]);
+  });
+
+  it('is stored nowhere when its bytes, its digest or its shape are wrong', async () => {
+    cluster = await TestCluster.start(2);
+    const peers = new GrpcPeerKeepers(cluster.endpoint(0).keeperId);
+    const data = bytesOf(5_000);
+    const checksums = blockChecksums(data);
+    const digest = digestOf(data);
+    const contents = [
+      { run: { offsetBytes: 0, checksums: [1], data }, digest, code: 'CHECKSUM_MISMATCH' },
+      { run: { offsetBytes: 0, checksums, data }, digest: Buffer.alloc(32), code: 'CHECKSUM_MISMATCH' },
+      { run: { offsetBytes: 0, checksums, data }, digest: Buffer.alloc(3), code: 'INVALID_ARGUMENT' },
+      { run: { offsetBytes: 65_536, checksums, data }, digest, code: 'INVALID_ARGUMENT' },
+      { run: { offsetBytes: 0, checksums, data: data.subarray(1) }, digest, code: 'INVALID_ARGUMENT' },
+    ];
+    for (const { code, ...content } of contents) {
+      const { chunkId, uploadId, writeToken } = cluster.header(data.length);
+      const order = {
+        spec: { chunkId, uploadId, pieceIndex: 0, lengthBytes: data.length, blockSizeBytes: 65_536 },
+        followers: [],
+        writeToken: writeToken as Buffer,
+      };
+      const options = { deadlineMs: 30_000, signal: new AbortController().signal };
+      const replicating = peers.replicate(cluster.endpoint(1), cluster.endpoint(0), order, options, content);
+      await expect(replicating).rejects.toMatchObject({ code });
+      const read = cluster.client(1).read(cluster.readRequest(chunkId));
+      await expect(read).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    }
+    peers.close();
+    expect(await cluster.temporary(1)).toEqual([]);
   });
 });

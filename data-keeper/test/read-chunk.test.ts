@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { keeperV1 } from '@holdfast/proto';
 import { limits, newId } from '@holdfast/shared';
-import { PeerChannel, callServerStream, dataChannelOptions } from '@holdfast/shared/grpc';
+import { PeerChannel, callServerStream, controlChannelOptions } from '@holdfast/shared/grpc';
 import { systemRandom } from '@holdfast/shared/node';
 import { open } from 'node:fs/promises';
 import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
@@ -81,7 +81,7 @@ describe('ReadChunk', () => {
     const long = bytesOf(48 * MiB);
     const header = cluster.header(long.length);
     await cluster.client().write(header, long);
-    const channel = new PeerChannel(cluster.keeper().address, dataChannelOptions);
+    const channel = new PeerChannel(cluster.keeper().address, controlChannelOptions);
     const start = (): AsyncGenerator<unknown> =>
       callServerStream(
         channel,

@@ -4,6 +4,7 @@ import type { WriteChunkHeader, WriteChunkRequest } from '@holdfast/proto';
 import { HoldfastError, blockChecksums, newId, signToken } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
 import { readdir, readlink } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { MiB, TestCluster, bytesOf, until } from './support/fixtures.js';
 import { messagesOf } from './support/test-client.js';
 
@@ -11,13 +12,23 @@ let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await TestCluster.start(1, { settings: { clientStallMs: 300, sourceStallMs: 400 } });
 });
-afterAll(() => cluster.end());
+afterAll(async () => {
+  const { dataDir } = cluster.keeper();
+  await cluster.end();
+  // The directories that it syncs: let go of at the end.
+  await until(async () => (await openBelow(dataDir)).length === 0);
+});
 
-/** Open descriptors of this process below the keeper's directory. */
-async function openFiles(): Promise<string[]> {
+/** What descriptors of this process stand for below the directory. */
+async function openBelow(directory: string): Promise<string[]> {
   const descriptors = await readdir('/proc/self/fd');
   const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')));
-  return targets.filter((target) => target.startsWith(cluster.keeper().dataDir));
+  return targets.filter((target) => target.startsWith(directory));
+}
+
+/** All but the directories that are synced again and again: pieces, under whatever name. */
+async function openFiles(): Promise<string[]> {
+  return (await openBelow(cluster.keeper().dataDir)).filter((target) => basename(target).includes('.'));
 }
 
 // Whatever a test did: nothing half written stays, and no handle.

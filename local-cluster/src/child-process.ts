@@ -2,6 +2,7 @@
  * A whole cluster as processes of this machine, one for each server, so that any of them can be killed for
  * real. For `npm start` and for tests that need the kernel's word for it.
  */
+import { nodeFlags } from '@holdfast/data-keeper';
 import { HoldfastError, isErrorCode } from '@holdfast/shared';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
@@ -71,6 +72,7 @@ export async function startProcessCluster(options: StartProcessClusterOptions): 
     keeper: (dataDir, keeper, trackerAddress) => (listen) =>
       launchProcess(
         [
+          ...nodeFlags,
           programPath('@holdfast/data-keeper', 'data-keeper'),
           ...['--data-dir', dataDir, '--listen', listen, '--tracker', trackerAddress()],
           ...(keeper.zone === undefined ? [] : ['--zone', keeper.zone]),
@@ -140,7 +142,8 @@ async function announcement(
   exit: Promise<string>,
   command: readonly string[],
 ): Promise<Announcement> {
-  const program = command[0]?.replace(/^.*[\\/]|\.cjs$/g, '') ?? 'server';
+  const launcher = command.find((word) => word.endsWith('.cjs'));
+  const program = launcher?.replace(/^.*[\\/]|\.cjs$/g, '') ?? 'server';
   const firstLine = new Promise<Announcement>((resolve) => {
     if (!child.stdout) return;
     createInterface({ input: child.stdout }).once('line', (line) => resolve(parseAnnouncement(line)));

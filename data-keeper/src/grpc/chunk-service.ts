@@ -1,12 +1,23 @@
 /** ChunkService: clients' calls, in and out of the core's words. */
-import { type ChunkServiceHandlers, type WriteChunkRequestOutput, keeperV1 } from '@holdfast/proto';
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ServerReadableStream, UntypedServiceImplementation } from '@grpc/grpc-js';
+import {
+  type ReadChunkRequestOutput,
+  type ReadChunkResponse,
+  type StatChunkRequestOutput,
+  type StatChunkResponse,
+  type WriteChunkRequestOutput,
+  type WriteChunkResponse,
+  keeperV1,
+} from '@holdfast/proto';
 import { type Clock, HoldfastError, type Logger, checkId } from '@holdfast/shared';
 import {
-  blockSerializer,
+  type Received,
+  type Sendable,
   checkInteger,
   checkPresent,
   clientStream,
+  requestBlocks,
+  responseBlocks,
   serverStream,
   toErrorDetail,
   unary,
@@ -33,11 +44,11 @@ const { service } = keeperV1.ChunkService;
 
 export const chunkServiceDefinition = {
   ...service,
-  ReadChunk: {
-    ...service.ReadChunk,
-    responseSerialize: blockSerializer(service.ReadChunk.responseSerialize),
-  },
+  WriteChunk: requestBlocks(service.WriteChunk),
+  ReadChunk: responseBlocks(service.ReadChunk),
 };
+
+type WriteMessage = Received<WriteChunkRequestOutput>;
 
 export function writeOutcome({ receipts, failures }: WriteOutcome): {
   receipts: ReturnType<typeof writeReceipt>[];
@@ -50,7 +61,7 @@ export function writeOutcome({ receipts, failures }: WriteOutcome): {
 }
 
 /** The rest of a client's stream: blocks and nothing else. */
-async function* runsOf(messages: AsyncIterator<WriteChunkRequestOutput>): AsyncGenerator<BlockRun> {
+async function* runsOf(messages: AsyncIterator<WriteMessage>): AsyncGenerator<BlockRun> {
   for (;;) {
     const next = await messages.next();
     if (next.done === true) return;
@@ -64,50 +75,56 @@ async function* runsOf(messages: AsyncIterator<WriteChunkRequestOutput>): AsyncG
 
 export function chunkService(deps: ChunkServiceDeps): UntypedServiceImplementation {
   const { writer, reader, clock, logger, settings } = deps;
-  const handlers: ChunkServiceHandlers = {
-    WriteChunk: clientStream(async (stream, signal) => {
-      const messages = stream[Symbol.asyncIterator]() as AsyncIterator<WriteChunkRequestOutput>;
-      try {
-        const stall = { clock, stallMs: settings.clientStallMs, signal, what: 'the header did not come' };
-        const first = await orStall(messages.next(), stall);
-        const header = checkPresent(
-          first.done === true ? null : first.value.header,
-          'the header of the write',
-        );
-        const source = { runs: runsOf(messages), digest: () => undefined };
-        return writeOutcome(
-          await writer.write(
-            readWriteOrder(header),
-            () => Promise.resolve(source),
-            settings.clientStallMs,
-            signal,
-          ),
-        );
-      } finally {
-        // Whatever is still to come, nobody wants it.
-        stream.destroy();
-      }
-    }, logger),
+  const handlers = {
+    WriteChunk: clientStream(
+      async (stream: ServerReadableStream<WriteMessage, WriteChunkResponse>, signal) => {
+        const messages = stream[Symbol.asyncIterator]() as AsyncIterator<WriteMessage>;
+        try {
+          const stall = { clock, stallMs: settings.clientStallMs, signal, what: 'the header did not come' };
+          const first = await orStall(messages.next(), stall);
+          const header = checkPresent(
+            first.done === true ? null : first.value.header,
+            'the header of the write',
+          );
+          const source = { runs: runsOf(messages), digest: () => undefined };
+          return writeOutcome(
+            await writer.write(
+              readWriteOrder(header),
+              () => Promise.resolve(source),
+              settings.clientStallMs,
+              signal,
+            ),
+          );
+        } finally {
+          // Whatever is still to come, nobody wants it.
+          stream.destroy();
+        }
+      },
+      logger,
+    ),
 
-    ReadChunk: serverStream(async (request, send, signal) => {
-      await reader.read(
-        {
-          chunkId: checkId(request.chunkId, 'chunk_id'),
-          pieceIndex: checkPieceIndex(request.pieceIndex),
-          offsetBytes: checkInteger(request.offset, 'offset'),
-          lengthBytes: checkInteger(request.length, 'length'),
-          readToken: request.readToken,
-        },
-        {
-          header: ({ lengthBytes, blockSizeBytes, digest }) =>
-            send({ header: { length: lengthBytes, blockSizeBytes, digest } }),
-          blocks: (run) => send({ blocks: writeBlockRun(run) }),
-        },
-        signal,
-      );
-    }, logger),
+    ReadChunk: serverStream<ReadChunkRequestOutput, Sendable<ReadChunkResponse>>(
+      async (request, send, signal) => {
+        await reader.read(
+          {
+            chunkId: checkId(request.chunkId, 'chunk_id'),
+            pieceIndex: checkPieceIndex(request.pieceIndex),
+            offsetBytes: checkInteger(request.offset, 'offset'),
+            lengthBytes: checkInteger(request.length, 'length'),
+            readToken: request.readToken,
+          },
+          {
+            header: ({ lengthBytes, blockSizeBytes, digest }) =>
+              send({ header: { length: lengthBytes, blockSizeBytes, digest } }),
+            blocks: (run) => send({ blocks: writeBlockRun(run) }),
+          },
+          signal,
+        );
+      },
+      logger,
+    ),
 
-    StatChunk: unary(async (request) => {
+    StatChunk: unary<StatChunkRequestOutput, StatChunkResponse>(async (request) => {
       const key = {
         chunkId: checkId(request.chunkId, 'chunk_id'),
         pieceIndex: checkPieceIndex(request.pieceIndex),

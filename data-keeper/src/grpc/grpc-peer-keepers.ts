@@ -3,6 +3,7 @@ import { type StreamReplicaResponseOutput, keeperV1 } from '@holdfast/proto';
 import { HoldfastError, type KeeperEndpoint, checkId, limits } from '@holdfast/shared';
 import {
   ChannelPool,
+  type Received,
   callServerStream,
   callUnary,
   checkDigest,
@@ -12,10 +13,12 @@ import {
   dataChannelOptions,
   fromErrorDetail,
   readReceipt,
+  responseBlocks,
 } from '@holdfast/shared/grpc';
 import type {
   PeerCallOptions,
   PeerKeepers,
+  PieceContent,
   ReplicaStream,
   WriteOrder,
   WriteOutcome,
@@ -24,7 +27,8 @@ import type { BlockRun, PieceKey } from '../store/piece.js';
 import { readBlockRun } from './block-run.js';
 import { checkBlockSize, writeReplicateRequest } from './write-order.js';
 
-const { ReplicateChunk, StreamReplica } = keeperV1.ReplicaService.service;
+const { ReplicateChunk } = keeperV1.ReplicaService.service;
+const StreamReplica = responseBlocks(keeperV1.ReplicaService.service.StreamReplica);
 
 function nameOf({ keeperId, address }: KeeperEndpoint): string {
   return `keeper ${keeperId} at ${address}`;
@@ -44,8 +48,9 @@ export class GrpcPeerKeepers implements PeerKeepers {
     source: KeeperEndpoint,
     order: WriteOrder,
     options: PeerCallOptions,
+    content?: PieceContent,
   ): Promise<WriteOutcome> {
-    const request = writeReplicateRequest(source, order);
+    const request = writeReplicateRequest(source, order, content);
     const channel = this.#control.get(peer.address);
     const answer = await callUnary(channel, nameOf(peer), ReplicateChunk, request, options);
     return {
@@ -92,7 +97,7 @@ export class GrpcPeerKeepers implements PeerKeepers {
 
 /** The blocks after the header; a stream without a footer at its end is not whole. */
 async function* runsOf(
-  messages: AsyncGenerator<StreamReplicaResponseOutput, void, undefined>,
+  messages: AsyncGenerator<Received<StreamReplicaResponseOutput>, void, undefined>,
   onFooter: (digest: Buffer) => void,
 ): AsyncGenerator<BlockRun> {
   let whole = false;

@@ -5,9 +5,10 @@ import type {
   WriteChunkHeaderOutput,
 } from '@holdfast/proto';
 import { HoldfastError, type KeeperEndpoint, checkId, limits } from '@holdfast/shared';
-import { checkAtMost, checkInteger, readEndpoint, writeEndpoint } from '@holdfast/shared/grpc';
-import type { WriteOrder } from '../replication/peer-keepers.js';
+import { checkAtMost, checkDigest, checkInteger, readEndpoint, writeEndpoint } from '@holdfast/shared/grpc';
+import type { PieceContent, WriteOrder } from '../replication/peer-keepers.js';
 import { isBlockSize } from '../store/piece.js';
+import { readBlockRun, writeSmallRun } from './block-run.js';
 
 export function checkBlockSize(bytes: number): number {
   if (isBlockSize(bytes)) return bytes;
@@ -38,7 +39,16 @@ export function readWriteOrder(message: WriteChunkHeaderOutput | ReplicateChunkR
   };
 }
 
-export function writeReplicateRequest(source: KeeperEndpoint, order: WriteOrder): ReplicateChunkRequest {
+/** The content that came with an order, if any did. @throws HoldfastError INVALID_ARGUMENT */
+export function readContent({ blocks, digest }: ReplicateChunkRequestOutput): PieceContent | undefined {
+  return blocks ? { run: readBlockRun(blocks), digest: checkDigest(digest) } : undefined;
+}
+
+export function writeReplicateRequest(
+  source: KeeperEndpoint,
+  order: WriteOrder,
+  content?: PieceContent,
+): ReplicateChunkRequest {
   const { lengthBytes, ...spec } = order.spec;
   return {
     ...spec,
@@ -46,5 +56,6 @@ export function writeReplicateRequest(source: KeeperEndpoint, order: WriteOrder)
     source: writeEndpoint(source),
     followers: order.followers.map(writeEndpoint),
     writeToken: order.writeToken,
+    ...(content && { blocks: writeSmallRun(content.run), digest: content.digest }),
   };
 }

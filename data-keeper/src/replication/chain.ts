@@ -5,10 +5,10 @@
  * follower that stops taking what is there for it is dropped and named; so are those behind it, which nobody
  * feeds any more.
  */
-import { type Clock, HoldfastError, type KeeperEndpoint, hasCode } from '@holdfast/shared';
+import { type Clock, HoldfastError, type KeeperEndpoint, hasCode, limits } from '@holdfast/shared';
 import type { KeeperSettings } from '../settings.js';
 import type { LivePiece } from '../write/live-piece.js';
-import type { PeerKeepers, WriteOrder, WriteOutcome } from './peer-keepers.js';
+import type { PeerKeepers, PieceContent, WriteOrder, WriteOutcome } from './peer-keepers.js';
 
 export interface ChainDeps {
   readonly peers: PeerKeepers;
@@ -20,6 +20,12 @@ export interface ChainDeps {
 
 /** How often a follower is looked at, as a part of the time it may stall. */
 const looksPerStall = 10;
+
+/**
+ * A piece up to this length goes to the follower with the order. To follow it would be a call more, which costs
+ * more than its bytes; a longer one would hold up other orders on the same connection.
+ */
+const maxLengthWithOrderBytes = limits.blockSizeBytes;
 
 /** Sees to the followers of `order`. Never rejects: what went wrong is in the outcome's failures. */
 export async function handOn(
@@ -34,19 +40,31 @@ export async function handOn(
   const onAbort = (): void => abort.abort(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
   if (signal.aborted) onAbort();
-  const stopWatching = watch(deps, live, next, abort);
+  let stopWatching = (): void => undefined;
   try {
-    return await deps.peers.replicate(
-      next,
-      deps.self,
-      { ...order, followers },
-      { deadlineMs: deps.settings.streamDeadlineMs, signal: abort.signal },
-    );
+    const content = await smallPiece(live, abort.signal);
+    if (content) live.progressed(next.keeperId, live.spec.lengthBytes, true);
+    stopWatching = watch(deps, live, next, abort);
+    const options = { deadlineMs: deps.settings.streamDeadlineMs, signal: abort.signal };
+    return await deps.peers.replicate(next, deps.self, { ...order, followers }, options, content);
   } catch (error) {
     return { receipts: [], failures: failuresOf(next, followers, error) };
   } finally {
     stopWatching();
     signal.removeEventListener('abort', onAbort);
+  }
+}
+
+/** The content of a small piece, as soon as all of it is verified; undefined for one that is to be followed. */
+async function smallPiece(live: LivePiece, signal: AbortSignal): Promise<PieceContent | undefined> {
+  const { lengthBytes } = live.spec;
+  if (lengthBytes > maxLengthWithOrderBytes) return undefined;
+  while (!live.digest) await live.waitPast(lengthBytes, signal);
+  const reader = live.follow();
+  try {
+    return { run: await reader.read(0, lengthBytes), digest: live.digest };
+  } finally {
+    await reader.close();
   }
 }
 

@@ -39,13 +39,23 @@ export interface PeerCallOptions {
   readonly signal: AbortSignal;
 }
 
+/** All of a small piece. */
+export interface PieceContent {
+  readonly run: BlockRun;
+  readonly digest: Buffer;
+}
+
 export interface PeerKeepers {
-  /** Has `peer` fetch the piece from `source`, which must be serving it. Rejects with the peer's error. */
+  /**
+   * Has `peer` fetch the piece from `source`, which must be serving it; or gives it the `content` at once, which
+   * saves a call where there is little of it. Rejects with the peer's error.
+   */
   replicate(
     peer: KeeperEndpoint,
     source: KeeperEndpoint,
     order: WriteOrder,
     options: PeerCallOptions,
+    content?: PieceContent,
   ): Promise<WriteOutcome>;
   /**
    * Opens a piece of `peer`, also one that is still being written there; resolves with its header. Abort the

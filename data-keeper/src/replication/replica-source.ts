@@ -79,19 +79,25 @@ export class ReplicaSource {
     stall: StallOptions,
   ): Promise<void> {
     const reader = live.follow();
-    const pump = new Pump(reader, async (run) => {
+    const send = async (run: BlockRun): Promise<void> => {
       await orStall(sink.blocks(run), stall);
       live.progressed(keeperId, run.data.length);
-    });
+    };
+    const pump = new Pump(reader, send);
     try {
       await orStall(sink.header(live.spec), stall);
       live.progressed(keeperId, 0);
       let offset = 0;
       while (offset < live.spec.lengthBytes) {
         await live.waitPast(offset, stall.signal);
-        const end = live.writtenBytes;
-        await pump.run(offset, end);
-        offset = end;
+        const next = live.next(offset);
+        if ('data' in next) {
+          await send(next);
+          offset += next.data.length;
+        } else {
+          await pump.run(offset, next.endBytes);
+          offset = next.endBytes;
+        }
       }
       // All bytes are here, but whether they are the right ones in all is known only with the digest.
       while (!live.digest) await live.waitPast(offset, stall.signal);

@@ -32,6 +32,8 @@ export interface ChunkStore {
   /** Sets a damaged piece aside, durably, for a person to look at. */
   quarantine(key: PieceKey): Promise<void>;
   capacity(): Promise<Capacity>;
+  /** Lets go of what is held open for writing. Nothing may be written after it. */
+  close(): void;
   /** Why the storage can no longer be written; undefined while it can. It stays readable. */
   readonly failure: HoldfastError | undefined;
 }

@@ -9,7 +9,7 @@ import type { Capacity, ChunkStore, PieceWriter, StoredPieceReader } from './chu
 import { layoutOf } from './chunk-file.js';
 import { names, shards } from './data-directory.js';
 import { DirectorySync } from './directory-sync.js';
-import type { StorageHealth } from './disk-error.js';
+import { type StorageHealth, diskError } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
 import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceName } from './piece.js';
 import { noSuchPiece, openStoredPiece } from './piece-reader.js';
@@ -48,7 +48,7 @@ export class DiskChunkStore implements ChunkStore {
     const { fileSystem, dataDir, clock, capacityBytes, trashTtlMs } = options;
     this.#options = options;
     this.#directorySync = new DirectorySync(fileSystem);
-    this.#space = new Space(fileSystem, dataDir, capacityBytes);
+    this.#space = new Space(fileSystem, clock, dataDir, capacityBytes);
     this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
   }
 
@@ -104,7 +104,11 @@ export class DiskChunkStore implements ChunkStore {
     }
     this.#writing.add(name);
     let endReservation: ((stored: boolean) => void) | undefined;
+    let hasEnded = false;
     const ended = (stored: boolean): void => {
+      // Once: the name may have a new writer by now.
+      if (hasEnded) return;
+      hasEnded = true;
       endReservation?.(stored);
       this.#writing.delete(name);
     };
@@ -119,7 +123,7 @@ export class DiskChunkStore implements ChunkStore {
           temporaryPath: join(dataDir, names.tmp, `${name}.${random.bytes(8).toString('hex')}`),
           finalPath: this.#pathOf(spec),
           finalDirectory: this.#shardOf(spec.chunkId),
-          stored: () => this.stat(spec),
+          stored: () => this.#statIfThere(spec),
           arriving: (isArriving) => {
             if (isArriving) this.#arriving.add(name);
             else this.#arriving.delete(name);
@@ -157,6 +161,16 @@ export class DiskChunkStore implements ChunkStore {
       if (hasCode(error, 'NOT_FOUND')) return undefined;
       throw error;
     }
+  }
+
+  /** As stat, for a piece that is most likely not there: that costs one look at its name. */
+  async #statIfThere(key: PieceKey): Promise<StoredPiece | undefined> {
+    try {
+      if (!(await this.#options.fileSystem.stat(this.#pathOf(key)))) return undefined;
+    } catch (error) {
+      throw diskError(error, `cannot look for piece ${pieceName(key)}`);
+    }
+    return this.stat(key);
   }
 
   async *list(): AsyncGenerator<PieceKey> {
@@ -241,6 +255,10 @@ export class DiskChunkStore implements ChunkStore {
     } catch (error) {
       throw this.#options.health.failed(error, 'cannot see how much room there is');
     }
+  }
+
+  close(): void {
+    this.#directorySync.close();
   }
 
   #shardOf(chunkId: string): string {

@@ -4,12 +4,13 @@
  * again (one CRC a hop is enough, and the follower's is the one that counts).
  */
 import {
+  type Bytes,
   type ChecksumTable,
   type FileSystem,
   HoldfastError,
   type OpenFile,
-  blockChecksum,
   errnoOf,
+  firstMismatch,
   limits,
 } from '@holdfast/shared';
 import { chunkFileFormat } from './chunk-file-format.js';
@@ -18,7 +19,15 @@ import type { PieceReader, StoredPieceReader } from './chunk-store.js';
 import { diskError } from './disk-error.js';
 import { type BlockRun, type PieceKey, type PieceSpec, type StoredPiece, pieceName } from './piece.js';
 
-async function readExactly(file: OpenFile, key: PieceKey, position: number, target: Buffer): Promise<Buffer> {
+/** Reads `lengthBytes` into the start of `into`, or into memory of its own. */
+export async function readExactly(
+  file: OpenFile,
+  key: PieceKey,
+  position: number,
+  lengthBytes: number,
+  into?: Buffer,
+): Promise<Buffer> {
+  const target = into ? into.subarray(0, lengthBytes) : Buffer.allocUnsafeSlow(lengthBytes);
   let read: number;
   try {
     read = await file.read(target, 0, target.length, position);
@@ -37,8 +46,11 @@ function runEnd(spec: PieceSpec, offsetBytes: number, endBytes: number): number 
   return Math.min(offsetBytes + limits.messageDataBytes, endBytes, spec.lengthBytes);
 }
 
+/** Bytes of a piece's file, in `into` or where they are anyway. */
+type GetBytes = (position: number, lengthBytes: number, into?: Buffer) => Promise<Bytes>;
+
 async function readRun(
-  file: OpenFile,
+  get: GetBytes,
   spec: PieceSpec,
   offsetBytes: number,
   endBytes: number,
@@ -49,14 +61,13 @@ async function readRun(
   const first = offsetBytes / spec.blockSizeBytes;
   const blocks = Math.ceil((end - offsetBytes) / spec.blockSizeBytes);
   const length = end - offsetBytes;
-  const target = into ? into.subarray(0, length) : Buffer.allocUnsafeSlow(length);
-  const data = await readExactly(file, spec, chunkFileFormat.headerBytes + offsetBytes, target);
+  const data = await get(chunkFileFormat.headerBytes + offsetBytes, length, into);
   return { offsetBytes, checksums: Array.from({ length: blocks }, (_, i) => checksumOf(first + i)), data };
 }
 
-/** A reader of what is written so far of a piece; `close` lets go of the file. */
+/** A reader of what is written so far of a piece; `close` lets go of its bytes. */
 export function followingReader(
-  file: OpenFile,
+  get: GetBytes,
   spec: PieceSpec,
   table: ChecksumTable,
   close: () => Promise<void>,
@@ -64,7 +75,7 @@ export function followingReader(
   return {
     spec,
     read: (offsetBytes, endBytes, into) =>
-      readRun(file, spec, offsetBytes, endBytes, into, (block) => table.get(block)),
+      readRun(get, spec, offsetBytes, endBytes, into, (block) => table.get(block)),
     close,
   };
 }
@@ -106,7 +117,7 @@ async function checkWhole(
   key: PieceKey,
   clusterId: string,
 ): Promise<{ spec: StoredPiece; table: Buffer }> {
-  const header = decodeHeader(await readExactly(file, key, 0, Buffer.alloc(chunkFileFormat.headerBytes)), {
+  const header = decodeHeader(await readExactly(file, key, 0, chunkFileFormat.headerBytes), {
     ...key,
     clusterId,
   });
@@ -117,12 +128,7 @@ async function checkWhole(
   if (sizeBytes !== layout.fileBytes) {
     throw damaged(key, `the file has ${sizeBytes} bytes, not ${layout.fileBytes}`);
   }
-  const tail = await readExactly(
-    file,
-    key,
-    layout.tableStart,
-    Buffer.alloc(layout.fileBytes - layout.tableStart),
-  );
+  const tail = await readExactly(file, key, layout.tableStart, layout.fileBytes - layout.tableStart);
   const table = tail.subarray(0, layout.tableBytes);
   const digest = decodeFooter(tail.subarray(layout.tableBytes), table, key);
   const { chunkId, pieceIndex, uploadId, lengthBytes, blockSizeBytes } = header;
@@ -142,17 +148,14 @@ class DiskPieceReader implements StoredPieceReader {
   }
 
   async read(offsetBytes: number, endBytes: number, into?: Buffer): Promise<BlockRun> {
-    const run = await readRun(this.#file, this.spec, offsetBytes, endBytes, into, (block) =>
+    const get: GetBytes = (...where) => readExactly(this.#file, this.spec, ...where);
+    const run = await readRun(get, this.spec, offsetBytes, endBytes, into, (block) =>
       this.#table.readUInt32BE(block * 4),
     );
     const { blockSizeBytes } = this.spec;
-    run.checksums.forEach((checksum, index) => {
-      const start = index * blockSizeBytes;
-      if (blockChecksum(run.data.subarray(start, start + blockSizeBytes)) !== checksum) {
-        throw damaged(this.spec, `the block at ${offsetBytes + start} does not match its checksum`);
-      }
-    });
-    return run;
+    const mismatch = firstMismatch(run.data, run.checksums, blockSizeBytes);
+    if (mismatch < 0) return run;
+    throw damaged(this.spec, `the block at ${offsetBytes + mismatch} does not match its checksum`);
   }
 
   async close(): Promise<void> {

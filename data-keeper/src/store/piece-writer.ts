@@ -5,29 +5,18 @@
  * after the contents are on stable storage, and the receipt is given only after the name is. So a crash leaves
  * nothing or a whole verified piece, and after a receipt always the piece.
  */
-import {
-  ChecksumTable,
-  type FileSystem,
-  HoldfastError,
-  blockCount,
-  firstMismatch,
-  limits,
-} from '@holdfast/shared';
+import { ChecksumTable, HoldfastError, blockCount, firstMismatch, limits } from '@holdfast/shared';
 import { encodeFooter, encodeHeader, layoutOf } from './chunk-file.js';
 import type { PieceReader, PieceWriter } from './chunk-store.js';
 import type { DirectorySync } from './directory-sync.js';
-import type { StorageHealth } from './disk-error.js';
+import { type PieceBody, type PieceBodyHome, beginBody } from './piece-body.js';
 import { type BlockRun, type PieceSpec, type StoredPiece, pieceName } from './piece.js';
 import { followingReader } from './piece-reader.js';
-import { SharedFile } from './shared-file.js';
 
 /** What a writer needs of its store. */
-export interface PieceWriterHome {
-  readonly fileSystem: FileSystem;
-  readonly health: StorageHealth;
+export interface PieceWriterHome extends PieceBodyHome {
   readonly directorySync: DirectorySync;
   readonly clusterId: string;
-  readonly temporaryPath: string;
   readonly finalPath: string;
   readonly finalDirectory: string;
   /** What is stored under the final name now. */
@@ -39,33 +28,30 @@ export interface PieceWriterHome {
 }
 
 export async function beginPiece(home: PieceWriterHome, spec: PieceSpec): Promise<PieceWriter> {
-  const doing = `cannot create piece ${pieceName(spec)}`;
-  const file = await home.fileSystem.open(home.temporaryPath, 'create').catch((error: unknown) => {
-    throw home.health.failed(error, doing);
-  });
+  const body = await beginBody(home, spec);
+  const writer = new DiskPieceWriter(home, spec, body);
   try {
-    await file.write(encodeHeader({ ...spec, clusterId: home.clusterId }), 0);
+    await body.put(encodeHeader({ ...spec, clusterId: home.clusterId }), 0);
   } catch (error) {
-    await file.close().catch(() => undefined);
-    await home.fileSystem.unlink(home.temporaryPath).catch(() => undefined);
-    throw home.health.failed(error, doing);
+    await writer.abort();
+    throw error;
   }
-  return new DiskPieceWriter(home, spec, new SharedFile(file));
+  return writer;
 }
 
 class DiskPieceWriter implements PieceWriter {
   readonly spec: PieceSpec;
   readonly #home: PieceWriterHome;
-  readonly #shared: SharedFile;
+  readonly #body: PieceBody;
   readonly #table: ChecksumTable;
   #writtenBytes = 0;
   #renamed = false;
   #ended = false;
 
-  constructor(home: PieceWriterHome, spec: PieceSpec, shared: SharedFile) {
+  constructor(home: PieceWriterHome, spec: PieceSpec, body: PieceBody) {
     this.#home = home;
     this.spec = spec;
-    this.#shared = shared;
+    this.#body = body;
     this.#table = new ChecksumTable(spec.lengthBytes, spec.blockSizeBytes);
   }
 
@@ -76,11 +62,7 @@ class DiskPieceWriter implements PieceWriter {
   async append(run: BlockRun): Promise<void> {
     this.#check(run);
     const { dataStart } = layoutOf(this.spec.lengthBytes, this.spec.blockSizeBytes);
-    try {
-      await this.#shared.file.write(run.data, dataStart + run.offsetBytes);
-    } catch (error) {
-      throw this.#home.health.failed(error, `cannot write piece ${pieceName(this.spec)}`);
-    }
+    await this.#body.put(run.data, dataStart + run.offsetBytes);
     const first = run.offsetBytes / this.spec.blockSizeBytes;
     run.checksums.forEach((checksum, index) => this.#table.set(first + index, checksum));
     this.#writtenBytes += run.data.length;
@@ -113,7 +95,8 @@ class DiskPieceWriter implements PieceWriter {
   }
 
   follow(): PieceReader {
-    return followingReader(this.#shared.file, this.spec, this.#table, this.#shared.hold());
+    const body = this.#body;
+    return followingReader((...where) => body.get(...where), this.spec, this.#table, body.hold());
   }
 
   seal(expectedDigest?: Buffer): Buffer {
@@ -158,12 +141,7 @@ class DiskPieceWriter implements PieceWriter {
     const doing = `cannot store piece ${pieceName(this.spec)}`;
     const { tableStart } = layoutOf(this.spec.lengthBytes, this.spec.blockSizeBytes);
     const tail = Buffer.concat([this.#table.bytes(), encodeFooter(digest)]);
-    await this.#shared.file.write(tail, tableStart).catch((error: unknown) => {
-      throw health.failed(error, doing);
-    });
-    await this.#shared.file.syncData().catch((error: unknown) => {
-      throw health.syncFailed(error, doing);
-    });
+    await this.#body.finish(tail, tableStart);
     // Another write's failed sync may have taken bytes of this one along.
     health.check();
     this.#home.arriving(true);
@@ -192,6 +170,6 @@ class DiskPieceWriter implements PieceWriter {
     this.#ended = true;
     this.#home.ended(stored);
     // All that counts was synced, or is to be forgotten: a close that fails changes nothing.
-    await this.#shared.release().catch(() => undefined);
+    await this.#body.release().catch(() => undefined);
   }
 }

@@ -1,5 +1,5 @@
 /** The words for pieces: which one, what shape, which name on disk, and a run of its blocks. */
-import { isId, limits } from '@holdfast/shared';
+import { type Bytes, isId, limits } from '@holdfast/shared';
 
 export interface PieceKey {
   readonly chunkId: string;
@@ -27,7 +27,7 @@ export interface BlockRun {
   readonly offsetBytes: number;
   readonly checksums: readonly number[];
   /** 1 byte to limits.messageDataBytes. */
-  readonly data: Buffer;
+  readonly data: Bytes;
 }
 
 /** Blocks are powers of two from a page to a whole message, so that every message can hold whole blocks. */

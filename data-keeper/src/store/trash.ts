@@ -59,7 +59,7 @@ export class Trash {
   /** Unlinks the oldest until the space has `neededBytes` free or nothing is left to give. */
   async makeRoom(neededBytes: number): Promise<void> {
     for (const entry of this.#entries.values()) {
-      if ((await this.#space.freeBytes()) >= neededBytes) return;
+      if ((await this.#space.freeBytes(neededBytes)) >= neededBytes) return;
       await this.#unlink(entry);
     }
   }

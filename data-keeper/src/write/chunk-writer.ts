@@ -7,6 +7,7 @@
  * failed. When it rejects nothing of the piece is left, here or on those who followed.
  */
 import {
+  type ByteBudget,
   type Clock,
   HoldfastError,
   type KeeperEndpoint,
@@ -29,6 +30,8 @@ export interface ChunkWriterDeps {
   readonly store: ChunkStore;
   readonly peers: PeerKeepers;
   readonly live: LivePieces;
+  /** For runs that followers have not taken yet, of all pieces together. */
+  readonly liveMemory: ByteBudget;
   readonly slots: Slots;
   readonly tokens: TokenGate;
   readonly lease: Lease;
@@ -78,7 +81,8 @@ export class ChunkWriter {
   ): Promise<WriteOutcome> {
     return this.#deps.slots.run(async () => {
       const writer = await this.#deps.store.begin(order.spec);
-      const live = new LivePiece(writer, this.#deps.clock);
+      const memory = order.followers.length > 0 ? this.#deps.liveMemory : undefined;
+      const live = new LivePiece(writer, this.#deps.clock, memory);
       const abort = new AbortController();
       const onAbort = (): void => abort.abort(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
@@ -132,7 +136,7 @@ export class ChunkWriter {
       const what = 'no blocks came';
       for await (const run of withoutStalls(source.runs, { clock, stallMs, signal, what })) {
         await writing;
-        writing = writer.append(run).then(() => live.advanced());
+        writing = writer.append(run).then(() => live.advanced(run));
         // Looked at before the next run; until then its failure is nobody's surprise.
         writing.catch(() => undefined);
       }

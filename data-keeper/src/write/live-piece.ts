@@ -1,11 +1,12 @@
 /**
- * Pieces that are being written, for those who follow them. A follower may read as far as the piece is verified
- * and written; what it reads comes from the temp file, which means from the page cache, so a slow follower costs
- * no memory here and one that comes late misses nothing.
+ * Pieces that are being written, for those who follow them. A follower may have what is verified and written:
+ * from memory while it keeps up, else from the temp file, which means from the page cache. So a slow follower
+ * costs no memory here, and one that comes late misses nothing.
  */
-import { type Clock, HoldfastError, cancelled } from '@holdfast/shared';
+import { type ByteBudget, type Clock, HoldfastError, cancelled } from '@holdfast/shared';
 import type { PieceReader, PieceWriter } from '../store/chunk-store.js';
-import { type PieceKey, type PieceSpec, pieceName } from '../store/piece.js';
+import { type BlockRun, type PieceKey, type PieceSpec, pieceName } from '../store/piece.js';
+import { RecentRuns } from './recent-runs.js';
 
 /** How far a follower has come. */
 interface Following {
@@ -20,16 +21,19 @@ export class LivePiece {
   /** Keeps the file open for followers that come after the writer is done with it. */
   readonly #held: PieceReader;
   readonly #clock: Clock;
+  readonly #recent: RecentRuns | undefined;
   readonly #waiting = new Set<() => void>();
   readonly #followers = new Map<string, Following>();
   #digest: Buffer | undefined;
   #givenUp = false;
 
-  constructor(writer: PieceWriter, clock: Clock) {
+  /** @param memory for what a follower has not taken yet; none if nobody follows */
+  constructor(writer: PieceWriter, clock: Clock, memory?: ByteBudget) {
     this.spec = writer.spec;
     this.#writer = writer;
     this.#held = writer.follow();
     this.#clock = clock;
+    this.#recent = memory && new RecentRuns(memory);
   }
 
   get writtenBytes(): number {
@@ -45,24 +49,36 @@ export class LivePiece {
     return this.#writer.follow();
   }
 
-  /** Tells followers that there is more to read. */
-  advanced(): void {
+  /** Tells followers that a run is written. */
+  advanced(run: BlockRun): void {
+    this.#recent?.add(run);
+    this.#wake();
+  }
+
+  /** What a follower has next at `offsetBytes`: a run from memory, or how far it has to read the file. */
+  next(offsetBytes: number): BlockRun | { readonly endBytes: number } {
+    const run = this.#recent?.take(offsetBytes);
+    return run ?? { endBytes: Math.min(this.writtenBytes, this.#recent?.startBytes ?? Infinity) };
+  }
+
+  #wake(): void {
     for (const wake of this.#waiting) wake();
     this.#waiting.clear();
   }
 
   sealed(digest: Buffer): void {
     this.#digest = digest;
-    this.advanced();
+    this.#wake();
   }
 
   givenUp(): void {
     this.#givenUp = true;
-    this.advanced();
+    this.#wake();
   }
 
   /** From now on nobody new may follow; those who do may go on. */
   async close(): Promise<void> {
+    this.#recent?.clear();
     await this.#held.close();
   }
 

@@ -5,9 +5,10 @@ import { DirectorySync } from '../../src/store/directory-sync.js';
 
 function held(): { fileSystem: FileSystem; syncs: { end(): void; fail(): void }[] } {
   const syncs: { end(): void; fail(): void }[] = [];
-  const syncDirectory = (): Promise<void> =>
+  const sync = (): Promise<void> =>
     new Promise((resolve, reject) => syncs.push({ end: resolve, fail: () => reject(new Error('EIO')) }));
-  return { fileSystem: { syncDirectory } as unknown as FileSystem, syncs };
+  const openDirectory = () => Promise.resolve({ sync, close: () => Promise.resolve() });
+  return { fileSystem: { openDirectory } as unknown as FileSystem, syncs };
 }
 
 /** Lets every promise that can settle do so. */
@@ -20,6 +21,7 @@ describe('DirectorySync', () => {
     const done: number[] = [];
     const note = (n: number) => (): void => void done.push(n);
     const all = [sync.sync('/a').then(note(0)), sync.sync('/a').then(note(1)), sync.sync('/a').then(note(2))];
+    await settle();
     expect(syncs).toHaveLength(1);
     syncs[0]?.end();
     await settle();
@@ -34,10 +36,12 @@ describe('DirectorySync', () => {
     const { fileSystem, syncs } = held();
     const sync = new DirectorySync(fileSystem);
     const first = [sync.sync('/a'), sync.sync('/b')];
+    await settle();
     expect(syncs).toHaveLength(2);
     for (const { end } of syncs) end();
     await Promise.all(first);
     const again = sync.sync('/a');
+    await settle();
     expect(syncs).toHaveLength(3);
     syncs[2]?.end();
     await again;
@@ -47,6 +51,7 @@ describe('DirectorySync', () => {
     const { fileSystem, syncs } = held();
     const sync = new DirectorySync(fileSystem);
     const [first, second] = [sync.sync('/a'), sync.sync('/a')];
+    await settle();
     syncs[0]?.fail();
     await expect(first).rejects.toThrow('EIO');
     await settle();

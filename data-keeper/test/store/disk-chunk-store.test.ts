@@ -5,6 +5,7 @@ import { nodeFileSystem, systemClock } from '@holdfast/shared/node';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ChunkStore } from '../../src/store/chunk-store.js';
 import { reserveBytes } from '../../src/store/space.js';
 import { bytesOf } from '../support/fixtures.js';
 import { ForgetfulFileSystem } from '../support/forgetful-file-system.js';
@@ -12,14 +13,18 @@ import { load, openStore, specOf, store } from '../support/store-fixture.js';
 import { chunkStoreSuite } from './chunk-store-suite.js';
 
 const directories: string[] = [];
+const opened: ChunkStore[] = [];
 afterAll(async () => {
+  for (const chunks of opened) chunks.close();
   for (const directory of directories) await rm(directory, { recursive: true, force: true });
 });
 
 chunkStoreSuite('on disk', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'holdfast-store-'));
   directories.push(directory);
-  return openStore(nodeFileSystem, directory);
+  const chunks = await openStore(nodeFileSystem, directory);
+  opened.push(chunks);
+  return chunks;
 });
 
 chunkStoreSuite('in memory', () => openStore(new ForgetfulFileSystem(), '/data'));

@@ -3,12 +3,12 @@
  * or a whole verified piece; and after the commit has resolved, always the piece.
  */
 import { describe, expect, it } from '@jest/globals';
+import { limits } from '@holdfast/shared';
 import type { PieceSpec } from '../../src/store/piece.js';
 import { bytesOf, until } from '../support/fixtures.js';
 import { ForgetfulFileSystem, type Operation } from '../support/forgetful-file-system.js';
 import { load, openStore, specOf, store } from '../support/store-fixture.js';
 
-const data = bytesOf(20_000);
 const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000);
 
 /** Park and Miller's generator: coins to decide what survives. */
@@ -21,7 +21,7 @@ function coins(start: number): () => boolean {
 }
 
 /** Opens the store after a crash and says whether it has the piece; a piece that is there must be right. */
-async function hasPiece(files: ForgetfulFileSystem, spec: PieceSpec): Promise<boolean> {
+async function hasPiece(files: ForgetfulFileSystem, spec: PieceSpec, data: Buffer): Promise<boolean> {
   const chunks = await openStore(files, '/data');
   expect(files.paths().filter((path) => path.startsWith('/data/tmp/'))).toEqual([]);
   if ((await chunks.stat(spec).catch(() => undefined)) === undefined) return false;
@@ -29,202 +29,217 @@ async function hasPiece(files: ForgetfulFileSystem, spec: PieceSpec): Promise<bo
   return true;
 }
 
-describe(`a crash in the write path (seed ${seed})`, () => {
-  it.each([
-    ['forgets all that was not synced', () => () => false],
-    ['keeps some of it', (step: number) => coins(seed + step)],
-    ['keeps some of it, otherwise', (step: number) => coins(seed + 7_919 * (step + 1))],
-  ])('leaves nothing or the whole piece at every step, where it %s', async (_what, survivors) => {
-    let completed = false;
-    for (let step = 1; !completed; step += 1) {
-      const files = new ForgetfulFileSystem();
-      const chunks = await openStore(files, '/data');
-      const spec = specOf(data);
-      files.losePowerAt(step);
-      completed = await store(chunks, spec, data).then(
-        () => true,
-        () => false,
-      );
-      files.crash(survivors(step));
-      const found = await hasPiece(files, spec);
-      // After the receipt always; before it a piece may be there, if it is whole.
-      if (completed) expect(found).toBe(true);
-      expect(step).toBeLessThan(50);
-    }
-  });
+describe.each([
+  ['one message', 1, bytesOf(20_000)],
+  ['several messages', 4, bytesOf(limits.messageDataBytes + 20_000)],
+])('a piece of %s, which is written with %i', (_shape, writes, data) => {
+  describe(`a crash in the write path (seed ${seed})`, () => {
+    it.each([
+      ['forgets all that was not synced', () => () => false],
+      ['keeps some of it', (step: number) => coins(seed + step)],
+      ['keeps some of it, otherwise', (step: number) => coins(seed + 7_919 * (step + 1))],
+    ])('leaves nothing or the whole piece at every step, where it %s', async (_what, survivors) => {
+      let completed = false;
+      for (let step = 1; !completed; step += 1) {
+        const files = new ForgetfulFileSystem();
+        const chunks = await openStore(files, '/data');
+        const spec = specOf(data);
+        files.losePowerAt(step);
+        completed = await store(chunks, spec, data).then(
+          () => true,
+          () => false,
+        );
+        files.crash(survivors(step));
+        const found = await hasPiece(files, spec, data);
+        // After the receipt always; before it a piece may be there, if it is whole.
+        if (completed) expect(found).toBe(true);
+        expect(step).toBeLessThan(50);
+      }
+    });
 
-  it('cannot lose a piece whose commit has resolved', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    await store(chunks, spec, data);
-    files.crash();
-    expect(await hasPiece(files, spec)).toBe(true);
-  });
-
-  it.each<[Operation, string]>([
-    ['syncData', 'the data'],
-    ['syncDirectory', 'the name'],
-  ])('would lose it without %s of %s (so the test can tell)', async (operation) => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    const real = files.syncDirectory.bind(files);
-    if (operation === 'syncDirectory') files.syncDirectory = () => Promise.resolve();
-    else {
-      const open = files.open.bind(files);
-      files.open = async (...args) => ({ ...(await open(...args)), syncData: () => Promise.resolve() });
-    }
-    await store(chunks, spec, data);
-    files.syncDirectory = real;
-    files.crash();
-    expect(await hasPiece(files, spec)).toBe(false);
-  });
-
-  it('counts a piece as stored only once its name is on stable storage', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    let endSync = (): void => undefined;
-    const syncDirectory = files.syncDirectory.bind(files);
-    files.syncDirectory = async (path) => {
-      await new Promise<void>((resolve) => (endSync = resolve));
-      return syncDirectory(path);
-    };
-    const path = `/data/chunks/${spec.chunkId.slice(0, 2)}/${spec.chunkId}.0`;
-    const stored = store(chunks, spec, data);
-    await until(() => files.paths().includes(path));
-    expect(await chunks.stat(spec)).toBeUndefined();
-    await expect(chunks.open(spec)).rejects.toMatchObject({ code: 'NOT_FOUND' });
-    endSync();
-    await stored;
-    expect(await chunks.stat(spec)).toMatchObject({ chunkId: spec.chunkId });
-  });
-
-  it('leaves nothing that the next start could take for a piece after a failed directory sync', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    files.failAt('syncDirectory', 1, 'EIO');
-    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
-    files.intercept = () => undefined;
-    expect(await hasPiece(files, spec)).toBe(false);
-  });
-
-  it('makes durable what an ended start had only renamed, before it counts as stored', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    // The process ends after the rename: nothing more reaches the disk, but the machine runs on.
-    let renamed = false;
-    files.intercept = (operation) => {
-      if (renamed) throw Object.assign(new Error('EIO: killed'), { code: 'EIO' });
-      renamed = operation === 'rename';
-    };
-    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
-    files.intercept = () => undefined;
-    expect(await hasPiece(files, spec)).toBe(true);
-    files.crash();
-    expect(await hasPiece(files, spec)).toBe(true);
-  });
-
-  it('leaves trashed pieces in one of the two places at every step', async () => {
-    let completed = false;
-    for (let step = 1; !completed; step += 1) {
+    it('cannot lose a piece whose commit has resolved', async () => {
       const files = new ForgetfulFileSystem();
       const chunks = await openStore(files, '/data');
       const spec = specOf(data);
       await store(chunks, spec, data);
-      files.losePowerAt(step);
-      completed = await chunks.trash([spec.chunkId]).then(
-        () => true,
-        () => false,
-      );
       files.crash();
-      const left = files.paths().filter((path) => path.endsWith(`/${spec.chunkId}.0`));
-      expect(left.length).toBeGreaterThanOrEqual(1);
-      if (completed) expect(left).toEqual([`/data/trash/${spec.chunkId}.0`]);
-      expect(step).toBeLessThan(20);
-    }
-  });
-});
+      expect(await hasPiece(files, spec, data)).toBe(true);
+    });
 
-describe('a disk that fails', () => {
-  it.each<[Operation, string]>([
-    ['syncData', 'EIO'],
-    ['syncData', 'ENOSPC'],
-    ['syncDirectory', 'EIO'],
-    ['rename', 'EIO'],
-    ['write', 'EIO'],
-  ])('in %s with %s takes no more pieces and is never asked again', async (operation, code) => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const good = specOf(data);
-    await store(chunks, good, data);
-    files.failAt(operation, 1, code);
-    const callsBefore = files.calls[operation] ?? 0;
-    await expect(store(chunks, specOf(data), data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
-    expect(files.calls[operation]).toBe(callsBefore + 1);
-    expect(chunks.failure).toMatchObject({ code: 'DISK_FAILED' });
-    await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'DISK_FAILED' });
-    expect((await load(chunks, good)).equals(data)).toBe(true);
-    expect(files.openFiles).toBe(0);
+    it.each<[Operation, string]>([
+      ['syncData', 'the data'],
+      ['syncDirectory', 'the name'],
+    ])('would lose it without %s of %s (so the test can tell)', async (operation) => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const spec = specOf(data);
+      const real = files.syncDirectory.bind(files);
+      if (operation === 'syncDirectory') files.syncDirectory = () => Promise.resolve();
+      else {
+        const open = files.open.bind(files);
+        files.open = async (...args) => ({ ...(await open(...args)), syncData: () => Promise.resolve() });
+      }
+      await store(chunks, spec, data);
+      files.syncDirectory = real;
+      files.crash();
+      expect(await hasPiece(files, spec, data)).toBe(false);
+    });
+
+    it('counts a piece as stored only once its name is on stable storage', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const spec = specOf(data);
+      const syncs: (() => void)[] = [];
+      const syncDirectory = files.syncDirectory.bind(files);
+      files.syncDirectory = async (path) => {
+        await new Promise<void>((resolve) => syncs.push(resolve));
+        return syncDirectory(path);
+      };
+      const path = `/data/chunks/${spec.chunkId.slice(0, 2)}/${spec.chunkId}.0`;
+      const stored = store(chunks, spec, data);
+      // The name appears before its sync begins; only a sync that has begun can be held.
+      await until(() => files.paths().includes(path) && syncs.length === 1);
+      expect(await chunks.stat(spec)).toBeUndefined();
+      await expect(chunks.open(spec)).rejects.toMatchObject({ code: 'NOT_FOUND' });
+      syncs[0]?.();
+      await stored;
+      expect(await chunks.stat(spec)).toMatchObject({ chunkId: spec.chunkId });
+    });
+
+    it('leaves nothing that the next start could take for a piece after a failed directory sync', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const spec = specOf(data);
+      files.failAt('syncDirectory', 1, 'EIO');
+      await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      files.intercept = () => undefined;
+      expect(await hasPiece(files, spec, data)).toBe(false);
+    });
+
+    it('makes durable what an ended start had only renamed, before it counts as stored', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const spec = specOf(data);
+      // The process ends after the rename: nothing more reaches the disk, but the machine runs on.
+      let renamed = false;
+      files.intercept = (operation) => {
+        if (renamed) throw Object.assign(new Error('EIO: killed'), { code: 'EIO' });
+        renamed = operation === 'rename';
+      };
+      await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      files.intercept = () => undefined;
+      expect(await hasPiece(files, spec, data)).toBe(true);
+      files.crash();
+      expect(await hasPiece(files, spec, data)).toBe(true);
+    });
+
+    it('leaves trashed pieces in one of the two places at every step', async () => {
+      let completed = false;
+      for (let step = 1; !completed; step += 1) {
+        const files = new ForgetfulFileSystem();
+        const chunks = await openStore(files, '/data');
+        const spec = specOf(data);
+        await store(chunks, spec, data);
+        files.losePowerAt(step);
+        completed = await chunks.trash([spec.chunkId]).then(
+          () => true,
+          () => false,
+        );
+        files.crash();
+        const left = files.paths().filter((path) => path.endsWith(`/${spec.chunkId}.0`));
+        expect(left.length).toBeGreaterThanOrEqual(1);
+        if (completed) expect(left).toEqual([`/data/trash/${spec.chunkId}.0`]);
+        expect(step).toBeLessThan(20);
+      }
+    });
   });
 
-  it('in a directory sync gives no receipt to those who wait for the next one either', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const specs = [0, 1].map((n) => specOf(data, { chunkId: `ab${String(n).repeat(30)}` }));
-    const syncs: { end(): void; fail(error: Error): void }[] = [];
-    files.syncDirectory = () => new Promise((resolve, reject) => syncs.push({ end: resolve, fail: reject }));
-    const outcomes = specs.map((spec) =>
-      store(chunks, spec, data).then(
-        () => 'stored',
-        () => 'refused',
-      ),
-    );
-    // Both are renamed; the first sync fails, and the one that began after it "succeeds", as kernels do.
-    await until(() => files.calls.rename === 4 + specs.length);
-    syncs[0]?.fail(Object.assign(new Error('EIO'), { code: 'EIO' }));
-    await until(() => syncs.length === 2);
-    syncs[1]?.end();
-    expect(await Promise.all(outcomes)).toEqual(['refused', 'refused']);
-    for (const spec of specs) expect(await chunks.stat(spec)).toBeUndefined();
-  });
+  describe('a disk that fails', () => {
+    it.each<[Operation, string]>([
+      ['syncData', 'EIO'],
+      ['syncData', 'ENOSPC'],
+      ['syncDirectory', 'EIO'],
+      ['rename', 'EIO'],
+      ['write', 'EIO'],
+    ])('in %s with %s takes no more pieces and is never asked again', async (operation, code) => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const good = specOf(data);
+      await store(chunks, good, data);
+      files.failAt(operation, 1, code);
+      const callsBefore = files.calls[operation] ?? 0;
+      await expect(store(chunks, specOf(data), data)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      expect(files.calls[operation]).toBe(callsBefore + 1);
+      expect(chunks.failure).toMatchObject({ code: 'DISK_FAILED' });
+      await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      expect((await load(chunks, good)).equals(data)).toBe(true);
+      expect(files.openFiles).toBe(0);
+    });
 
-  it('for want of open files gives no receipt, leaves nothing and goes on', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    files.failAt('syncDirectory', 1, 'EMFILE');
-    await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
-    expect(chunks.failure).toBeUndefined();
-    expect(await chunks.stat(spec)).toBeUndefined();
-    await store(chunks, spec, data);
-    expect((await load(chunks, spec)).equals(data)).toBe(true);
-  });
+    it('in a directory sync gives no receipt to those who wait for the next one either', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const specs = [0, 1].map((n) => specOf(data, { chunkId: `ab${String(n).repeat(30)}` }));
+      const syncs: { end(): void; fail(error: Error): void }[] = [];
+      files.syncDirectory = () =>
+        new Promise((resolve, reject) => syncs.push({ end: resolve, fail: reject }));
+      const outcomes = specs.map((spec) =>
+        store(chunks, spec, data).then(
+          () => 'stored',
+          () => 'refused',
+        ),
+      );
+      // Both are renamed; the first sync fails, and the one that began after it "succeeds", as kernels do.
+      await until(() => files.calls.rename === 4 + specs.length && syncs.length === 1);
+      syncs[0]?.fail(Object.assign(new Error('EIO'), { code: 'EIO' }));
+      await until(() => syncs.length === 2);
+      syncs[1]?.end();
+      expect(await Promise.all(outcomes)).toEqual(['refused', 'refused']);
+      for (const spec of specs) expect(await chunks.stat(spec)).toBeUndefined();
+    });
 
-  it('that is merely full refuses the piece, removes it and goes on', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    for (const n of [1, 2, 3]) {
-      files.failAt('write', n, 'ENOSPC');
-      await expect(store(chunks, specOf(data), data)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
-      expect(files.paths().filter((path) => path.startsWith('/data/tmp/'))).toEqual([]);
-    }
-    expect(chunks.failure).toBeUndefined();
-    await store(chunks, specOf(data), data);
-    expect(files.openFiles).toBe(0);
-  });
+    it('for want of open files gives no receipt, leaves nothing and goes on', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const spec = specOf(data);
+      files.failAt('syncDirectory', 1, 'EMFILE');
+      await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+      expect(chunks.failure).toBeUndefined();
+      expect(await chunks.stat(spec)).toBeUndefined();
+      await store(chunks, spec, data);
+      expect((await load(chunks, spec)).equals(data)).toBe(true);
+    });
 
-  it('in a read says so and stays in use', async () => {
-    const files = new ForgetfulFileSystem();
-    const chunks = await openStore(files, '/data');
-    const spec = specOf(data);
-    await store(chunks, spec, data);
-    files.failAt('read', 1, 'EIO');
-    await expect(load(chunks, spec)).rejects.toMatchObject({ code: 'DISK_FAILED' });
-    expect((await load(chunks, spec)).equals(data)).toBe(true);
-    expect(files.openFiles).toBe(0);
+    it('that is merely full refuses the piece, removes it and goes on', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      let refused = 0;
+      for (let stored = false; !stored;) {
+        files.failAt('write', refused + 1, 'ENOSPC');
+        const outcome = store(chunks, specOf(data), data);
+        stored = await outcome.then(
+          () => true,
+          () => false,
+        );
+        if (stored) break;
+        await expect(outcome).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+        expect(files.paths().filter((path) => path.startsWith('/data/tmp/'))).toEqual([]);
+        refused += 1;
+      }
+      expect(refused).toBe(writes);
+      expect(chunks.failure).toBeUndefined();
+      expect(files.openFiles).toBe(0);
+    });
+
+    it('in a read says so and stays in use', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const spec = specOf(data);
+      await store(chunks, spec, data);
+      files.failAt('read', 1, 'EIO');
+      await expect(load(chunks, spec)).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      expect((await load(chunks, spec)).equals(data)).toBe(true);
+      expect(files.openFiles).toBe(0);
+    });
   });
 });

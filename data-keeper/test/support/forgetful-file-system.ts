@@ -3,7 +3,13 @@
  * without syncDirectory of their directory. It is as harsh as POSIX allows: each unsynced thing survives or not
  * by itself, so a rename may leave both names or none. It also fails on demand, and fills up.
  */
-import type { FileSystem, FileSystemSpace, OpenFile } from '@holdfast/shared';
+import {
+  type FileSystem,
+  type FileSystemSpace,
+  type OpenDirectory,
+  type OpenFile,
+  copyBytes,
+} from '@holdfast/shared';
 import { basename, dirname } from 'node:path';
 
 interface FileNode {
@@ -35,6 +41,7 @@ export type Operation =
   | 'readDirectory'
   | 'stat'
   | 'syncDirectory'
+  | 'openDirectory'
   | 'space';
 
 /** Those that change what a crash leaves. */
@@ -55,6 +62,7 @@ export class ForgetfulFileSystem implements FileSystem {
   /** Answers `space`. */
   room: FileSystemSpace = { totalBytes: 2 ** 40, freeBytes: 2 ** 39, freeFiles: Infinity };
   openFiles = 0;
+  openDirectories = 0;
   /** How often each operation was called. */
   readonly calls: Partial<Record<Operation, number>> = {};
   /** Called before each operation; what it throws is the operation's failure. */
@@ -83,6 +91,7 @@ export class ForgetfulFileSystem implements FileSystem {
   crash(survives: () => boolean = () => false): void {
     this.intercept = () => undefined;
     this.openFiles = 0;
+    this.openDirectories = 0;
     this.#forget(this.#root, survives);
   }
 
@@ -159,7 +168,7 @@ export class ForgetfulFileSystem implements FileSystem {
         if (end > node.content.length) {
           node.content = Buffer.concat([node.content, Buffer.alloc(end - node.content.length)]);
         }
-        node.content.set(data, position);
+        copyBytes(data, node.content, position);
       },
       syncData: async () => {
         await enter('syncData');
@@ -222,6 +231,19 @@ export class ForgetfulFileSystem implements FileSystem {
     await this.#enter('syncDirectory', path);
     const directory = this.#directory(path);
     directory.durable = new Map(directory.entries);
+  }
+
+  async openDirectory(path: string): Promise<OpenDirectory> {
+    await this.#enter('openDirectory', path);
+    this.#directory(path);
+    this.openDirectories += 1;
+    return {
+      sync: () => this.syncDirectory(path),
+      close: () => {
+        this.openDirectories -= 1;
+        return Promise.resolve();
+      },
+    };
   }
 
   async space(path: string): Promise<FileSystemSpace> {

@@ -1,5 +1,5 @@
 /** A chunk store on any file system, with a clock and a cluster of its own; and pieces to put into it. */
-import { type Clock, type FileSystem, blockChecksums, limits, newId } from '@holdfast/shared';
+import { type Clock, type FileSystem, blockChecksums, joinBytes, limits, newId } from '@holdfast/shared';
 import { systemClock, systemRandom } from '@holdfast/shared/node';
 import type { ChunkStore } from '../../src/store/chunk-store.js';
 import { DiskChunkStore } from '../../src/store/disk-chunk-store.js';
@@ -58,7 +58,9 @@ export function runsOf(
 export async function store(chunks: ChunkStore, spec: PieceSpec, data: Buffer): Promise<StoredPiece> {
   const writer = await chunks.begin(spec);
   try {
-    for (const run of runsOf(data, spec.blockSizeBytes, 8192)) await writer.append(run);
+    // Several runs, also of a small piece.
+    const runBytes = data.length > limits.messageDataBytes ? limits.messageDataBytes : 8192;
+    for (const run of runsOf(data, spec.blockSizeBytes, runBytes)) await writer.append(run);
     writer.seal();
     return await writer.commit();
   } catch (error) {
@@ -77,7 +79,7 @@ export async function load(
     const parts: Buffer[] = [];
     for (let offset = 0; offset < reader.spec.lengthBytes;) {
       const { data } = await reader.read(offset, reader.spec.lengthBytes);
-      parts.push(data);
+      parts.push(joinBytes(data));
       offset += data.length;
     }
     return Buffer.concat(parts);

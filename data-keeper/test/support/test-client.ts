@@ -1,4 +1,4 @@
-/** A client of one keeper, plain enough to send it nonsense. */
+/** A client of one keeper, plain enough to send it nonsense: generated codecs, as in any other language. */
 import {
   type BlockRunOutput,
   type ReadChunkRequest,
@@ -14,7 +14,7 @@ import {
   callClientStream,
   callServerStream,
   callUnary,
-  dataChannelOptions,
+  controlChannelOptions,
   writeMessage,
 } from '@holdfast/shared/grpc';
 
@@ -37,7 +37,7 @@ export class TestClient {
   readonly #channel: PeerChannel;
 
   constructor(address: string) {
-    this.#channel = new PeerChannel(address, dataChannelOptions);
+    this.#channel = new PeerChannel(address, controlChannelOptions);
   }
 
   close(): void {
