@@ -100,9 +100,9 @@ export class Namespace {
       });
       if (known && (!parents || known.type === 'file')) throw alreadyExists(path);
       if (known) return toEntry(path, known, undefined);
-      const parent = parents ? await ensureParent(tx, names, nowUnixMs) : await resolveParent(tx, names);
+      const parentId = parents ? await ensureParent(tx, names, nowUnixMs) : await resolveParent(tx, names);
       const name = names.at(-1) ?? '';
-      const made = await insertEntry(tx, { parentId: parent.entry_id, name, type: 'directory', nowUnixMs });
+      const made = await insertEntry(tx, { parentId, name, type: 'directory', nowUnixMs });
       return toEntry(path, made, undefined);
     });
   }
@@ -129,10 +129,10 @@ export class Namespace {
       const moving = await resolve(tx, source);
       const replaced = await this.#makeWay(tx, moving, destination, expectedVersion);
       if (replaced?.entry_id !== moving.entry_id) {
-        const parent = await resolveParent(tx, destination);
+        const parentId = await resolveParent(tx, destination);
         await tx.db
           .updateTable('entries')
-          .set({ parent_id: parent.entry_id, name: destination.at(-1) ?? '' })
+          .set({ parent_id: parentId, name: destination.at(-1) ?? '' })
           .where('entry_id', '=', moving.entry_id)
           .execute();
       }
@@ -149,8 +149,7 @@ export class Namespace {
   ): Promise<EntryRow | undefined> {
     const path = pathOf(destination);
     if (destination.length === 0) throw alreadyExists(path);
-    const parent = await resolveParent(tx, destination);
-    const target = await child(tx, parent.entry_id, destination.at(-1) ?? '');
+    const target = await child(tx, await resolveParent(tx, destination), destination.at(-1) ?? '');
     if (target?.type !== 'directory') checkExpected(path, target, expectedVersion);
     else if (expectedVersion !== undefined) checkExpected(path, target, expectedVersion);
     if (!target || target.entry_id === moving.entry_id) return target;

@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '@holdfast/shared';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
+import { type Row, prepare } from '../store/prepared.js';
 import { type EntriesTable, rootId } from '../store/schema.js';
 
 export type EntryRow = EntriesTable;
@@ -34,17 +35,19 @@ export function alreadyExists(path: string): HoldfastError {
   });
 }
 
+const byName = prepare((db, { parentId, name }: { parentId: number; name: string }) =>
+  db.selectFrom('entries').selectAll().where('parent_id', '=', parentId).where('name', '=', name),
+);
+
+const insertOne = prepare((db, row: Row<EntryRow>) => db.insertInto('entries').values(row));
+
 export async function child(
-  { db }: MetadataSnapshot,
+  snapshot: MetadataSnapshot,
   parentId: number,
   name: string,
 ): Promise<EntryRow | undefined> {
-  return db
-    .selectFrom('entries')
-    .selectAll()
-    .where('parent_id', '=', parentId)
-    .where('name', '=', name)
-    .executeTakeFirst();
+  const [entry] = await snapshot.run(byName, { parentId, name });
+  return entry;
 }
 
 async function root({ db }: MetadataSnapshot): Promise<EntryRow> {
@@ -57,36 +60,39 @@ async function root({ db }: MetadataSnapshot): Promise<EntryRow> {
  * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
  */
 export async function resolve(snapshot: MetadataSnapshot, names: Names): Promise<EntryRow> {
-  const parent = names.length === 0 ? undefined : await resolveParent(snapshot, names);
-  const entry = parent ? await child(snapshot, parent.entry_id, names.at(-1) ?? '') : await root(snapshot);
+  const entry =
+    names.length === 0
+      ? await root(snapshot)
+      : await child(snapshot, await resolveParent(snapshot, names), names.at(-1) ?? '');
   if (!entry) throw notFound(pathOf(names));
   return entry;
 }
 
 /**
- * The directory that holds (or would hold) the entry at a path that is not the root.
+ * The id of the directory that holds (or would hold) the entry at a path that is not the root.
  *
  * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
  */
-export async function resolveParent(snapshot: MetadataSnapshot, names: Names): Promise<EntryRow> {
+export async function resolveParent(snapshot: MetadataSnapshot, names: Names): Promise<number> {
   const found = await deepestParent(snapshot, names);
   if (found.depth < names.length - 1) throw notFound(pathOf(names.slice(0, found.depth + 1)));
-  return found.directory;
+  return found.directoryId;
 }
 
 /** How far the parents of a path exist: the deepest one, and how many names lead to it. */
 export async function deepestParent(
   snapshot: MetadataSnapshot,
   names: Names,
-): Promise<{ directory: EntryRow; depth: number }> {
-  let directory = await root(snapshot);
+): Promise<{ directoryId: number; depth: number }> {
+  // The root is always there, and only its id is wanted.
+  let directoryId = rootId;
   for (let depth = 0; depth < names.length - 1; depth += 1) {
-    const next = await child(snapshot, directory.entry_id, names[depth] ?? '');
-    if (!next) return { directory, depth };
+    const next = await child(snapshot, directoryId, names[depth] ?? '');
+    if (!next) return { directoryId, depth };
     if (next.type === 'file') throw notADirectory(pathOf(names.slice(0, depth + 1)));
-    directory = next;
+    directoryId = next.entry_id;
   }
-  return { directory, depth: names.length - 1 };
+  return { directoryId, depth: names.length - 1 };
 }
 
 /** As resolveParent, making the directories that are missing. */
@@ -94,13 +100,14 @@ export async function ensureParent(
   tx: MetadataTransaction,
   names: Names,
   nowUnixMs: number,
-): Promise<EntryRow> {
+): Promise<number> {
   const found = await deepestParent(tx, names);
-  let { directory } = found;
+  let { directoryId } = found;
   for (const name of names.slice(found.depth, -1)) {
-    directory = await insertEntry(tx, { parentId: directory.entry_id, name, type: 'directory', nowUnixMs });
+    const made = await insertEntry(tx, { parentId: directoryId, name, type: 'directory', nowUnixMs });
+    directoryId = made.entry_id;
   }
-  return directory;
+  return directoryId;
 }
 
 export interface NewEntry {
@@ -121,7 +128,7 @@ export async function insertEntry(tx: MetadataTransaction, entry: NewEntry): Pro
     version: entry.version ?? 0,
     created_at_unix_ms: entry.nowUnixMs,
   };
-  await tx.db.insertInto('entries').values(row).execute();
+  await tx.run(insertOne, row);
   if (entry.type === 'directory') tx.count('directories', 1);
   return row;
 }

@@ -4,6 +4,8 @@
  */
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
+import type { PieceState } from '../store/schema.js';
 
 export interface PieceKey {
   readonly chunkId: string;
@@ -15,21 +17,19 @@ export function claimOf(lengthBytes: number, digest: string): string {
   return `${lengthBytes}:${digest}`;
 }
 
-async function upsertPieces(
-  tx: MetadataTransaction,
-  pieces: readonly (PieceKey & { claim?: string })[],
-  state: 'planned' | 'durable' | 'garbage',
-): Promise<void> {
-  for (const page of batches(pieces)) {
-    await tx.db
+type PieceChange = Readonly<{ chunkId: string; keeperId: string; claim: string | null }>;
+
+const upsert = prepare(
+  (db, args: { state: PieceState; transactionId: number; pieces: readonly PieceChange[] }) =>
+    db
       .insertInto('pieces')
       .values(
-        page.map(({ chunkId, keeperId, claim }) => ({
+        args.pieces.map(({ chunkId, keeperId, claim }) => ({
           chunk_id: chunkId,
           keeper_id: keeperId,
-          state,
-          since_transaction_id: tx.transactionId,
-          claim: claim ?? null,
+          state: args.state,
+          since_transaction_id: args.transactionId,
+          claim,
         })),
       )
       .onConflict((conflict) =>
@@ -38,8 +38,18 @@ async function upsertPieces(
           since_transaction_id: eb.ref('excluded.since_transaction_id'),
           claim: eb.ref('excluded.claim'),
         })),
-      )
-      .execute();
+      ),
+);
+
+async function upsertPieces(
+  tx: MetadataTransaction,
+  pieces: readonly (PieceKey & { claim?: string })[],
+  state: PieceState,
+): Promise<void> {
+  const { transactionId } = tx;
+  for (const page of batches(pieces)) {
+    const changes = page.map(({ chunkId, keeperId, claim = null }) => ({ chunkId, keeperId, claim }));
+    await tx.run(upsert, { state, transactionId, pieces: changes });
   }
 }
 
@@ -78,6 +88,10 @@ export async function recordLost(
   }
 }
 
+const storagesOf = prepare((db, { keeperIds }: { keeperIds: readonly string[] }) =>
+  db.selectFrom('keepers').select(['keeper_id', 'storage_id']).where('keeper_id', 'in', keeperIds),
+);
+
 /** The storages of keepers as of this transaction: a word that was given before it may be of one that is gone. */
 export async function currentStorages(
   tx: MetadataTransaction,
@@ -85,11 +99,7 @@ export async function currentStorages(
 ): Promise<Map<string, string>> {
   const storages = new Map<string, string>();
   for (const page of batches(keeperIds)) {
-    const rows = await tx.db
-      .selectFrom('keepers')
-      .select(['keeper_id', 'storage_id'])
-      .where('keeper_id', 'in', page)
-      .execute();
+    const rows = await tx.run(storagesOf, { keeperIds: page });
     for (const row of rows) storages.set(row.keeper_id, row.storage_id);
   }
   return storages;

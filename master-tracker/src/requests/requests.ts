@@ -5,12 +5,22 @@
 import { HoldfastError } from '@holdfast/shared';
 import { createHash } from 'node:crypto';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 
 export interface RequestKey {
   readonly requestId: string;
   /** What identifies the request: its kind and all that it asks for. Anything that JSON can hold. */
   readonly asked: readonly unknown[];
 }
+
+const remembered = prepare((db, { requestId }: { requestId: string }) =>
+  db.selectFrom('requests').select(['fingerprint', 'answer']).where('request_id', '=', requestId),
+);
+
+const remember = prepare(
+  (db, row: { request_id: string; fingerprint: string; answer: string; transaction_id: number }) =>
+    db.insertInto('requests').values(row),
+);
 
 /**
  * Runs `effect` once for a request_id and answers what it answered, also after a restart. `Answer` must survive
@@ -25,11 +35,7 @@ export function once<Answer>(
 ): Promise<Answer> {
   const fingerprint = createHash('sha256').update(JSON.stringify(key.asked)).digest('hex');
   return store.mutate(async (tx) => {
-    const known = await tx.db
-      .selectFrom('requests')
-      .select(['fingerprint', 'answer'])
-      .where('request_id', '=', key.requestId)
-      .executeTakeFirst();
+    const [known] = await tx.run(remembered, { requestId: key.requestId });
     if (known) {
       if (known.fingerprint === fingerprint) return JSON.parse(known.answer) as Answer;
       throw new HoldfastError(
@@ -40,15 +46,12 @@ export function once<Answer>(
     }
     const answer = await effect(tx);
     tx.count('requests', 1);
-    await tx.db
-      .insertInto('requests')
-      .values({
-        request_id: key.requestId,
-        fingerprint,
-        answer: JSON.stringify(answer),
-        transaction_id: tx.transactionId,
-      })
-      .execute();
+    await tx.run(remember, {
+      request_id: key.requestId,
+      fingerprint,
+      answer: JSON.stringify(answer),
+      transaction_id: tx.transactionId,
+    });
     return answer;
   });
 }

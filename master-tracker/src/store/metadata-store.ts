@@ -7,6 +7,7 @@
  * database can stand behind it later.
  */
 import type { Kysely } from 'kysely';
+import type { PreparedQuery, QueryArguments } from './prepared.js';
 import type { MetadataTables } from './schema.js';
 
 /** Counts that are kept with every transaction, so that reading them costs nothing. */
@@ -25,6 +26,8 @@ export interface Counters {
 
 export interface MetadataSnapshot {
   readonly db: Kysely<MetadataTables>;
+  /** The rows of a prepared query; none if it returns none. For what every upload asks. */
+  run<A extends QueryArguments, R>(query: PreparedQuery<A, R>, args: A): Promise<R[]>;
 }
 
 export interface MetadataTransaction extends MetadataSnapshot {

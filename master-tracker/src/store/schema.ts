@@ -56,7 +56,7 @@ export interface VersionsTable {
   retired_transaction_id: number | null;
 }
 
-interface ExtentsTable {
+export interface ExtentsTable {
   version: number;
   file_offset: number;
   length: number;

@@ -8,6 +8,7 @@ import type { Membership } from '../membership/membership.js';
 import { choosePlacement } from '../placement/placement.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import type { ChunkAllocation, UploadSession } from './upload.js';
 
 /** Which keepers were chosen for a new chunk, in the order of the chain. */
@@ -18,6 +19,35 @@ export interface Placed {
 
 /** Twice the chunks that a commit can use: the rest is for retries, each of which takes a new chunk. */
 const maxChunksPerUpload = 2 * limits.maxExtentsPerCommit;
+
+const insertChunks = prepare((db, args: { uploadId: string; pieces: number; chunkIds: readonly string[] }) =>
+  db.insertInto('chunks').values(
+    args.chunkIds.map((chunkId) => ({
+      chunk_id: chunkId,
+      upload_id: args.uploadId,
+      state: 'allocated' as const,
+      length: null,
+      digest: null,
+      pieces: args.pieces,
+      file_offset: 0,
+      garbage_transaction_id: null,
+    })),
+  ),
+);
+
+type PlannedPiece = Readonly<{ chunkId: string; keeperId: string }>;
+
+const insertPieces = prepare((db, args: { transactionId: number; planned: readonly PlannedPiece[] }) =>
+  db.insertInto('pieces').values(
+    args.planned.map(({ chunkId, keeperId }) => ({
+      chunk_id: chunkId,
+      keeper_id: keeperId,
+      state: 'planned' as const,
+      since_transaction_id: args.transactionId,
+      claim: null,
+    })),
+  ),
+);
 
 export class Allocator {
   readonly #membership: Membership;
@@ -56,7 +86,7 @@ export class Allocator {
     });
   }
 
-  /** Records chosen chunks in an open session. @throws HoldfastError LIMIT_EXCEEDED */
+  /** Records chosen chunks of an open session; that it has them is the caller's to write. @throws HoldfastError LIMIT_EXCEEDED */
   async record(
     tx: MetadataTransaction,
     session: UploadSession,
@@ -68,32 +98,14 @@ export class Allocator {
     if (allocated > maxChunksPerUpload) {
       throw new HoldfastError('LIMIT_EXCEEDED', `an upload may allocate ${maxChunksPerUpload} chunks`);
     }
-    await tx.db.updateTable('uploads').set({ allocated }).where('upload_id', '=', session.uploadId).execute();
-    await tx.db
-      .insertInto('chunks')
-      .values(
-        placed.map(({ chunkId }) => ({
-          chunk_id: chunkId,
-          upload_id: session.uploadId,
-          state: 'allocated' as const,
-          length: null,
-          digest: null,
-          pieces: session.policy.pieces,
-          file_offset: 0,
-          garbage_transaction_id: null,
-        })),
-      )
-      .execute();
+    const { uploadId, policy } = session;
+    const chunkIds = placed.map(({ chunkId }) => chunkId);
+    await tx.run(insertChunks, { uploadId, pieces: policy.pieces, chunkIds });
     const pieces = placed.flatMap(({ chunkId, keeperIds }) =>
-      keeperIds.map((keeperId) => ({
-        chunk_id: chunkId,
-        keeper_id: keeperId,
-        state: 'planned' as const,
-        since_transaction_id: tx.transactionId,
-        claim: null,
-      })),
+      keeperIds.map((keeperId) => ({ chunkId, keeperId })),
     );
-    for (const rows of batches(pieces)) await tx.db.insertInto('pieces').values(rows).execute();
+    const { transactionId } = tx;
+    for (const planned of batches(pieces)) await tx.run(insertPieces, { transactionId, planned });
   }
 
   /** What the client is told: endpoints as they are now, and a fresh token. */

@@ -16,7 +16,14 @@ import { retireVersion } from '../namespace/versions.js';
 import { giveUpUpload, queueForRepair } from '../registry/pieces.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
+import { type Row, prepare } from '../store/prepared.js';
+import type { ExtentsTable, VersionsTable } from '../store/schema.js';
 import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
+
+/** An open session, and how many chunks it was given in all. */
+interface CommittingSession extends UploadSession {
+  readonly allocated: number;
+}
 
 /** A chunk of the session that may be used. */
 interface UsableChunk {
@@ -61,7 +68,7 @@ export function checkFiles(files: readonly FileVersion[]): void {
 /** Makes all files of a commit visible and closes the session. Runs after the seals were recorded. */
 export async function commitFiles(
   tx: MetadataTransaction,
-  session: UploadSession,
+  session: CommittingSession,
   files: readonly FileVersion[],
   nowUnixMs: number,
 ): Promise<CommittedFile[]> {
@@ -79,6 +86,25 @@ export async function commitFiles(
   return committed;
 }
 
+const sealedChunks = prepare((db, args: { uploadId: string; chunkIds: readonly string[] }) =>
+  db
+    .selectFrom('chunks')
+    .leftJoin('pieces', (join) =>
+      join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
+    )
+    .leftJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
+    .select(({ fn }) => [
+      'chunks.chunk_id',
+      'length',
+      fn.count<number>('keepers.keeper_id').as('durable'),
+      fn.count<number>('keepers.keeper_id').filterWhere('keepers.dead', '=', 0).as('counted'),
+    ])
+    .where('chunks.chunk_id', 'in', args.chunkIds)
+    .where('upload_id', '=', args.uploadId)
+    .where('chunks.state', '=', 'sealed')
+    .groupBy(['chunks.chunk_id', 'length']),
+);
+
 async function usableChunks(
   tx: MetadataTransaction,
   session: UploadSession,
@@ -86,23 +112,7 @@ async function usableChunks(
 ): Promise<Map<string, UsableChunk>> {
   const usable = new Map<string, UsableChunk>();
   for (const page of batches(chunkIds)) {
-    const rows = await tx.db
-      .selectFrom('chunks')
-      .leftJoin('pieces', (join) =>
-        join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
-      )
-      .leftJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
-      .select(({ fn }) => [
-        'chunks.chunk_id',
-        'length',
-        fn.count<number>('keepers.keeper_id').as('durable'),
-        fn.count<number>('keepers.keeper_id').filterWhere('keepers.dead', '=', 0).as('counted'),
-      ])
-      .where('chunks.chunk_id', 'in', page)
-      .where('upload_id', '=', session.uploadId)
-      .where('chunks.state', '=', 'sealed')
-      .groupBy(['chunks.chunk_id', 'length'])
-      .execute();
+    const rows = await tx.run(sealedChunks, { uploadId: session.uploadId, chunkIds: page });
     for (const { chunk_id, length, durable, counted } of rows) {
       usable.set(chunk_id, { lengthBytes: length ?? 0, durable, counted });
     }
@@ -137,6 +147,12 @@ function checkDurable(session: UploadSession, chunks: ReadonlyMap<string, Usable
   }
 }
 
+const insertVersion = prepare((db, row: Row<VersionsTable>) => db.insertInto('versions').values(row));
+
+const insertExtentRows = prepare((db, { rows }: { rows: readonly Row<ExtentsTable>[] }) =>
+  db.insertInto('extents').values(rows),
+);
+
 async function showVersion(
   tx: MetadataTransaction,
   session: UploadSession,
@@ -146,28 +162,25 @@ async function showVersion(
 ): Promise<void> {
   const { names, attributes } = file;
   const name = names.at(-1) ?? '';
-  const parent = file.createParents
+  const parentId = file.createParents
     ? await ensureParent(tx, names, nowUnixMs)
     : await resolveParent(tx, names);
-  const shown = await child(tx, parent.entry_id, name);
+  const shown = await child(tx, parentId, name);
   checkExpected(pathOf(names), shown, file.expectedVersion);
-  await tx.db
-    .insertInto('versions')
-    .values({
-      version,
-      size_bytes: file.sizeBytes,
-      pieces: session.policy.pieces,
-      min_write: session.policy.minWrite,
-      mode: attributes.mode ?? null,
-      modified_at_unix_ms: attributes.modifiedAtUnixMs ?? null,
-      created_at_unix_ms: nowUnixMs,
-      retired_transaction_id: null,
-    })
-    .execute();
+  await tx.run(insertVersion, {
+    version,
+    size_bytes: file.sizeBytes,
+    pieces: session.policy.pieces,
+    min_write: session.policy.minWrite,
+    mode: attributes.mode ?? null,
+    modified_at_unix_ms: attributes.modifiedAtUnixMs ?? null,
+    created_at_unix_ms: nowUnixMs,
+    retired_transaction_id: null,
+  });
   await insertExtents(tx, file, version);
   tx.count('logical_bytes', file.sizeBytes);
   if (!shown) {
-    await insertEntry(tx, { parentId: parent.entry_id, name, type: 'file', version, nowUnixMs });
+    await insertEntry(tx, { parentId, name, type: 'file', version, nowUnixMs });
     tx.count('files', 1);
     return;
   }
@@ -198,7 +211,7 @@ async function insertExtents(tx: MetadataTransaction, file: FileVersion, version
     fileOffset += lengthBytes;
     return row;
   });
-  for (const page of batches(rows)) await tx.db.insertInto('extents').values(page).execute();
+  for (const page of batches(rows)) await tx.run(insertExtentRows, { rows: page });
 }
 
 function durabilityIn(
@@ -218,26 +231,38 @@ function durabilityIn(
   };
 }
 
+const makeLive = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =>
+  db.updateTable('chunks').set({ state: 'live' }).where('chunk_id', 'in', chunkIds),
+);
+
+// A keeper that was to take a piece and finishes late says so itself.
+const forgetPlanned = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =>
+  db.deleteFrom('pieces').where('chunk_id', 'in', chunkIds).where('state', '=', 'planned'),
+);
+
+const closeUpload = prepare((db, args: { uploadId: string; transactionId: number }) =>
+  db
+    .updateTable('uploads')
+    .set({ state: 'committed', closed_transaction_id: args.transactionId })
+    .where('upload_id', '=', args.uploadId),
+);
+
 /** What was used is live, what was not is garbage, and what is incomplete is repaired. */
 async function closeSession(
   tx: MetadataTransaction,
-  session: UploadSession,
+  session: CommittingSession,
   used: readonly string[],
   chunks: ReadonlyMap<string, UsableChunk>,
 ): Promise<void> {
   for (const page of batches(used)) {
-    await tx.db.updateTable('chunks').set({ state: 'live' }).where('chunk_id', 'in', page).execute();
-    // A keeper that was to take a piece and finishes late says so itself.
-    await tx.db.deleteFrom('pieces').where('chunk_id', 'in', page).where('state', '=', 'planned').execute();
+    await tx.run(makeLive, { chunkIds: page });
+    await tx.run(forgetPlanned, { chunkIds: page });
   }
   tx.count('chunks', used.length);
   const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.counted ?? 0) < session.policy.pieces);
   await queueForRepair(tx, incomplete);
-  await giveUpUpload(tx, session.uploadId);
-  await tx.db
-    .updateTable('uploads')
-    .set({ state: 'committed', closed_transaction_id: tx.transactionId })
-    .where('upload_id', '=', session.uploadId)
-    .execute();
+  const { uploadId } = session;
+  if (session.allocated > used.length) await giveUpUpload(tx, uploadId);
+  await tx.run(closeUpload, { uploadId, transactionId: tx.transactionId });
   tx.count('open_uploads', -1);
 }

@@ -12,12 +12,57 @@ import { claimOf, currentStorages, recordDurable } from '../registry/pieces.js';
 import { receiptFits } from '../registry/receipts.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import type { SealedChunk, UploadSession } from './upload.js';
 
 /** A sealed chunk with the storages that are known to have it, by their keepers. */
 export interface VerifiedSeal extends Omit<SealedChunk, 'receipts'> {
   readonly storages: ReadonlyMap<string, string>;
 }
+
+type SealRow = Readonly<{ chunkId: string; lengthBytes: number; digest: string; fileOffset: number }>;
+
+// Every row is there: the insert is a way to update many with one statement.
+const updateSealed = prepare((db, args: { uploadId: string; pieces: number; seals: readonly SealRow[] }) =>
+  db
+    .insertInto('chunks')
+    .values(
+      args.seals.map((seal) => ({
+        chunk_id: seal.chunkId,
+        upload_id: args.uploadId,
+        state: 'sealed' as const,
+        length: seal.lengthBytes,
+        digest: seal.digest,
+        pieces: args.pieces,
+        file_offset: seal.fileOffset,
+        garbage_transaction_id: null,
+      })),
+    )
+    .onConflict((conflict) =>
+      conflict.column('chunk_id').doUpdateSet((eb) => ({
+        state: eb.ref('excluded.state'),
+        length: eb.ref('excluded.length'),
+        digest: eb.ref('excluded.digest'),
+        file_offset: eb.ref('excluded.file_offset'),
+      })),
+    ),
+);
+
+const chunksById = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =>
+  db
+    .selectFrom('chunks')
+    .select(['chunk_id', 'upload_id', 'state', 'length', 'digest'])
+    .where('chunk_id', 'in', chunkIds),
+);
+
+const claimsOf = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =>
+  db
+    .selectFrom('pieces')
+    .select(['chunk_id', 'keeper_id', 'claim'])
+    .where('state', '=', 'planned')
+    .where('claim', 'is not', null)
+    .where('chunk_id', 'in', chunkIds),
+);
 
 /** Checks the receipts, outside of any transaction: an HMAC each. */
 export function verifySeals(
@@ -51,29 +96,9 @@ export async function recordSeals(
   ]);
   for (const page of batches(seals)) {
     await checkSeals(tx, session, page);
-    const rows = page.map((seal) => ({
-      chunk_id: seal.chunkId,
-      upload_id: session.uploadId,
-      state: 'sealed' as const,
-      length: seal.lengthBytes,
-      digest: seal.digest,
-      pieces: session.policy.pieces,
-      file_offset: seal.fileOffset,
-      garbage_transaction_id: null,
-    }));
-    // Every row is there: the insert is a way to update many with one statement.
-    await tx.db
-      .insertInto('chunks')
-      .values(rows)
-      .onConflict((conflict) =>
-        conflict.column('chunk_id').doUpdateSet((eb) => ({
-          state: eb.ref('excluded.state'),
-          length: eb.ref('excluded.length'),
-          digest: eb.ref('excluded.digest'),
-          file_offset: eb.ref('excluded.file_offset'),
-        })),
-      )
-      .execute();
+    const { uploadId, policy } = session;
+    const rows = page.map(({ storages: _, ...seal }) => seal);
+    await tx.run(updateSealed, { uploadId, pieces: policy.pieces, seals: rows });
     const pieces = page.flatMap(({ chunkId, storages }) =>
       [...storages]
         .filter(([keeperId, storageId]) => current.get(keeperId) === storageId)
@@ -89,15 +114,7 @@ async function checkSeals(
   session: UploadSession,
   seals: readonly VerifiedSeal[],
 ): Promise<void> {
-  const rows = await tx.db
-    .selectFrom('chunks')
-    .select(['chunk_id', 'upload_id', 'state', 'length', 'digest'])
-    .where(
-      'chunk_id',
-      'in',
-      seals.map((seal) => seal.chunkId),
-    )
-    .execute();
+  const rows = await tx.run(chunksById, { chunkIds: seals.map((seal) => seal.chunkId) });
   const known = new Map(rows.map((row) => [row.chunk_id, row]));
   for (const seal of seals) {
     const row = known.get(seal.chunkId);
@@ -117,17 +134,7 @@ async function checkSeals(
 
 /** Pieces that their keepers reported before the seal, with these very bytes, are durable too. */
 async function acceptClaims(tx: MetadataTransaction, seals: readonly VerifiedSeal[]): Promise<void> {
-  const rows = await tx.db
-    .selectFrom('pieces')
-    .select(['chunk_id', 'keeper_id', 'claim'])
-    .where('state', '=', 'planned')
-    .where('claim', 'is not', null)
-    .where(
-      'chunk_id',
-      'in',
-      seals.map((seal) => seal.chunkId),
-    )
-    .execute();
+  const rows = await tx.run(claimsOf, { chunkIds: seals.map((seal) => seal.chunkId) });
   const claims = new Map(seals.map((seal) => [seal.chunkId, claimOf(seal.lengthBytes, seal.digest)]));
   const accepted = rows.filter((row) => row.claim === claims.get(row.chunk_id));
   await recordDurable(

@@ -13,6 +13,7 @@ import { checkExpected, child, deepestParent, isADirectory, notFound, pathOf } f
 import { giveUpUpload } from '../registry/pieces.js';
 import { once } from '../requests/requests.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { type Row, prepare } from '../store/prepared.js';
 import type { UploadsTable } from '../store/schema.js';
 import type { Allocator, Placed } from './allocation.js';
 import { checkFiles, commitFiles } from './commit.js';
@@ -59,7 +60,9 @@ export class Uploads {
     const { requestId, names, ...rest } = asked;
     const { policy, chunkSizeBytes } = asked;
     const key = { requestId, asked: ['BeginUpload', names ?? null, rest] };
+    let isNew = false;
     const answer = await once(store, key, async (tx) => {
+      isNew = true;
       if (names) await checkTarget(tx, asked);
       // Chosen only now, so that asking again with the same request_id reserves nothing.
       const placed = allocator.choose(
@@ -68,12 +71,14 @@ export class Uploads {
         asked.excludeKeeperIds,
       );
       const uploadId = newId(random);
-      await openSession(tx, { uploadId, policy, chunkSizeBytes });
-      await allocator.record(tx, { uploadId, policy, chunkSizeBytes }, placed, 0);
+      const session = { uploadId, policy, chunkSizeBytes };
+      await openSession(tx, session, placed.length);
+      await allocator.record(tx, session, placed, 0);
       return { uploadId, placed };
     });
     const session = { uploadId: answer.uploadId, policy, chunkSizeBytes };
-    await this.#renewIfOpen(session.uploadId);
+    if (isNew) leases.renew(session.uploadId);
+    else await this.#renewIfOpen(session.uploadId);
     return { session, allocations: allocator.describe(session, answer.placed) };
   }
 
@@ -108,6 +113,7 @@ export class Uploads {
       await recordSeals(tx, session, seals);
       const placed = allocator.choose(session, count, excludeKeeperIds);
       await allocator.record(tx, session, placed, row.allocated);
+      if (placed.length > 0) await countAllocated(tx, uploadId, row.allocated + placed.length);
       return { session, placed };
     });
     leases.renew(uploadId);
@@ -133,9 +139,10 @@ export class Uploads {
     // Not the receipts: asking again with more of them is the same request.
     const key = { requestId, asked: ['CommitUpload', uploadId, files] };
     const committed = await once(store, key, async (tx) => {
-      const session = toSession(await openUpload(tx, uploadId));
+      const row = await openUpload(tx, uploadId);
+      const session = toSession(row);
       await recordSeals(tx, session, seals);
-      return commitFiles(tx, session, files, clock.wallMs());
+      return commitFiles(tx, { ...session, allocated: row.allocated }, files, clock.wallMs());
     });
     leases.drop(uploadId);
     return committed;
@@ -210,24 +217,35 @@ async function checkTarget(snapshot: MetadataSnapshot, asked: BeginUpload): Prom
   const found = await deepestParent(snapshot, names);
   const hasParent = found.depth === names.length - 1;
   if (!hasParent && !createParents) throw notFound(pathOf(names.slice(0, found.depth + 1)));
-  const target = hasParent ? await child(snapshot, found.directory.entry_id, names.at(-1) ?? '') : undefined;
+  const target = hasParent ? await child(snapshot, found.directoryId, names.at(-1) ?? '') : undefined;
   checkExpected(pathOf(names), target, expectedVersion);
 }
 
-async function openSession(tx: MetadataTransaction, session: UploadSession): Promise<void> {
-  await tx.db
-    .insertInto('uploads')
-    .values({
-      upload_id: session.uploadId,
-      state: 'open',
-      pieces: session.policy.pieces,
-      min_write: session.policy.minWrite,
-      chunk_size_bytes: session.chunkSizeBytes,
-      allocated: 0,
-      closed_transaction_id: null,
-    })
-    .execute();
+const insertUpload = prepare((db, row: Row<UploadsTable>) => db.insertInto('uploads').values(row));
+
+const selectUpload = prepare((db, { uploadId }: { uploadId: string }) =>
+  db.selectFrom('uploads').selectAll().where('upload_id', '=', uploadId),
+);
+
+async function openSession(
+  tx: MetadataTransaction,
+  session: UploadSession,
+  allocated: number,
+): Promise<void> {
+  await tx.run(insertUpload, {
+    upload_id: session.uploadId,
+    state: 'open',
+    pieces: session.policy.pieces,
+    min_write: session.policy.minWrite,
+    chunk_size_bytes: session.chunkSizeBytes,
+    allocated,
+    closed_transaction_id: null,
+  });
   tx.count('open_uploads', 1);
+}
+
+async function countAllocated(tx: MetadataTransaction, uploadId: string, allocated: number): Promise<void> {
+  await tx.db.updateTable('uploads').set({ allocated }).where('upload_id', '=', uploadId).execute();
 }
 
 async function abortSession(tx: MetadataTransaction, uploadId: string): Promise<void> {
@@ -241,7 +259,8 @@ async function abortSession(tx: MetadataTransaction, uploadId: string): Promise<
 }
 
 async function findUpload(snapshot: MetadataSnapshot, uploadId: string): Promise<UploadsTable | undefined> {
-  return snapshot.db.selectFrom('uploads').selectAll().where('upload_id', '=', uploadId).executeTakeFirst();
+  const [row] = await snapshot.run(selectUpload, { uploadId });
+  return row;
 }
 
 async function openUpload(snapshot: MetadataSnapshot, uploadId: string): Promise<UploadsTable> {

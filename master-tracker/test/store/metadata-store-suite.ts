@@ -1,6 +1,7 @@
 /** What every metadata store must do, whatever stands behind it. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { MetadataStore, MetadataTransaction } from '../../src/store/metadata-store.js';
+import { prepare } from '../../src/store/prepared.js';
 import { id } from '../support/fixture.js';
 
 export interface StoreUnderTest {
@@ -53,6 +54,50 @@ export function metadataStoreSuite(name: string, factory: () => Promise<StoreUnd
       });
     });
     afterEach(() => subject.dispose());
+
+    it('runs prepared queries with the arguments of each call', async () => {
+      let built = 0;
+      const add = prepare((db, { ids }: { ids: readonly string[] }) => {
+        built += 1;
+        const rest = { fingerprint: '', answer: '', transaction_id: 1 };
+        return db.insertInto('requests').values(ids.map((request_id) => ({ request_id, ...rest })));
+      });
+      const find = prepare((db, args: { ids: readonly string[]; from: number | null }) =>
+        db
+          .selectFrom('requests')
+          .select('request_id')
+          .where('request_id', 'in', args.ids)
+          .where('transaction_id', '>=', args.from)
+          .orderBy('request_id'),
+      );
+      const found = await subject.store.mutate(async (tx) => {
+        for (const ids of [['a'], ['b', 'c'], ['d'], ['e', 'f']]) await tx.run(add, { ids });
+        return tx.run(find, { ids: ['a', 'c', 'e', 'none'], from: 1 });
+      });
+      expect(found.map((row) => row.request_id)).toEqual(['a', 'c', 'e']);
+      // Once for each length.
+      expect(built).toBe(2);
+      const ids = ['b', 'd'];
+      const read = (from: number | null) =>
+        subject.store.read((snapshot) => snapshot.run(find, { ids, from }));
+      expect(await read(1)).toHaveLength(2);
+      expect(await read(2)).toEqual([]);
+      expect(await read(null)).toEqual([]);
+      // Of any length, and what one that fails has done goes with it.
+      const many = Array.from({ length: 100 }, (_, n) => `many-${n}`);
+      await subject.store.mutate((tx) => tx.run(add, { ids: many }));
+      const twice = subject.store.mutate(async (tx) => {
+        await tx.run(add, { ids: ['new'] });
+        await tx.run(add, { ids: ['a'] });
+      });
+      // The driver's own error, which is no Error of this realm.
+      const outcome = await twice.then(
+        () => 'done',
+        () => 'refused',
+      );
+      expect(outcome).toBe('refused');
+      expect(await requests()).toHaveLength(6 + many.length);
+    });
 
     const requests = async (): Promise<string[]> => {
       const rows = await subject.store.read(({ db }) =>

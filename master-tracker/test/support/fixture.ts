@@ -179,6 +179,8 @@ export class TestTracker {
   store!: SqliteStore;
   core!: TrackerCore;
   readonly keepers: FakeKeeper[] = [];
+  /** How many statements have run in transactions. */
+  statements = 0;
 
   private constructor(dir: string, settings: Partial<TrackerSettings>) {
     this.dir = dir;
@@ -204,7 +206,21 @@ export class TestTracker {
   }
 
   async open(): Promise<void> {
-    this.store = await openSqliteStore({ path: join(this.dir, 'metadata.sqlite') });
+    this.store = await openSqliteStore({
+      path: join(this.dir, 'metadata.sqlite'),
+      wrapWriter: (connection) => ({
+        driver: connection.driver,
+        get inTransaction() {
+          return connection.inTransaction;
+        },
+        exec: (sql) => connection.exec(sql),
+        close: () => connection.close(),
+        prepare: (sql) => {
+          this.statements += 1;
+          return connection.prepare(sql);
+        },
+      }),
+    });
     this.core = await buildCore({
       store: this.store,
       clock: this.clock,

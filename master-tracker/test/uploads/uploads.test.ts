@@ -28,6 +28,41 @@ describe('uploads', () => {
     expect(await tracker.queued()).toEqual([]);
   });
 
+  it('costs few statements for a small file, and none outside of its two transactions', async () => {
+    const read = tracker.store.read.bind(tracker.store);
+    let reads = 0;
+    tracker.store.read = (work) => {
+      reads += 1;
+      return read(work);
+    };
+    await tracker.put('/a/other');
+    [tracker.statements, reads] = [0, 0];
+    const { session, chunkIds } = await tracker.begin({ path: '/a/file' });
+    // The request looked for, two names, session, chunk, pieces and answer written, and the cluster's row.
+    expect(tracker.statements).toBe(8);
+    tracker.statements = 0;
+    const sealed = chunkIds.map((chunkId) => sealedOf(chunkId, tracker.keepers.slice(0, 3)));
+    await uploads().commit(session.uploadId, id(), [fileOf('/a/file', chunkIds)], sealed);
+    expect(tracker.statements).toBe(18);
+    expect(reads).toBe(0);
+  });
+
+  it('renews the lease of a session that is begun again, and of none that is over', async () => {
+    const requestId = id();
+    const { session, chunkIds } = await tracker.begin({ requestId });
+    const halfMs = tracker.settings.uploadLeaseMs / 2;
+    await tracker.pass(halfMs + 1_000);
+    await tracker.begin({ requestId });
+    await tracker.pass(halfMs + 1_000);
+    expect(await uploads().expire(10)).toBe(0);
+    const sealed = chunkIds.map((chunkId) => sealedOf(chunkId, tracker.keepers));
+    await uploads().commit(session.uploadId, id(), [fileOf('/file', chunkIds)], sealed);
+    await tracker.begin({ requestId });
+    await tracker.pass(2 * halfMs + 1_000);
+    expect(await uploads().expire(10)).toBe(0);
+    expect(tracker.store.counters.open_uploads).toBe(0);
+  });
+
   it('keeps what is acknowledged and open sessions across a restart, and commits once', async () => {
     const { session, chunkIds } = await tracker.begin({ path: '/file', count: 1 });
     const sealed = chunkIds.map((chunkId) => sealedOf(chunkId, tracker.keepers));
@@ -185,6 +220,17 @@ describe('uploads', () => {
     await uploads().commit(session.uploadId, id(), [fileOf('/file', chunkIds)], [sealedOf(chunkId, [a, b])]);
     expect((await tracker.pieces(chunkId))[c.keeperId]).toBe('durable');
     expect(await tracker.queued()).toEqual([]);
+  });
+
+  it('gives up the chunks that a commit does not use, and only those', async () => {
+    const { session, chunkIds } = await tracker.begin();
+    const [retried] = await uploads().allocate(session.uploadId, 1, [], []);
+    const used = retried?.chunkId ?? '';
+    const sealed = [sealedOf(used, tracker.keepers)];
+    await uploads().commit(session.uploadId, id(), [fileOf('/file', [used])], sealed);
+    expect(await tracker.chunkState(used)).toBe('live');
+    expect(await tracker.chunkState(chunkIds[0] ?? '')).toBe('garbage');
+    expect(Object.values(await tracker.pieces(chunkIds[0] ?? ''))).toEqual(['garbage', 'garbage', 'garbage']);
   });
 
   it('gives up the chunks of an aborted session, and late pieces with them', async () => {

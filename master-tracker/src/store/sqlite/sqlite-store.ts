@@ -13,6 +13,7 @@ import { HoldfastError, errnoOf } from '@holdfast/shared';
 import { Kysely, SqliteDialect } from 'kysely';
 import { migrate } from '../migrations.js';
 import type { Counters, MetadataSnapshot, MetadataStore, MetadataTransaction } from '../metadata-store.js';
+import type { PreparedQuery, QueryArguments } from '../prepared.js';
 import type { MetadataTables } from '../schema.js';
 import { type SqliteConnection, type SqliteDriverName, openDatabase } from './database.js';
 
@@ -187,7 +188,7 @@ export class SqliteStore implements MetadataStore {
     this.#writer.exec('SAVEPOINT one');
     try {
       await queued.run({
-        db: this.#writeDb,
+        ...snapshotOf(this.#writer, this.#writeDb),
         transactionId,
         count: (counter, delta) => (counters[counter] += delta),
       });
@@ -258,7 +259,7 @@ export class SqliteStore implements MetadataStore {
     if (this.#closed) throw this.#closed;
     this.#reader.exec('BEGIN');
     try {
-      return await read({ db: this.#readDb });
+      return await read(snapshotOf(this.#reader, this.#readDb));
     } finally {
       if (!this.#closed && this.#reader.inTransaction) this.#reader.exec('ROLLBACK');
     }
@@ -288,6 +289,19 @@ export class SqliteStore implements MetadataStore {
       connection.close();
     }
   }
+}
+
+function snapshotOf(connection: SqliteConnection, db: Kysely<MetadataTables>): MetadataSnapshot {
+  return {
+    db,
+    run: async <A extends QueryArguments, R>(query: PreparedQuery<A, R>, args: A): Promise<R[]> => {
+      const { sql, parameters } = query.compile(db, args);
+      const statement = connection.prepare(sql);
+      if (statement.reader) return statement.all(parameters) as R[];
+      statement.run(parameters);
+      return [];
+    },
+  };
 }
 
 function diskFull(cause: unknown): HoldfastError {
