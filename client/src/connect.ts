@@ -16,8 +16,9 @@ export interface ConnectOptions {
    */
   readonly tracker?: string;
   /**
-   * What all transfers together may buffer, in bytes. Default 128 MiB, enough for two streams that are uploaded
-   * at full speed; every transfer always gets what one chunk needs.
+   * What all transfers together may buffer, in bytes. Default 64 MiB, enough for one stream that is uploaded at full
+   * speed, or 16 chunks of files; every transfer always gets what one chunk needs. The process takes about 140 MB
+   * more: Node itself, and buffers that are no longer used and not yet collected.
    */
   readonly memoryBytes?: number;
   /** Gives the connecting up. */
@@ -26,7 +27,7 @@ export interface ConnectOptions {
 
 /** Where `npm start` has its tracker. */
 export const defaultTracker = '127.0.0.1:7400';
-const defaultMemoryBytes = 128 * 1024 * 1024;
+const defaultMemoryBytes = 64 * 1024 * 1024;
 
 /**
  * Connects to a cluster, and makes sure that a Holdfast tracker answers.
@@ -49,10 +50,12 @@ export async function connect(options: ConnectOptions = {}): Promise<HoldfastCli
   const addresses = addressList.split(',').map((address) => checkAddress(address.trim()));
   // Bytes have channels of their own: a metadata call must not wait behind a chunk.
   const control = new ChannelPool(controlChannelOptions);
-  const data = new ChannelPool(dataChannelOptions);
+  const writes = new ChannelPool(dataChannelOptions);
+  const reads = new ChannelPool(dataChannelOptions);
   const close = (): void => {
     control.close();
-    data.close();
+    writes.close();
+    reads.close();
   };
   const tools = { clock: systemClock, random: systemRandom };
   const tracker = createGrpcTracker(control, addresses);
@@ -65,7 +68,7 @@ export async function connect(options: ConnectOptions = {}): Promise<HoldfastCli
   const context = {
     ...tools,
     tracker,
-    keepers: createGrpcKeepers(data),
+    keepers: createGrpcKeepers({ writes, reads }),
     memory: new ByteBudget(memoryBytes),
     health: new KeeperHealth(systemClock),
   };

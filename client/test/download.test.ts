@@ -1,7 +1,7 @@
 /** Downloads from keepers that are slow, dead, lying or hostile: the committed bytes or an error, never others. */
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { HoldfastError, blockChecksums, limits } from '@holdfast/shared';
+import { HoldfastError, blockChecksums, joinBytes, limits } from '@holdfast/shared';
 import { type DownloadTarget, download } from '../src/download/download.js';
 import { readBytes } from '../src/download/read-stream.js';
 import type { PieceMessage } from '../src/ports/keeper-api.js';
@@ -269,7 +269,7 @@ describe('a read stream', () => {
   async function read(cluster: FakeCluster, options = {}, memoryBytes?: number): Promise<Buffer> {
     const parts: Buffer[] = [];
     for await (const part of readBytes(cluster.context(memoryBytes), { path: '/file' }, options))
-      parts.push(part);
+      parts.push(joinBytes(part));
     return Buffer.concat(parts);
   }
 
@@ -317,7 +317,7 @@ describe('a read stream', () => {
     const stalled = readBytes(context, { path: '/file' });
     await stalled.next();
     const parts: Buffer[] = [];
-    for await (const part of readBytes(context, { path: '/file' })) parts.push(part);
+    for await (const part of readBytes(context, { path: '/file' })) parts.push(joinBytes(part));
     expect(Buffer.concat(parts).equals(bytes)).toBe(true);
     await stalled.return();
   });

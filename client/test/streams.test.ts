@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { getEventListeners, once } from 'node:events';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { limits } from '@holdfast/shared';
+import { ByteParts, limits } from '@holdfast/shared';
 import { systemClock } from '@holdfast/shared/node';
 import { HoldfastClient } from '../src/client.js';
+import { bytesReadable } from '../src/local/streams.js';
 import { chunkSizeFor } from '../src/upload/plan.js';
 import { FakeCluster, hang } from './support/fake-cluster.js';
 
@@ -74,6 +75,47 @@ describe('a stream as a source', () => {
 });
 
 describe('a read stream', () => {
+  /** As they come from sockets: over one piece of memory. */
+  function stream(): Readable {
+    const memory = new ArrayBuffer(9);
+    const parts = ['abc', 'def', 'ghi'].map((text, index) => {
+      const part = Buffer.from(memory, index * 3, 3);
+      part.write(text);
+      return part;
+    });
+    return bytesReadable(async function* () {
+      yield new ByteParts(parts);
+    });
+  }
+
+  it('gives every part once, whoever asks for the next while the last is being handed over', async () => {
+    const readable = stream();
+    const got: Buffer[] = [];
+    readable.on('data', (part: Buffer) => {
+      got.push(part);
+      readable.read(0);
+    });
+    await once(readable, 'end');
+    expect(Buffer.concat(got).toString()).toBe('abcdefghi');
+  });
+
+  it('gives parts that cannot take the others along to another thread', async () => {
+    const { port1 } = new MessageChannel();
+    const got: string[] = [];
+    const readable = stream();
+    readable.on('data', (part: Buffer) => {
+      got.push(part.toString());
+      try {
+        port1.postMessage(part, [part.buffer as ArrayBuffer]);
+      } catch {
+        // Refused by newer versions of Node; older ones send a copy.
+      }
+    });
+    await once(readable, 'end');
+    port1.close();
+    expect(got).toEqual(['abc', 'def', 'ghi']);
+  });
+
   it('gives a range, its end included', async () => {
     const { cluster, client } = connected();
     const bytes = randomBytes(2 * MiB);

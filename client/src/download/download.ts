@@ -3,7 +3,7 @@
  * not grow with the file: what is verified goes to the target at once.
  */
 import pLimit from 'p-limit';
-import { HoldfastError, throwIfCancelled } from '@holdfast/shared';
+import { type Bytes, HoldfastError, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { MemoryShare } from '../core/memory-share.js';
 import { asking } from '../core/retrying.js';
@@ -16,7 +16,7 @@ import { readRange } from './range-reader.js';
 /** Where a download goes. Either `finish` or `discard` is called, once, at the end. */
 export interface DownloadTarget {
   /** Writes all of `data` at `position`; calls may overlap and come in any order. */
-  write(data: Uint8Array, position: number): Promise<void>;
+  write(data: Bytes, position: number): Promise<void>;
   /** All is written: makes it durable and shows it. */
   finish(attributes: FileAttributes): Promise<void>;
   /** Leaves nothing behind. Never rejects. */

@@ -2,7 +2,7 @@
  * Reads a range from one piece on one keeper, and believes nothing: the keeper must mean the same chunk, send
  * the blocks that were asked for in order, and every block must match its checksum before it is passed on.
  */
-import { type ChecksumTable, HoldfastError, firstMismatch } from '@holdfast/shared';
+import { type Bytes, type ChecksumTable, HoldfastError, firstMismatch } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { Watchdog } from '../core/watchdog.js';
 import type { BlockRun, PieceMessage } from '../ports/keeper-api.js';
@@ -10,7 +10,7 @@ import type { LocatedExtent, PieceLocation } from '../ports/tracker-api.js';
 import { transferDeadlineMs } from '../upload/plan.js';
 
 /** Takes verified bytes that stand at `chunkOffset` in the chunk; may be given the same range again. */
-export type ByteSink = (data: Uint8Array, chunkOffset: number) => Promise<void>;
+export type ByteSink = (data: Bytes, chunkOffset: number) => Promise<void>;
 
 export interface PieceRange {
   readonly extent: LocatedExtent;

@@ -2,7 +2,7 @@
  * A range of a file as bytes in order. Segments are fetched side by side ahead of the reader, within the memory
  * that all transfers share, and handed over in order; a reader that stops stops the fetching.
  */
-import { HoldfastError } from '@holdfast/shared';
+import { type Bytes, HoldfastError } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { firstOf } from '../core/signals.js';
 import type { LocatedExtent, LocateChunksRequest } from '../ports/tracker-api.js';
@@ -29,8 +29,13 @@ interface Segment {
   readonly end: number;
 }
 
+interface Run {
+  readonly chunkOffset: number;
+  readonly data: Bytes;
+}
+
 interface Pending {
-  readonly bytes: Promise<Buffer>;
+  readonly bytes: Promise<Bytes[]>;
   readonly release: () => void;
 }
 
@@ -54,7 +59,7 @@ export async function* readBytes(
   context: ClientContext,
   target: LocateChunksRequest['target'],
   options: ReadOptions = {},
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<Bytes, void, undefined> {
   const { start, end } = checkRange(options);
   if (start === end) return;
   const abort = new AbortController();
@@ -78,7 +83,7 @@ export async function* readBytes(
       }
       const next = pending.shift();
       try {
-        if (next) yield await next.bytes;
+        if (next) yield* await next.bytes;
       } finally {
         next?.release();
       }
@@ -117,17 +122,18 @@ function fetchSegment(
   version: number,
   segment: Segment,
   signal: AbortSignal,
-): Promise<Buffer> {
-  const { start, end } = segment;
-  const buffer = Buffer.allocUnsafeSlow(end - start);
+): Promise<Bytes[]> {
+  let runs: Run[] = [];
   const bytes = readRange(
     context,
     { version, ...segment },
     async (data, chunkOffset) => {
-      buffer.set(data, chunkOffset - start);
+      // The same bytes again, after what came the first time was not what the chunk has.
+      runs = runs.filter((run) => run.chunkOffset < chunkOffset);
+      runs.push({ chunkOffset, data });
     },
     signal,
-  ).then(() => buffer);
+  ).then(() => runs.map(({ data }) => data));
   // Whoever reads in order may leave before this one's turn.
   bytes.catch(() => undefined);
   return bytes;

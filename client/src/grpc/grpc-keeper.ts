@@ -8,12 +8,16 @@ import {
 import { HoldfastError, checkId } from '@holdfast/shared';
 import {
   type ChannelPool,
+  type Received,
+  type Sendable,
   callClientStream,
   callServerStream,
   checkDigest,
   checkInteger,
   fromErrorDetail,
   readReceipt,
+  requestBlocks,
+  responseBlocks,
   writeEndpoint,
   writeMessage,
 } from '@holdfast/shared/grpc';
@@ -27,13 +31,24 @@ import {
 } from '../ports/keeper-api.js';
 import { answerOf } from './answers.js';
 
-const { WriteChunk, ReadChunk } = keeperV1.ChunkService.service;
+const { service } = keeperV1.ChunkService;
+const WriteChunk = requestBlocks(service.WriteChunk);
+const ReadChunk = responseBlocks(service.ReadChunk);
 
-export function createGrpcKeepers(pool: ChannelPool): KeeperApi {
+/**
+ * Bytes out and bytes in have a connection each: Node's HTTP/2 does not read from a connection while it writes to
+ * it, so with many bytes both ways each end would wait for the other to read, until keepalive ends it after 30 s.
+ */
+export interface KeeperChannels {
+  readonly writes: ChannelPool;
+  readonly reads: ChannelPool;
+}
+
+export function createGrpcKeepers({ writes, reads }: KeeperChannels): KeeperApi {
   return {
     async writeChunk(head, request, runs, options) {
       const peer = `keeper ${head.address}`;
-      const { stream, response } = callClientStream(pool.get(head.address), peer, WriteChunk, options);
+      const { stream, response } = callClientStream(writes.get(head.address), peer, WriteChunk, options);
       // An answer before the end (a refusal, or a chunk that is there already) ends the sending.
       const answered = response.then(
         () => undefined,
@@ -57,7 +72,7 @@ export function createGrpcKeepers(pool: ChannelPool): KeeperApi {
     async *readChunk({ address }, { lengthBytes, ...request }, options) {
       const peer = `keeper ${address}`;
       const message = { ...request, length: lengthBytes };
-      for await (const answer of callServerStream(pool.get(address), peer, ReadChunk, message, options)) {
+      for await (const answer of callServerStream(reads.get(address), peer, ReadChunk, message, options)) {
         yield answerOf(peer, () => readPieceMessage(answer));
       }
     },
@@ -66,12 +81,12 @@ export function createGrpcKeepers(pool: ChannelPool): KeeperApi {
 
 /** Sends header and runs with at most `runsInFlight` messages that HTTP/2 has not taken yet. */
 async function sendAll(
-  write: (message: WriteChunkMessage) => Promise<void>,
+  write: (message: Sendable<WriteChunkMessage>) => Promise<void>,
   { lengthBytes, followers, ...header }: WriteChunkRequest,
   runs: AsyncIterable<BlockRun>,
 ): Promise<void> {
   const unfinished: Promise<void>[] = [];
-  const send = async (message: WriteChunkMessage): Promise<void> => {
+  const send = async (message: Sendable<WriteChunkMessage>): Promise<void> => {
     const written = write(message);
     written.catch(() => undefined);
     unfinished.push(written);
@@ -96,7 +111,7 @@ function readOutcome(peer: string, answer: WriteChunkResponseOutput): WriteOutco
   }));
 }
 
-function readPieceMessage({ header, blocks }: ReadChunkResponseOutput): PieceMessage {
+function readPieceMessage({ header, blocks }: Received<ReadChunkResponseOutput>): PieceMessage {
   if (header) {
     return {
       kind: 'header',

@@ -8,7 +8,8 @@ import { type FileHandle, link, lstat, open, realpath, rename, stat, unlink } fr
 import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { HoldfastError, type Random, errnoOf, fromErrno } from '@holdfast/shared';
+import { type Bytes, HoldfastError, type Random, errnoOf, fromErrno } from '@holdfast/shared';
+import { writeAll } from '@holdfast/shared/node';
 import { orAborted } from '../core/signals.js';
 import type { DownloadTarget } from '../download/download.js';
 import type { FileAttributes } from '../ports/tracker-api.js';
@@ -106,15 +107,9 @@ class PartFile implements DownloadTarget {
     this.#overwrite = overwrite;
   }
 
-  async write(data: Uint8Array, position: number): Promise<void> {
+  async write(data: Bytes, position: number): Promise<void> {
     try {
-      for (let written = 0; written < data.length;) {
-        const left = data.length - written;
-        const { bytesWritten } = await this.#handle.write(data, written, left, position + written);
-        // A full disk shows first as a short count without an error.
-        if (bytesWritten === 0) throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
-        written += bytesWritten;
-      }
+      await writeAll(this.#handle, data, position);
     } catch (error) {
       throw fromErrno(error, `cannot write ${JSON.stringify(this.#path)}`, 'DISK_FAILED');
     }

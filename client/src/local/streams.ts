@@ -1,11 +1,15 @@
 /** Node's streams around the core's iterations: reading pulls, destroying aborts, finishing means committed. */
 import { PassThrough, Readable, Writable } from 'node:stream';
-import { HoldfastError, cancelled } from '@holdfast/shared';
+import { markAsUntransferable } from 'node:worker_threads';
+import { type Bytes, HoldfastError, cancelled, partsOf } from '@holdfast/shared';
 import { firstOf } from '../core/signals.js';
 import type { UploadResult } from '../upload/upload.js';
 
-/** Reading ahead is the iteration's affair; the stream itself keeps one piece. */
-const readBufferBytes = 64 * 1024;
+/**
+ * Reading ahead is the iteration's affair. With room for one part the stream never joins several, which for a
+ * reader with `for await` was two fifths of the CPU time.
+ */
+const readBufferBytes = 1;
 
 function gone(): HoldfastError {
   return new HoldfastError('CANCELLED', 'the stream was destroyed');
@@ -13,17 +17,42 @@ function gone(): HoldfastError {
 
 /** A stream over bytes that are made under a signal, which destroying the stream aborts at once. */
 export function bytesReadable(
-  start: (signal: AbortSignal) => AsyncGenerator<Buffer, void, undefined>,
+  start: (signal: AbortSignal) => AsyncGenerator<Bytes, void, undefined>,
   signal?: AbortSignal,
 ): Readable {
   const abort = new AbortController();
   const either = firstOf(signal, abort.signal);
   const bytes = start(either);
+  let parts: readonly Uint8Array[] = [];
+  let pushedParts = 0;
+  /** Hands over parts as far as there is room: the stream would join what it has to keep. */
+  const pushParts = (to: Readable): void => {
+    for (let hasRoom = true; hasRoom;) {
+      const part = parts[pushedParts];
+      if (!part) return;
+      // Other parts lie in the same memory, and would be empty if this one were transferred to a thread.
+      markAsUntransferable(part.buffer);
+      // Counted first: who is handed a part may ask for the next one before `push` returns.
+      pushedParts += 1;
+      hasRoom = to.push(part);
+    }
+  };
   const stream = new Readable({
     highWaterMark: readBufferBytes,
     read() {
+      if (pushedParts < parts.length) {
+        pushParts(this);
+        return;
+      }
       bytes.next().then(
-        ({ done, value }) => this.push(done === true ? null : value),
+        ({ done, value }) => {
+          if (done === true) this.push(null);
+          else {
+            parts = partsOf(value);
+            pushedParts = 0;
+            pushParts(this);
+          }
+        },
         (error: unknown) => this.destroy(error as Error),
       );
     },

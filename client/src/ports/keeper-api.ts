@@ -3,7 +3,7 @@
  * (`grpc/grpc-keeper.ts`), tests have one in memory. Checksums, order and completeness of what a keeper sends
  * are checked by the core, so that no implementation can forget it.
  */
-import type { HoldfastError, KeeperEndpoint, Receipt } from '@holdfast/shared';
+import type { Bytes, HoldfastError, KeeperEndpoint, Receipt } from '@holdfast/shared';
 
 /**
  * How many runs an implementation of `writeChunk` may hold at once: one that HTTP/2 is taking and one that is
@@ -16,7 +16,7 @@ export interface BlockRun {
   /** Where it starts in the chunk, in bytes; a multiple of the block size. */
   readonly offset: number;
   readonly checksums: readonly number[];
-  readonly data: Uint8Array;
+  readonly data: Bytes;
 }
 
 export interface WriteChunkRequest {

@@ -11,6 +11,7 @@ import {
   HoldfastError,
   blockChecksums,
   firstMismatch,
+  joinBytes,
   limits,
   newId,
   parentPath,
@@ -435,7 +436,7 @@ export class FakeCluster {
           checkRun(run, offset);
           offset += run.data.length;
           // A copy, as the wire makes one: the source reuses its memory.
-          parts.push(Buffer.from(run.data));
+          parts.push(Buffer.from(joinBytes(run.data)));
         }
         const chunk = Buffer.concat(parts);
         if (chunk.length !== request.lengthBytes) throw new HoldfastError('INVALID_ARGUMENT', 'wrong length');

@@ -9,13 +9,11 @@ import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, transferOptions } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
-import { forEachOf } from '../for-each.js';
+import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { localPathIn } from '../local-names.js';
 import { type Progress, startProgress } from '../progress.js';
 import { countWords, durationWords, rateWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
-
-const filesAtOnce = 8;
 
 export const downloadCommand: CommandSpec = {
   name: 'download',
@@ -126,8 +124,12 @@ function placeFor(entry: Entry, local: string, target: Stats | undefined): strin
 async function downloadTree(job: Job, remote: string, local: string): Promise<void> {
   const { batch, context } = job;
   await makeLocalDirectory(local);
-  await forEachOf(walkRemote(job, remote, local), filesAtOnce, ({ entry, to }) =>
-    batch.run({ path: entry.path, local: to }, context.signal, () => downloadFile(job, entry, to)),
+  await forEachOf(
+    walkRemote(job, remote, local),
+    filesAtOnce,
+    ({ entry }) => costOf(entry.sizeBytes),
+    ({ entry, to }) =>
+      batch.run({ path: entry.path, local: to }, context.signal, () => downloadFile(job, entry, to)),
   );
 }
 

@@ -7,13 +7,10 @@ import type { UploadOptions } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, transferOptions } from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
-import { forEachOf } from '../for-each.js';
+import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { type LocalEntry, nameOf, walkLocal } from '../local-tree.js';
 import { type Progress, startProgress } from '../progress.js';
 import { copiesWords, countWords, durationWords, rateWords, sizeWords } from '../words.js';
-
-/** Small files cost round trips, not bytes: more at once than one file has chunks. */
-const filesAtOnce = 8;
 
 export const uploadCommand: CommandSpec = {
   name: 'upload',
@@ -183,7 +180,8 @@ async function uploadTree(job: Job, source: string, remote: string): Promise<voi
   // The walk starts with the directory itself, which decides whether the rest can be there at all.
   await entries.next();
   if (remote !== '/') await makeTop(job, remote);
-  await forEachOf(entries, filesAtOnce, take);
+  const cost = (entry: LocalEntry): number => (entry.kind === 'file' ? costOf(entry.sizeBytes) : 1);
+  await forEachOf(entries, filesAtOnce, cost, take);
 }
 
 /** The directory that a tree goes into: a new one, or one that is there. */
