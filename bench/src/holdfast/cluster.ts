@@ -1,0 +1,69 @@
+/** The product's servers, each a process; with a round-trip time between all of them if that is asked for. */
+import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import { Child } from '../children/child.js';
+import type { ContenderOptions, ContenderProcess } from '../contender.js';
+import type { ProxyMethods } from '../delay/proxy-process.js';
+import { freePorts } from '../delay/free-ports.js';
+
+/** As many as the most copies that are measured: one more would only idle. */
+const keepers = 3;
+const proxyModule = new URL('../delay/proxy-process.js', import.meta.url);
+
+export interface BenchCluster {
+  /** Where clients connect. */
+  readonly trackerAddress: string;
+  processes(): readonly ContenderProcess[];
+  stop(): Promise<void>;
+}
+
+export async function startCluster(
+  options: Omit<ContenderOptions, 'replicas' | 'sync'>,
+): Promise<BenchCluster> {
+  if (options.roundTripMs !== undefined) return delayedCluster(options.dataDir, options.roundTripMs);
+  const cluster = await startProcessCluster({ dataDir: options.dataDir, keepers });
+  return {
+    trackerAddress: cluster.trackerAddress,
+    processes: () => processesOf(cluster),
+    stop: () => cluster.stop(),
+  };
+}
+
+function processesOf({ tracker, keepers: members }: Cluster): ContenderProcess[] {
+  return [
+    { role: 'tracker', pid: tracker.pid ?? 0 },
+    ...members.map(({ pid }) => ({ role: 'keeper' as const, pid: pid ?? 0 })),
+  ];
+}
+
+/** Clients reach the tracker, and everybody the keepers, through the proxy: keepers advertise its addresses. */
+async function delayedCluster(dataDir: string, roundTripMs: number): Promise<BenchCluster> {
+  const proxy = await Child.start<ProxyMethods>(proxyModule);
+  const flags: string[] = [];
+  let cluster: Cluster | undefined;
+  const stop = async (): Promise<void> => {
+    await cluster?.stop();
+    await proxy.stop();
+  };
+  try {
+    const keeperPorts = await freePorts(keepers);
+    const [firstKeeperPort = 0] = keeperPorts;
+    const started = await startProcessCluster({ dataDir, keepers: [], firstKeeperPort, keeperFlags: flags });
+    cluster = started;
+    const delayed = (port: number): Promise<number> => proxy.call('delay', port, roundTripMs / 2);
+    const trackerPort = await delayed(Number(started.trackerAddress.split(':').at(-1)));
+    for (const port of keeperPorts) {
+      // The flags are read whenever a keeper starts, and each has an address of its own to tell.
+      flags.splice(0, flags.length, '--advertise', `127.0.0.1:${await delayed(port)}`);
+      await started.addKeeper();
+    }
+    return {
+      trackerAddress: `127.0.0.1:${trackerPort}`,
+      // The proxy is left out: it stands for a network.
+      processes: () => processesOf(started),
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,45 @@
+/** The product's command line: a fresh process for each transfer, with its start and its connecting. */
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import type { Contender, RunningContender } from '../contender.js';
+import { command } from '../machine/command.js';
+import { startCluster } from './cluster.js';
+
+/** The launcher script, as npm's own links would find it. */
+const program = join(
+  dirname(createRequire(import.meta.url).resolve('@holdfast/client')),
+  ...['..', 'bin', 'client.cjs'],
+);
+
+export const commandLine: Contender = {
+  name: 'holdfast-cli',
+  alwaysSyncs: true,
+  copies: [2], // it differs from the library by its start, whatever the number of copies
+  unavailable: () => Promise.resolve(undefined),
+  async start({ replicas, ...options }) {
+    const cluster = await startCluster(options);
+    const client = (...words: readonly string[]): Promise<string> =>
+      command(process.execPath, program, ...words, '--tracker', cluster.trackerAddress);
+    const copies = ['--replicas', String(replicas), '--min-write', String(replicas)];
+    const running: RunningContender = {
+      async upload(localPath, name) {
+        await client('upload', localPath, `/${name}`, ...copies);
+      },
+      async download(name) {
+        // Something has to read what the command writes; `wc` does nothing else with it.
+        const script = '"$@" | wc -c';
+        const words = [process.execPath, program, 'cat', `/${name}`, '--tracker', cluster.trackerAddress];
+        return Number(await command('sh', '-c', script, 'sh', ...words));
+      },
+      async downloadToFile(name, localPath) {
+        await client('download', `/${name}`, localPath, '--force');
+      },
+      async remove(name) {
+        await client('rm', `/${name}`);
+      },
+      processes: () => cluster.processes(),
+      stop: () => cluster.stop(),
+    };
+    return running;
+  },
+};

@@ -1,0 +1,4 @@
+/** This package's version, as its package.json says. */
+import { createRequire } from 'node:module';
+
+export const { version } = createRequire(import.meta.url)('../package.json') as { version: string };
