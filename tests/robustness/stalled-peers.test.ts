@@ -1,0 +1,93 @@
+/**
+ * Clients that stand still in the middle of a transfer, as many as a keeper takes but one: what they pin is bounded,
+ * the last one gets all its bytes meanwhile, and the keeper ends the others after its stall time.
+ */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { type HoldfastClient, connect } from '@holdfast/client';
+import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { peakResidentBytesOf } from '../support/command.js';
+import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { RawClient, type Stalled } from '../support/keeper-calls.js';
+import { waitFor } from '../support/wait.js';
+
+const MiB = 1024 ** 2;
+/** The keeper takes 64 reads and 64 writes at a time. */
+const stalledCount = 63;
+/** The message that waits to be sent, and the one read ahead. What HTTP/2's window lets out is the client's to hold. */
+const bytesOfReader = 2 * MiB;
+/** The last message that came. */
+const bytesOfWriter = MiB;
+/** The transfer meanwhile, and buffers that are no longer used and not yet collected. */
+const bytesOfOthers = 64 * MiB;
+const sizeBytes = 40 * MiB;
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let cluster: Cluster;
+let client: HoldfastClient;
+let raw: RawClient;
+let source: string;
+let digest: string;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  source = join(folder.path, 'source.bin');
+  digest = await writeSeededFile(source, sizeBytes, 20_261_122);
+  cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 1 });
+  client = await connect({ tracker: cluster.trackerAddress });
+  raw = new RawClient(cluster.trackerAddress, cluster.keepers[0]!.address);
+  await client.upload(source, '/file', { replicas: 1, minWrite: 1 });
+}, 120_000);
+
+afterAll(async () => {
+  raw.close();
+  client.close();
+  await cluster.stop();
+  await folder.remove();
+}, 60_000);
+
+function peakBytes(): number {
+  return peakResidentBytesOf(cluster.keepers[0]!.pid);
+}
+
+function temporaryFiles(): Promise<string[]> {
+  return readdir(join(cluster.keepers[0]!.dataDir, 'tmp'));
+}
+
+/** How the keeper ended each of them. */
+function endsOf(stalled: readonly Stalled[]): Promise<unknown[]> {
+  return Promise.all(stalled.map(({ ended }) => ended()));
+}
+
+it('readers that stand still pin little and are dropped', async () => {
+  const beforeBytes = peakBytes();
+  const stalled = await Promise.all(Array.from({ length: stalledCount }, () => raw.stallReading('/file')));
+  const target = join(folder.path, 'back.bin');
+  await client.download('/file', target, { concurrency: 1 });
+  expect(await sha256Of(target)).toBe(digest);
+  expect(peakBytes() - beforeBytes).toBeLessThan(stalledCount * bytesOfReader + bytesOfOthers);
+  const next: Stalled[] = [];
+  await waitFor('as many others to have got their places', async () => {
+    next.push(await raw.stallReading('/file'));
+    return next.length === stalledCount;
+  });
+  // Not a status behind megabytes that nobody takes: nothing of them is left in the keeper.
+  for (const end of await endsOf(stalled)) expect(end).toMatchObject({ code: 'LIMIT_EXCEEDED' });
+}, 120_000);
+
+it('writers that stand still pin little and are dropped', async () => {
+  const beforeBytes = peakBytes();
+  const stalled = await raw.stallWriting(stalledCount, 16 * MiB, MiB);
+  await waitFor('all of them to have begun', async () => (await temporaryFiles()).length === stalledCount);
+  await client.upload(source, '/meanwhile', { replicas: 1, minWrite: 1, concurrency: 1 });
+  expect(await temporaryFiles()).toHaveLength(stalledCount);
+  expect(peakBytes() - beforeBytes).toBeLessThan(stalledCount * bytesOfWriter + bytesOfOthers);
+  for (const end of await endsOf(stalled)) {
+    expect(end).toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+      message: expect.stringMatching(/no blocks came/),
+    });
+  }
+  await waitFor('the temp files to be gone', async () => (await temporaryFiles()).length === 0);
+}, 120_000);

@@ -1,0 +1,117 @@
+/**
+ * A disk for one test that can be made to hang: ext4 in a file, on a loop device. A frozen file system takes no
+ * writes and no syncs; a device that the kernel's block layer throttles to a byte a second takes no reads. In both
+ * the calls sleep in the kernel, where not even SIGKILL wakes them.
+ *
+ * The failure it answers: a test that dies would leave the machine with a mount that nobody can use or remove. So a
+ * shell, waiting on a pipe from this process, cleans up when the pipe ends, however that came about.
+ */
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+/** Control groups, version 1: the reads of the processes in one are throttled for a device. */
+const throttling = '/sys/fs/cgroup/blkio';
+const readLimit = 'blkio.throttle.read_bps_device';
+
+const cleanUp = `
+cat
+[ -z "$2" ] || echo "$3 0" > "$2/${readLimit}"
+fsfreeze -u "$1" 2>&-
+umount -l "$1"
+# The group can go when the last process in it is gone.
+for turn in 1 2 3 4 5 6 7 8 9 10; do [ -z "$2" ] || rmdir "$2" 2>&- && break; sleep 1; done
+`;
+
+/** What is missing on this machine for a disk whose writes hang; undefined if nothing is. */
+export function missingForHungWrites(): string | undefined {
+  if (process.platform !== 'linux') return 'Linux';
+  if (process.getuid?.() !== 0) return 'root';
+  const tools = ['mkfs.ext4', 'mount', 'umount', 'fsfreeze'];
+  const tool = tools.find((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
+  return tool ?? (existsSync('/dev/loop-control') ? undefined : 'loop devices');
+}
+
+/** The same for one whose reads hang. */
+export function missingForHungReads(): string | undefined {
+  const missing = missingForHungWrites();
+  return missing ?? (existsSync(join(throttling, readLimit)) ? undefined : `${throttling}/${readLimit}`);
+}
+
+export class LoopDisk {
+  /** Where it is mounted. */
+  readonly path: string;
+  readonly #device: string;
+  readonly #group: string | undefined;
+  readonly #janitor: ChildProcess;
+
+  private constructor(path: string, device: string, group: string | undefined, janitor: ChildProcess) {
+    this.path = path;
+    this.#device = device;
+    this.#group = group;
+    this.#janitor = janitor;
+  }
+
+  /** Makes one of `sizeBytes` (sparse), with its bytes in the file `image`, and mounts it at `path`. */
+  static async make(path: string, image: string, sizeBytes: number): Promise<LoopDisk> {
+    await writeFile(image, '');
+    await truncate(image, sizeBytes);
+    await run('mkfs.ext4', ['-q', '-F', image]);
+    await mkdir(path, { recursive: true });
+    await run('mount', ['-o', 'loop', image, path]);
+    const device = (await run('stat', ['-c', '%Hd:%Ld', path])).stdout.trim();
+    const throttled = missingForHungReads() === undefined;
+    const group = throttled ? await mkdtemp(join(throttling, 'holdfast-test-')) : undefined;
+    const janitor = spawn('sh', ['-c', cleanUp, 'sh', path, group ?? '', device], {
+      stdio: ['pipe', 'ignore', 'ignore'],
+      // A Ctrl-C ends the tests first.
+      detached: true,
+    });
+    return new LoopDisk(path, device, group, janitor);
+  }
+
+  /** From now on whoever writes or syncs sleeps. Resolves when what was under way is done. */
+  async freeze(): Promise<void> {
+    await run('fsfreeze', ['-f', this.path]);
+  }
+
+  async thaw(): Promise<void> {
+    await run('fsfreeze', ['-u', this.path]);
+  }
+
+  /** From now on the process sleeps in every read that the page cache cannot answer; the cache is emptied for that. */
+  async hangReads(pid: number): Promise<void> {
+    if (this.#group === undefined) throw new Error(`there is no ${throttling}/${readLimit}`);
+    await writeFile(join(this.#group, 'cgroup.procs'), String(pid));
+    await writeFile(join(this.#group, readLimit), `${this.#device} 1`);
+    // Of these files only: others on this machine want to keep theirs.
+    for (const file of await readdir(this.path, { recursive: true, withFileTypes: true })) {
+      const path = join(file.parentPath, file.name);
+      if (file.isFile()) await run('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
+    }
+  }
+
+  async releaseReads(): Promise<void> {
+    if (this.#group !== undefined) await writeFile(join(this.#group, readLimit), `${this.#device} 0`);
+  }
+
+  /** Lets go of everything that hangs, and unmounts. Call it when nobody uses the disk any more. */
+  async remove(): Promise<void> {
+    const ended = new Promise((resolve) => this.#janitor.once('close', resolve));
+    this.#janitor.stdin?.end();
+    await ended;
+  }
+}
+
+/** How many threads of a process sleep in the kernel where nothing wakes them: in a hung disk. */
+export async function hungThreads(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const states = await Promise.all(
+    threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8').catch(() => '')),
+  );
+  // "PID (name) STATE …", and the name may hold anything.
+  return states.filter((state) => state.slice(state.lastIndexOf(')')).startsWith(') D')).length;
+}
