@@ -1,6 +1,12 @@
 /** Where the client is put together: the real channels, clock and randomness around the core. */
 import { ByteBudget, HoldfastError } from '@holdfast/shared';
-import { ChannelPool, checkAddress, controlChannelOptions, dataChannelOptions } from '@holdfast/shared/grpc';
+import {
+  ChannelPool,
+  checkAddress,
+  controlChannelOptions,
+  dataChannelOptions,
+  dataConnections,
+} from '@holdfast/shared/grpc';
 import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { HoldfastClient } from './client.js';
 import { KeeperHealth } from './core/keeper-health.js';
@@ -50,8 +56,8 @@ export async function connect(options: ConnectOptions = {}): Promise<HoldfastCli
   const addresses = addressList.split(',').map((address) => checkAddress(address.trim()));
   // Bytes have channels of their own: a metadata call must not wait behind a chunk.
   const control = new ChannelPool(controlChannelOptions);
-  const writes = new ChannelPool(dataChannelOptions);
-  const reads = new ChannelPool(dataChannelOptions);
+  const writes = new ChannelPool(dataChannelOptions, dataConnections);
+  const reads = new ChannelPool(dataChannelOptions, dataConnections);
   const close = (): void => {
     control.close();
     writes.close();

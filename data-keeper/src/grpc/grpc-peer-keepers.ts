@@ -11,6 +11,7 @@ import {
   checkPresent,
   controlChannelOptions,
   dataChannelOptions,
+  dataConnections,
   fromErrorDetail,
   readReceipt,
   responseBlocks,
@@ -36,7 +37,7 @@ function nameOf({ keeperId, address }: KeeperEndpoint): string {
 
 export class GrpcPeerKeepers implements PeerKeepers {
   readonly #control = new ChannelPool(controlChannelOptions);
-  readonly #data = new ChannelPool(dataChannelOptions);
+  readonly #data = new ChannelPool(dataChannelOptions, dataConnections);
   readonly #selfId: string;
 
   constructor(selfId: string) {

@@ -11,7 +11,7 @@ import {
 } from '@grpc/grpc-js';
 import { cancelled } from '../concurrency/cancellation.js';
 import { HoldfastError, hasCode } from '../errors/index.js';
-import type { PeerChannel } from './channel.js';
+import type { PeerChannel, SignOfLife } from './channel.js';
 import { fromServiceError } from './error-details.js';
 import { joiningParts } from './insides/parts.js';
 import { readLittleAhead } from './insides/server.js';
@@ -51,7 +51,8 @@ export async function callUnary<Request, Response>(
   if (signal?.aborted) throw cancelled(signal);
   return new Promise<Response>((resolve, reject) => {
     const onAbort = (): void => call.cancel();
-    const call = channel.client.makeUnaryRequest<Request, Response>(
+    const slot = channel.begin();
+    const call = slot.client.makeUnaryRequest<Request, Response>(
       method.path,
       method.requestSerialize,
       joiningParts(method.responseDeserialize),
@@ -60,7 +61,7 @@ export async function callUnary<Request, Response>(
       { deadline: deadlineIn(deadlineMs) },
       (error, response) => {
         signal?.removeEventListener('abort', onAbort);
-        observe(channel, error?.code, signal);
+        slot.ended(signOfLife(error?.code, signal));
         if (error) reject(signal?.aborted ? cancelled(signal) : fromServiceError(error, peer));
         else if (response === undefined) reject(new HoldfastError('INTERNAL', `${peer}: no answer came`));
         else resolve(response);
@@ -70,13 +71,13 @@ export async function callUnary<Request, Response>(
   });
 }
 
-/**
- * What a call's end says about the peer. That we cancelled it says nothing, so it must not count as a sign of
- * life; that we did so because the peer was silent for too long is a deadline like any other.
- */
-function observe(channel: PeerChannel, outcome: status | undefined, signal: AbortSignal | undefined): void {
-  if (outcome !== status.CANCELLED || !signal?.aborted) channel.observe(outcome);
-  else if (hasCode(signal.reason, 'DEADLINE_EXCEEDED')) channel.observe(status.DEADLINE_EXCEEDED);
+/** That we cancelled because the peer was silent for too long is a deadline like any other. */
+function signOfLife(outcome: status | undefined, signal: AbortSignal | undefined): SignOfLife {
+  const isSilent =
+    outcome === status.DEADLINE_EXCEEDED ||
+    (outcome === status.CANCELLED && hasCode(signal?.reason, 'DEADLINE_EXCEEDED'));
+  if (isSilent) return 'silent';
+  return outcome === status.CANCELLED && signal?.aborted === true ? 'none' : 'alive';
 }
 
 /** A client-streaming call that runs: the stream to write to, and the answer. */
@@ -103,7 +104,7 @@ export function callClientStream<Request, Response>(
     settle = (error, answer) => {
       endedStreams.add(stream);
       signal?.removeEventListener('abort', onAbort);
-      observe(channel, error?.code, signal);
+      slot.ended(signOfLife(error?.code, signal));
       if (error) reject(signal?.aborted ? cancelled(signal) : fromServiceError(error, peer));
       else if (answer === undefined) reject(new HoldfastError('INTERNAL', `${peer}: no answer came`));
       else resolve(answer);
@@ -111,7 +112,8 @@ export function callClientStream<Request, Response>(
   });
   // Whoever writes may see the failure first and leave; the rejection is then nobody's surprise.
   response.catch(() => undefined);
-  const stream = channel.client.makeClientStreamRequest<Request, Response>(
+  const slot = channel.begin();
+  const stream = slot.client.makeClientStreamRequest<Request, Response>(
     method.path,
     method.requestSerialize,
     joiningParts(method.responseDeserialize),
@@ -167,7 +169,8 @@ export async function* callServerStream<Request, Response>(
 ): AsyncGenerator<Response, void, undefined> {
   const { deadlineMs, signal } = options;
   if (signal?.aborted) throw cancelled(signal);
-  const stream: ClientReadableStream<Response> = channel.client.makeServerStreamRequest<Request, Response>(
+  const slot = channel.begin();
+  const stream: ClientReadableStream<Response> = slot.client.makeServerStreamRequest<Request, Response>(
     method.path,
     method.requestSerialize,
     joiningParts(method.responseDeserialize),
@@ -186,7 +189,7 @@ export async function* callServerStream<Request, Response>(
     throw signal?.aborted ? cancelled(signal) : fromServiceError(error, peer);
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    observe(channel, outcome, signal);
+    slot.ended(signOfLife(outcome, signal));
     // Leaving early must stop the sender; after a whole stream it does nothing.
     stream.on('error', () => undefined);
     stream.cancel();

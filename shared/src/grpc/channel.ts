@@ -4,7 +4,7 @@
  * is watched: after two deadlines in a row without any answer between them it is closed and a new one, with a
  * socket of its own, takes its place.
  */
-import { type ChannelOptions, Client, credentials, status } from '@grpc/grpc-js';
+import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js';
 import { limits } from '../limits.js';
 import { partsOption } from './insides/parts.js';
 import { flowControlWindowBytes } from './insides/server.js';
@@ -36,6 +36,9 @@ export const dataChannelOptions: ChannelOptions = {
   // HTTP/2's 64 KiB window caps a stream at 9 MB/s at 4 ms of round trip.
   'grpc-node.flow_control_window': flowControlWindowBytes,
   [partsOption]: 1,
+  // A burst leaves connections behind that nobody needs; opening one again costs a round trip.
+  'grpc.client_idle_timeout_ms': 60_000,
+  'grpc.keepalive_permit_without_calls': 0,
   // What fits into its buffer for retries grpc-js calls written at once, while it still waits for the connection:
   // memory that is used again after each write would change under a message on its way.
   'grpc.per_rpc_retry_buffer_size': 0,
@@ -43,62 +46,107 @@ export const dataChannelOptions: ChannelOptions = {
   'grpc.max_send_message_length': limits.maxDataMessageBytes,
 };
 
+/**
+ * How many connections to one peer carry blocks. Streams that share a connection come frame by frame in turns, so
+ * that what is read from the socket belongs to several messages and has to be copied apart (insides/parts.ts): with
+ * a connection each a peer takes in twice as much a second. Past this many they share; each has a window of its own,
+ * which the peer may have to keep in memory.
+ */
+export const dataConnections = 8;
+
 /** Two: one deadline may be one slow call. */
 const silentDeadlinesBeforeRebuild = 2;
+
+interface Connection {
+  readonly client: Client;
+  calls: number;
+}
+
+/** What a call's end says about the peer. That it was cancelled here says nothing. */
+export type SignOfLife = 'alive' | 'silent' | 'none';
+
+/** One call's place on a channel. */
+export interface CallSlot {
+  readonly client: Client;
+  /** To be called once, whatever became of the call. */
+  ended(sign: SignOfLife): void;
+}
 
 /** A channel to one address, for any service there, that is rebuilt when it has gone silent. */
 export class PeerChannel {
   readonly address: string;
   readonly #options: ChannelOptions;
-  #client: Client | undefined;
+  readonly #maxConnections: number;
+  #connections: Connection[] = [];
   #silentDeadlines = 0;
   #closed = false;
 
-  constructor(address: string, options: ChannelOptions) {
+  /** @param maxConnections how many calls can have a connection to themselves */
+  constructor(address: string, options: ChannelOptions, maxConnections = 1) {
     this.address = address;
     this.#options = options;
+    this.#maxConnections = maxConnections;
   }
 
-  /** The client to call now. Ask for it for every call. */
-  get client(): Client {
+  /** A place for one call: on a connection without any if there may be one, else on the one with the fewest. */
+  begin(): CallSlot {
     if (this.#closed) throw new Error(`the channel to ${this.address} is closed`);
-    this.#client ??= new Client(this.address, credentials.createInsecure(), this.#options);
-    return this.#client;
+    const connection = this.#leastBusy();
+    connection.calls += 1;
+    return {
+      client: connection.client,
+      ended: (sign) => {
+        connection.calls -= 1;
+        this.#observe(sign);
+      },
+    };
   }
 
-  /** Told how each call ended: undefined for success, else its gRPC status. */
-  observe(outcome: status | undefined): void {
-    if (outcome !== status.DEADLINE_EXCEEDED) {
-      this.#silentDeadlines = 0;
-      return;
-    }
-    this.#silentDeadlines += 1;
+  #leastBusy(): Connection {
+    // The first of equals: those at the end go idle, and grpc-js lets go of them.
+    const [least] = [...this.#connections].sort((a, b) => a.calls - b.calls);
+    if (least && (least.calls === 0 || this.#connections.length >= this.#maxConnections)) return least;
+    const added = { client: new Client(this.address, credentials.createInsecure(), this.#options), calls: 0 };
+    this.#connections.push(added);
+    return added;
+  }
+
+  #observe(sign: SignOfLife): void {
+    if (sign === 'none') return;
+    this.#silentDeadlines = sign === 'silent' ? this.#silentDeadlines + 1 : 0;
     if (this.#silentDeadlines < silentDeadlinesBeforeRebuild) return;
     this.#silentDeadlines = 0;
-    this.#client?.close();
-    this.#client = undefined;
+    this.#closeConnections();
   }
 
   close(): void {
     this.#closed = true;
-    this.#client?.close();
-    this.#client = undefined;
+    this.#closeConnections();
+  }
+
+  #closeConnections(): void {
+    for (const { client } of this.#connections) client.close();
+    this.#connections = [];
   }
 }
 
 /** Channels by address, at most `max` of them; the one that was used least lately makes room. */
 export class ChannelPool {
   readonly #options: ChannelOptions;
+  readonly #maxConnections: number;
   readonly #max: number;
   readonly #channels = new Map<string, PeerChannel>();
 
-  constructor(options: ChannelOptions, max = 1_000) {
+  /** @param maxConnections to each address; see PeerChannel */
+  constructor(options: ChannelOptions, maxConnections = 1, max = 1_000) {
     this.#options = options;
+    this.#maxConnections = maxConnections;
     this.#max = max;
   }
 
   get(address: string): PeerChannel {
-    const channel = this.#channels.get(address) ?? new PeerChannel(address, this.#options);
+    const channel =
+      this.#channels.get(address) ?? new PeerChannel(address, this.#options, this.#maxConnections);
     // A Map keeps the order of insertion: taken out and put in again means used last.
     this.#channels.delete(address);
     this.#channels.set(address, channel);
