@@ -2,7 +2,7 @@
 import type { Contender, Transfer } from '../contender.js';
 import type { Details, Trial } from '../run/stage.js';
 import { can, needed } from './abilities.js';
-import { warmUpFraction } from './big.js';
+import { warmUpRounds } from './big.js';
 import { standardReplicas } from './small.js';
 
 export function clientsTrials(contenders: readonly Contender[]): Trial[] {
@@ -15,9 +15,10 @@ export function clientsTrials(contenders: readonly Contender[]): Trial[] {
       for (const count of [1, stage.sizes.clients]) {
         const source = await stage.source(Math.ceil(stage.sizes.bigBytes / count));
         const clients = await stage.own(() => needed(running, 'connectMany')(count));
-        const warmUp = await stage.source(Math.ceil(source.sizeBytes * warmUpFraction));
-        await clients.upload(warmUp.path, `warm-up-${count}`);
-        await clients.download(`warm-up-${count}`);
+        for (let round = 0; round < warmUpRounds; round += 1) {
+          await clients.upload(source.path, `warm-up-${count}-${round}`);
+          await clients.download(`warm-up-${count}-${round}`);
+        }
         const bytes = source.sizeBytes * count;
         const step = (action: string) => ({
           case: { action, clients: count },
