@@ -6,6 +6,7 @@ import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Contender } from './contender.js';
 import { ownContenders } from './contenders.js';
+import { fillPageCache } from './machine/page-cache.js';
 import { describeMachine, isInMemory } from './machine/description.js';
 import type { BenchOptions } from './options.js';
 import { peers } from './peers/index.js';
@@ -46,7 +47,11 @@ export async function bench(options: BenchOptions, signal: AbortSignal): Promise
     if (await isInMemory(dataDir))
       say('This file system is in memory: nothing here is durable, and syncs are free.');
     const rounds = interleave(trials, ({ workload }) => workload, options.runs, seed);
-    const outcome = await runTrials({ rounds, sizes, seed, dataDir, signal, onTrial: sayTrial });
+    const outcome = await runTrials({
+      ...{ rounds, sizes, seed, dataDir, signal },
+      ...(!options.quick && { prepare: () => fillPageCache(dataDir) }),
+      onTrial: sayTrial,
+    });
     const results: Results = {
       format: 1,
       startedAt: startedAt.toISOString(),

@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { Child } from '../children/child.js';
 import type { ClientMethods } from '../holdfast/client-process.js';
 import { nodeSettings } from '../node-settings.js';
+import { warmUpRounds } from '../workloads/big.js';
 import { nowMicros, type Window } from './cpu-profile.js';
 import { type CpuTimes, cpuTimes, cpuTimesSince } from './cpu-times.js';
 import { PerfRecording, type PerfSample } from './perf.js';
 
 export interface LoadOptions {
-  /** What goes up and down before what is looked at, so that no code is cold. */
-  readonly warmUpPath: string;
   readonly sourcePath: string;
   readonly replicas: number;
   /** For the cluster; empty, or not there. */
@@ -92,7 +91,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadRun> {
 }
 
 async function runOn(started: Started, options: LoadOptions) {
-  const { sourcePath, warmUpPath, replicas, dataDir, environment = {} } = options;
+  const { sourcePath, replicas, dataDir, environment = {} } = options;
   const cluster = started.add(await startProcessCluster({ dataDir, keepers, environment }));
   // Nobody wants what an interrupted run has stored, and stopping in order takes as long as what is under way.
   options.signal.addEventListener('abort', () => void cluster.killAll(), { once: true });
@@ -111,8 +110,10 @@ async function runOn(started: Started, options: LoadOptions) {
   const perf =
     options.perf === true ? started.add(new PerfRecording(join(dataDir, 'perf.data'), pids)) : undefined;
   await client.call('connect', cluster.trackerAddress, replicas);
-  await client.call('upload', warmUpPath, '/warm-up');
-  await client.call('download', '/warm-up');
+  for (let round = 0; round < warmUpRounds; round += 1) {
+    await client.call('upload', sourcePath, `/warm-up-${round}`);
+    await client.call('download', `/warm-up-${round}`);
+  }
 
   const measure = async (action: LoadStep['action'], work: () => Promise<unknown>): Promise<LoadStep> => {
     const before = pids.map(cpuTimes);

@@ -4,7 +4,7 @@
  */
 import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type SourceFile, writeSourceFile } from '../machine/files.js';
+import { writeSourceFile } from '../machine/files.js';
 import { unlessAborted } from '../run/interruption.js';
 import { type LoadOptions, type LoadRun, type LoadStep, runLoad } from './load.js';
 import { perfShares } from './perf.js';
@@ -23,8 +23,6 @@ export interface ProfileOptions {
   readonly signal: AbortSignal;
 }
 
-/** Part of the file that warms up. */
-const warmUpFraction = 1 / 8;
 /** Any: it only has to be the same bytes in each profile. */
 const seed = 1;
 
@@ -35,14 +33,9 @@ const seed = 1;
  */
 export async function profileLoad(options: ProfileOptions): Promise<StepSummary[]> {
   const { sizeBytes, replicas, dataDir, outputDir, perf, signal } = options;
-  const write = (name: string, bytes: number): Promise<SourceFile> =>
-    unlessAborted(writeSourceFile(join(dataDir, name), bytes, seed), signal);
-  const source = await write('source', sizeBytes);
-  const warmUp = await write('warm-up', Math.ceil(sizeBytes * warmUpFraction));
-  const load = (name: string, more: Partial<LoadOptions>): Promise<LoadRun> => {
-    const paths = { sourcePath: source.path, warmUpPath: warmUp.path, dataDir: join(dataDir, name) };
-    return runLoad({ ...paths, replicas, signal, ...more });
-  };
+  const source = await unlessAborted(writeSourceFile(join(dataDir, 'source'), sizeBytes, seed), signal);
+  const load = (name: string, more: Partial<LoadOptions>): Promise<LoadRun> =>
+    runLoad({ sourcePath: source.path, dataDir: join(dataDir, name), replicas, signal, ...more });
   const plain = await load('plain', { perf });
   if (perf) checkSamples(plain);
   const recorded = await load('recorded', { environment: recordingEnvironment(outputDir) });

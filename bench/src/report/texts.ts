@@ -15,7 +15,9 @@ export const generalCaveats = `
   to compare with; those within a table are minutes apart, those to another workload may be further.
 - A rate is a median over the rounds, with the smallest and the largest. A ratio is the median of the rounds' own
   ratios.
-- Every contender had moved its load before the clock ran (the big file twice, a part of the small ones), and \`sync\` ran before every step.
+- Every contender had moved its load before the clock ran (the big file twice, a part of the small ones), \`sync\` ran before
+  every step, and on Linux (without --quick) the free
+  memory was filled with page cache before every contender.
 - The processes of the bench that use the library, and those of the floors, were started with
   \`${[...(nodeSettings.nodeFlags ?? [])].join(' ')}\` and 16 threads in Node's pool; the command line as its launcher starts it.
 - CPU seconds are user and system time of all processes of a role, for each GB (10^9 bytes) of payload, or for each

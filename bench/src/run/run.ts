@@ -15,6 +15,8 @@ export interface RunOptions {
   /** An empty directory for everything. */
   readonly dataDir: string;
   readonly signal: AbortSignal;
+  /** Called before each trial. */
+  readonly prepare?: () => Promise<void>;
   /** Told after each trial; `failure` if it did not end well. */
   readonly onTrial: (event: TrialEvent) => void;
 }
@@ -65,6 +67,7 @@ export async function runTrials(options: RunOptions): Promise<Outcome> {
       };
       const about = { number: position + 1, trials: trials.length, round: index + 1, rounds: rounds.length };
       try {
+        await options.prepare?.();
         await runOne(trial, index + 1, join(dataDir, 'trial'), around);
         samples.push(...own);
         options.onTrial({ ...about, trial, samples: own });

@@ -36,7 +36,7 @@ const WriteChunk = requestBlocks(service.WriteChunk);
 const ReadChunk = responseBlocks(service.ReadChunk);
 
 /**
- * Bytes out and bytes in have a connection each: Node's HTTP/2 does not read from a connection while it writes to
+ * Bytes out and bytes in have connections of their own: Node's HTTP/2 does not read from a connection while it writes to
  * it, so with many bytes both ways each end would wait for the other to read, until keepalive ends it after 30 s.
  */
 export interface KeeperChannels {

@@ -179,17 +179,16 @@ export async function* callServerStream<Request, Response>(
     { deadline: deadlineIn(deadlineMs) },
   );
   readLittleAhead(stream);
+  // Not in `finally`: a generator that nobody goes on with never gets there, but its call always has a status.
+  stream.once('status', ({ code }: { code: status }) => slot.ended(signOfLife(code, signal)));
   const onAbort = (): void => stream.cancel();
   signal?.addEventListener('abort', onAbort, { once: true });
-  let outcome: status | undefined;
   try {
     for await (const message of stream) yield message as Response;
   } catch (error) {
-    outcome = (error as Partial<ServiceError>).code;
     throw signal?.aborted ? cancelled(signal) : fromServiceError(error, peer);
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    slot.ended(signOfLife(outcome, signal));
     // Leaving early must stop the sender; after a whole stream it does nothing.
     stream.on('error', () => undefined);
     stream.cancel();

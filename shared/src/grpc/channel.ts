@@ -1,8 +1,7 @@
 /**
  * Channels to peers. grpc-js has no connect timeout: a peer that accepts TCP and never speaks (a frozen
- * process) leaves a channel CONNECTING for ever, and neither backoff nor keepalive end that. So a channel here
- * is watched: after two deadlines in a row without any answer between them it is closed and a new one, with a
- * socket of its own, takes its place.
+ * process) leaves a connection CONNECTING for ever, and neither backoff nor keepalive end that. So connections here
+ * are watched: after two deadlines in a row without any answer between them new ones take their place.
  */
 import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js';
 import { limits } from '../limits.js';
@@ -49,9 +48,9 @@ export const dataChannelOptions: ChannelOptions = {
 /**
  * How many connections to one peer carry blocks. Streams that share one come frame by frame in turns, so that what
  * is read from the socket belongs to several messages and has to be copied apart (insides/parts.ts): with one each a
- * peer takes in 1.7 times as much a second. 32 gave 64 streams over three keepers a tenth more than 8 did.
+ * peer takes in 1.7 times as much a second. Enough for what one client moves at a time; each costs its peer a socket.
  */
-export const dataConnections = 32;
+export const dataConnections = 16;
 
 /** Two: one deadline may be one slow call. */
 const silentDeadlinesBeforeRebuild = 2;
@@ -59,6 +58,7 @@ const silentDeadlinesBeforeRebuild = 2;
 interface Connection {
   readonly client: Client;
   calls: number;
+  silentDeadlines: number;
 }
 
 /** What a call's end says about the peer. That it was cancelled here says nothing. */
@@ -96,7 +96,8 @@ export class PeerChannel {
       client: connection.client,
       ended: (sign) => {
         connection.calls -= 1;
-        this.#observe(sign);
+        // A call of a connection that is closed already says nothing about those that took its place.
+        if (this.#connections.includes(connection)) this.#observe(sign, connection);
       },
     };
   }
@@ -105,27 +106,34 @@ export class PeerChannel {
     // The first of equals: those at the end go idle, and grpc-js lets go of them.
     const [least] = [...this.#connections].sort((a, b) => a.calls - b.calls);
     if (least && (least.calls === 0 || this.#connections.length >= this.#maxConnections)) return least;
-    const added = { client: new Client(this.address, credentials.createInsecure(), this.#options), calls: 0 };
+    const added = {
+      client: new Client(this.address, credentials.createInsecure(), this.#options),
+      calls: 0,
+      silentDeadlines: 0,
+    };
     this.#connections.push(added);
     return added;
   }
 
-  #observe(sign: SignOfLife): void {
+  /** Rebuilds a connection that is silent while others are not, or all of them when the peer is. */
+  #observe(sign: SignOfLife, connection: Connection): void {
     if (sign === 'none') return;
-    this.#silentDeadlines = sign === 'silent' ? this.#silentDeadlines + 1 : 0;
-    if (this.#silentDeadlines < silentDeadlinesBeforeRebuild) return;
-    this.#silentDeadlines = 0;
-    this.#closeConnections();
+    const after = (deadlines: number): number => (sign === 'silent' ? deadlines + 1 : 0);
+    this.#silentDeadlines = after(this.#silentDeadlines);
+    connection.silentDeadlines = after(connection.silentDeadlines);
+    if (this.#silentDeadlines >= silentDeadlinesBeforeRebuild) this.#closeConnections(this.#connections);
+    else if (connection.silentDeadlines >= silentDeadlinesBeforeRebuild) this.#closeConnections([connection]);
   }
 
   close(): void {
     this.#closed = true;
-    this.#closeConnections();
+    this.#closeConnections(this.#connections);
   }
 
-  #closeConnections(): void {
-    for (const { client } of this.#connections) client.close();
-    this.#connections = [];
+  #closeConnections(closed: readonly Connection[]): void {
+    if (closed.length === this.#connections.length) this.#silentDeadlines = 0;
+    this.#connections = this.#connections.filter((connection) => !closed.includes(connection));
+    for (const { client } of closed) client.close();
   }
 }
 

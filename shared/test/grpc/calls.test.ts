@@ -208,6 +208,30 @@ describe('server streams', () => {
   });
 });
 
+describe('a server stream that nobody reads on', () => {
+  it('gives its place on the channel back when it is cancelled', async () => {
+    const channel = await withChunks({
+      ReadChunk: serverStream(async (_request, send, signal) => {
+        await send({ blocks: { offset: 0, data: Buffer.alloc(10), checksums: [] } });
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      }),
+    });
+    const signs: string[] = [];
+    const begin = channel.begin.bind(channel);
+    channel.begin = () => {
+      const slot = begin();
+      return { ...slot, ended: (sign) => void signs.push(sign) };
+    };
+    const abort = new AbortController();
+    const options = { ...deadline, signal: abort.signal };
+    await callServerStream(channel, 'test', ReadChunk, { chunkId: 'a'.repeat(32) }, options).next();
+    expect(signs).toEqual([]);
+    abort.abort();
+    while (signs.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    expect(signs).toEqual(['none']);
+  });
+});
+
 describe('client streams', () => {
   it('are read to the end and answered once', async () => {
     const channel = await withChunks({

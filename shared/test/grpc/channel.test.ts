@@ -45,4 +45,29 @@ describe('a channel of several connections', () => {
     expect(after).not.toContain(one.client);
     expect(after).not.toContain(other.client);
   });
+
+  it('opens one anew that is silent while others answer, and leaves those', () => {
+    const peer = channel(2);
+    const [stuck, well] = [peer.begin(), peer.begin()];
+    stuck.ended('silent');
+    well.ended('alive');
+    const again = peer.begin();
+    expect(again.client).toBe(stuck.client);
+    again.ended('silent');
+    const after = [peer.begin(), peer.begin()].map(({ client }) => client);
+    expect(after).toContain(well.client);
+    expect(after).not.toContain(stuck.client);
+  });
+
+  it('learns nothing of the new ones from calls of the old ones', () => {
+    const peer = channel(4);
+    const old = [1, 2, 3, 4].map(() => peer.begin());
+    old[0]?.ended('silent');
+    old[1]?.ended('silent');
+    const fresh = peer.begin();
+    fresh.ended('none');
+    old[2]?.ended('silent');
+    old[3]?.ended('silent');
+    expect(peer.begin().client).toBe(fresh.client);
+  });
 });

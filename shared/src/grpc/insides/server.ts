@@ -14,6 +14,9 @@ import type { Socket } from 'node:net';
 /** Of a stream and of a connection, in bytes: enough for 1 GB/s at 4 ms of round trip. */
 export const flowControlWindowBytes = 4 * 1024 * 1024;
 
+/** Of one server. Each costs a descriptor and some 100 KiB; a client has up to 16 to a keeper each way. */
+const maxConnections = 4_096;
+
 /** Messages read ahead: one to work on while the next one arrives. */
 const messagesAhead = 1;
 
@@ -24,6 +27,7 @@ interface WindowedSession {
 interface ServerInsides {
   commonServerOptions: { settings?: Record<string, number> };
   createHttp2Server(credentials: unknown): {
+    maxConnections: number;
     on(event: 'session', listener: (session: WindowedSession) => void): unknown;
     on(event: 'connection', listener: (socket: Socket) => void): unknown;
   };
@@ -33,8 +37,8 @@ interface ServerInsides {
 const socketsOf = new WeakMap<Server, Set<Socket>>();
 
 /**
- * Prepares a server that is not bound yet: widens its windows (grpc-node PR 3058 would offer an option) and
- * keeps an eye on its connections.
+ * Prepares a server that is not bound yet: widens its windows (grpc-node PR 3058 would offer an option), bounds its
+ * connections and keeps an eye on them.
  */
 export function prepareServer(server: Server): void {
   const insides = server as unknown as ServerInsides;
@@ -47,6 +51,7 @@ export function prepareServer(server: Server): void {
   const create = insides.createHttp2Server.bind(server);
   insides.createHttp2Server = (credentials) => {
     const http2Server = create(credentials);
+    http2Server.maxConnections = maxConnections;
     http2Server.on('session', (session) => session.setLocalWindowSize(flowControlWindowBytes));
     http2Server.on('connection', (socket) => {
       sockets.add(socket);
