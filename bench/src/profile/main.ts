@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { version } from '../version.js';
+import { fillPageCache } from '../machine/page-cache.js';
 import { profileLoad } from './profile.js';
 import { perfUnavailable } from './perf.js';
 import type { ProfileSummary } from './summary.js';
@@ -40,6 +41,8 @@ const spec = {
 
 /** Servers get up to 15 s to end in order; then the data goes. */
 const stopLimitMs = 30_000;
+/** Of less the memory is not worth preparing: it shows where the time goes, not how much of it. */
+const standardSizeBytes = 1024 ** 3;
 const defaultOutput = fileURLToPath(new URL('../../../.build/profile', import.meta.url));
 
 void runProgram({
@@ -64,6 +67,7 @@ void runProgram({
     const dataDir = await mkdtemp(join(resolve(config.dataDir ?? tmpdir()), 'holdfast-profile-'));
     try {
       const { size: sizeBytes, replicas, perf } = config;
+      if (sizeBytes >= standardSizeBytes) await fillPageCache(dataDir);
       const recordedAt = new Date().toISOString();
       const steps = await profileLoad({ sizeBytes, replicas, perf, dataDir, outputDir, signal });
       const summary: ProfileSummary = {

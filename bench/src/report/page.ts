@@ -29,19 +29,28 @@ export interface Run {
 }
 
 /**
- * Writes the page, and its charts into a folder beside it of the same name; charts of earlier results go. Of several
- * runs each should have cases of its own: rounds of the same number are compared with one another.
+ * Writes the page, and its charts into a folder beside it of the same name; charts of earlier results go.
  */
 export async function writePage(runs: readonly Run[], pagePath: string): Promise<void> {
   const folder = pagePath.replace(/\.md$/, '');
   const before = await readFile(pagePath, 'utf8').catch(() => '');
-  const samples = runs.flatMap(({ results }) => results.samples);
+  const samples = samplesOf(runs);
   const charts = measured(samples).flatMap((workload) => chartsOf(samples, workload));
   await mkdir(dirname(pagePath), { recursive: true });
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder);
   for (const { fileName, chart } of charts) await writeFile(join(folder, fileName), barChart(chart));
   await writeFile(pagePath, pageOf(runs, samples, keptPart(before), basename(folder)));
+}
+
+/** Of all runs, with their rounds numbered on: only what met the same machine in the same minutes is compared. */
+export function samplesOf(runs: readonly Run[]): Sample[] {
+  let roundsBefore = 0;
+  return runs.flatMap(({ results }) => {
+    const own = results.samples.map((sample) => ({ ...sample, round: sample.round + roundsBefore }));
+    roundsBefore += results.runs;
+    return own;
+  });
 }
 
 function measured(samples: readonly Sample[]): Workload[] {

@@ -2,10 +2,11 @@ import { describe, expect, it } from '@jest/globals';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { keptPart, writePage } from '../../src/report/page.js';
+import { keptPart, samplesOf, writePage } from '../../src/report/page.js';
 import { workloadTexts } from '../../src/report/texts.js';
 import type { Results } from '../../src/results.js';
 import { quickSizes } from '../../src/run/sizes.js';
+import { ratio } from '../../src/stats.js';
 import { sample } from '../support.js';
 
 const results: Results = {
@@ -54,6 +55,17 @@ describe('the page', () => {
     expect(charts.sort()).toEqual(['big-up.svg', 'small-up.svg']);
     for (const name of charts) expect(text).toContain(`(performance/${name})`);
     await rm(folder, { recursive: true });
+  });
+
+  it('compares within a run, and never a round of one run with that of another', () => {
+    const cp = { ...results, samples: [sample({ subject: 'cp', rate: 200 })] };
+    const samples = samplesOf([
+      { name: 'x.json', results },
+      { name: 'y.json', results: cp },
+    ]);
+    const of = { workload: 'big', case: { action: 'up', replicas: 2 } } as const;
+    const over = ratio(samples, { ...of, subject: 'holdfast' }, { ...of, subject: 'cp' });
+    expect(over).toMatchObject({ count: 1, median: 0.45 });
   });
 
   it('keeps what was written by hand when it is made again', async () => {

@@ -183,14 +183,16 @@ export async function* callServerStream<Request, Response>(
   stream.once('status', ({ code }: { code: status }) => slot.ended(signOfLife(code, signal)));
   const onAbort = (): void => stream.cancel();
   signal?.addEventListener('abort', onAbort, { once: true });
+  let ended = false;
   try {
     for await (const message of stream) yield message as Response;
+    ended = true;
   } catch (error) {
     throw signal?.aborted ? cancelled(signal) : fromServiceError(error, peer);
   } finally {
     signal?.removeEventListener('abort', onAbort);
-    // Leaving early must stop the sender; after a whole stream it does nothing.
     stream.on('error', () => undefined);
-    stream.cancel();
+    // Leaving early must stop the sender.
+    if (!ended) stream.cancel();
   }
 }
