@@ -45,10 +45,16 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     }, logger),
     ListKeepers: unary(async () => ({ keepers: (await status.keepers()).map(writeKeeper) }), logger),
     DrainKeeper: notOffered('DrainKeeper'),
-    SetMaintenance: notOffered('SetMaintenance'),
-    ExplainEntry: notOffered('ExplainEntry'),
+    RebalanceCluster: notOffered('RebalanceCluster'),
+    ScrubKeepers: notOffered('ScrubKeepers'),
     CheckCluster: notOffered('CheckCluster'),
     ListJobs: notOffered('ListJobs'),
+    GetJob: notOffered('GetJob'),
+    CancelJob: notOffered('CancelJob'),
+    SetMaintenance: notOffered('SetMaintenance'),
+    ForgetKeeper: notOffered('ForgetKeeper'),
+    ExplainEntry: notOffered('ExplainEntry'),
+    PreviewKeeperLoss: notOffered('PreviewKeeperLoss'),
     ListEvents: notOffered('ListEvents'),
   };
 }

@@ -54,6 +54,8 @@ export function namespaceHandlers(namespace: Namespace, logger: Logger): Namespa
 
     CopyEntry: notOffered('CopyEntry'),
     RestoreEntry: notOffered('RestoreEntry'),
+    ListTrash: notOffered('ListTrash'),
+    EmptyTrash: notOffered('EmptyTrash'),
     WatchEntries: serverStream(async () => Promise.reject(notOfferedError('WatchEntries')), logger),
   };
 }
