@@ -8,6 +8,7 @@ import { RegressionGuard } from './cluster/regression.js';
 import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
 import { TransactionTimes } from './cluster/transaction-times.js';
+import { EventLog } from './events/event-log.js';
 import { Locations } from './locations/locations.js';
 import { Membership } from './membership/membership.js';
 import { Namespace } from './namespace/namespace.js';
@@ -42,6 +43,7 @@ export interface TrackerCore {
   readonly locations: Locations;
   readonly registry: Registry;
   readonly status: StatusReporter;
+  readonly events: EventLog;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
   readonly workers: Workers;
@@ -72,7 +74,20 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tokens = new TokenIssuer(identity, clock, settings.tokenLifetimeMs);
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
-  const common = { store, clock, random, logger, guard, membership, identity, tokens, tasks, inFlight };
+  const events = new EventLog(store, clock);
+  const common = {
+    store,
+    clock,
+    random,
+    logger,
+    events,
+    guard,
+    membership,
+    identity,
+    tokens,
+    tasks,
+    inFlight,
+  };
 
   const repair = new Repair({ ...common, limits: settings.repairLimits });
   const reclaim = new Reclaim({
@@ -109,6 +124,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     locations: new Locations(common),
     registry,
     status: new StatusReporter(common),
+    events,
     repair,
     reclaim,
     workers,

@@ -8,12 +8,14 @@
 import { type Authority, type Clock, HoldfastError, type Logger, type Receipt } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
+import type { EventLog, NewEvent } from '../events/event-log.js';
 import type {
   KeeperHeartbeat,
   KeeperIdentity,
   KeeperRegistration,
   KeeperTransition,
 } from '../membership/keeper.js';
+import type { KeeperState } from '../membership/lease.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
@@ -33,6 +35,7 @@ export interface RegistryParts {
   readonly tasks: TaskBoard;
   readonly inFlight: InFlightTable;
   readonly reports: FullReports;
+  readonly events: EventLog;
   /** Called when repair may have something new to do. */
   readonly onRepairNews: () => void;
 }
@@ -62,7 +65,7 @@ export class Registry {
     clusterId: string,
     witnessed: Authority | undefined,
   ): Promise<void> {
-    const { store, clock, identity, guard, membership, reports, logger } = this.#parts;
+    const { store, clock, identity, guard, membership, reports, events, logger } = this.#parts;
     const { keeperId } = registration;
     if (clusterId !== '' && clusterId !== identity.clusterId) {
       throw new HoldfastError(
@@ -84,14 +87,15 @@ export class Registry {
         .values(row)
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
+      const event = describeRegistration(registration, verdict);
+      if (event) await events.record(tx, event);
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
     this.#dropOrders(keeperId);
     if (!membership.get(keeperId)?.reported) reports.begin(registration);
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
-    // The row says so already, unless the end of its lease came in between.
-    if (result.transition?.from === 'dead') await this.apply([result.transition]);
+    if (result.transition && !verdict.isNewKeeper) await this.apply([result.transition]);
     this.#parts.onRepairNews();
   }
 
@@ -214,16 +218,25 @@ export class Registry {
   }
 
   async #applyOne({ keeperId, from, to }: KeeperTransition): Promise<void> {
-    const { store, membership, logger, onRepairNews } = this.#parts;
+    const { store, membership, events, logger, onRepairNews } = this.#parts;
     logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
     if (to === 'dead') {
       this.#dropOrders(keeperId);
     }
+    const event = describeTransition({ keeperId, from, to });
     if (to === 'dead' || from === 'dead') {
-      // As it is now: the keeper may have come back while this change waited for its turn.
-      await store.mutate((tx) =>
-        membership.isCounted(keeperId) ? markAlive(tx, keeperId) : markDead(tx, keeperId),
-      );
+      await store.mutate(async (tx) => {
+        await events.record(tx, event);
+        // As it is now: the keeper may have come back while this change waited for its turn.
+        await (membership.isCounted(keeperId) ? markAlive(tx, keeperId) : markDead(tx, keeperId));
+      });
+    } else {
+      // Nothing but the event: a store that cannot take it must not cost the keeper its heartbeat.
+      await store
+        .mutate((tx) => events.record(tx, event))
+        .catch((error: unknown) => {
+          logger.warn('cannot write an event down', { event: event.text, error });
+        });
     }
     onRepairNews();
   }
@@ -244,6 +257,32 @@ export class Registry {
       known.incarnation === identity.incarnation;
     if (!isCurrent) throw notRegistered();
   }
+}
+
+const whatItMeans: Readonly<Record<KeeperState, string>> = {
+  live: 'is there and takes pieces',
+  suspect: 'is silent; it takes no new pieces',
+  maintenance: 'stops on purpose and is waited for',
+  dead: 'is gone; its pieces do not count and are copied elsewhere',
+};
+
+/** A start of a keeper that is known, on the storage that is known, is told by its change of state. */
+function describeRegistration(
+  { keeperId, address }: KeeperRegistration,
+  { isNewKeeper, storageReplaced }: { readonly isNewKeeper: boolean; readonly storageReplaced: boolean },
+): NewEvent | undefined {
+  if (isNewKeeper)
+    return { kind: 'keeper-joined', subject: keeperId, text: `a new keeper joined at ${address}` };
+  if (!storageReplaced) return undefined;
+  const text = 'the keeper came back with an empty storage; every piece that it had is copied anew';
+  return { kind: 'storage-replaced', subject: keeperId, text };
+}
+
+function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {
+  if (to === 'live' && from === 'dead') {
+    return { kind: 'keeper-live', subject: keeperId, text: 'the keeper is back; its pieces count again' };
+  }
+  return { kind: `keeper-${to}`, subject: keeperId, text: `the keeper ${whatItMeans[to]}` };
 }
 
 function rowOf(registration: KeeperRegistration) {

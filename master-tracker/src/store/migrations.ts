@@ -8,7 +8,7 @@ import { type Kysely, sql } from 'kysely';
 // A migration works on the schema of its own time, not on today's types.
 type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
-const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema];
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema, addEvents];
 
 const schemaVersion = migrations.length;
 
@@ -200,4 +200,15 @@ async function createSessions(db: AnyDatabase): Promise<void> {
     .addColumn('transaction_id', 'bigint', (column) => column.notNull())
     .execute();
   await db.schema.createIndex('requests_by_age').on('requests').column('transaction_id').execute();
+}
+
+async function addEvents(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('events')
+    .addColumn('event_id', 'bigint', (column) => column.primaryKey().notNull())
+    .addColumn('at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('subject', 'text', (column) => column.notNull())
+    .addColumn('text', 'text', (column) => column.notNull())
+    .execute();
 }

@@ -140,6 +140,15 @@ interface RequestsTable {
   transaction_id: number;
 }
 
+/** What happened, for operators (events/event-log.ts). */
+interface EventsTable {
+  event_id: number;
+  at_unix_ms: number;
+  kind: string;
+  subject: string;
+  text: string;
+}
+
 /** Chunks that may be below policy. A superset: repair takes off what it finds complete. */
 interface RepairQueueTable {
   chunk_id: string;
@@ -158,6 +167,7 @@ export interface MetadataTables {
   uploads: UploadsTable;
   requests: RequestsTable;
   repair_queue: RepairQueueTable;
+  events: EventsTable;
 }
 
 /** The root directory's entry. */
