@@ -26,8 +26,13 @@ if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NO
 export interface ServerOptions {
   /** The largest message it takes or sends, in bytes. */
   readonly maxMessageBytes: number;
+  /** How many connections it holds at once; the next one is closed. Default 4,096. */
+  readonly maxConnections?: number;
   readonly logger?: Logger;
 }
+
+/** Each costs a descriptor and some 100 KiB; a client has up to 16 to a keeper each way. */
+const defaultMaxConnections = 4_096;
 
 export function createServer(options: ServerOptions): Server {
   const channelOptions: ChannelOptions = {
@@ -41,7 +46,7 @@ export function createServer(options: ServerOptions): Server {
     'grpc.max_send_message_length': options.maxMessageBytes,
   };
   const server = new Server(channelOptions);
-  prepareServer(server);
+  prepareServer(server, options.maxConnections ?? defaultMaxConnections);
   return server;
 }
 

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Server } from '@grpc/grpc-js';
 import { keeperV1 } from '@holdfast/proto';
 import { connect } from 'node:http2';
+import { createConnection } from 'node:net';
 import { HoldfastError } from '../../src/index.js';
 import {
   PeerChannel,
@@ -32,6 +33,10 @@ async function serve(server: Server): Promise<string> {
   return address;
 }
 
+async function untilAsync(condition: () => Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setImmediate(resolve));
+}
+
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -46,6 +51,25 @@ describe('the insides of grpc-js', () => {
     });
     expect(settings.initialWindowSize).toBe(flowControlWindowBytes);
     await until(() => (session.state.remoteWindowSize ?? 0) >= flowControlWindowBytes);
+  });
+
+  it('a server closes the connection that is one too many, and takes another when one has gone', async () => {
+    const address = await serve(createServer({ maxMessageBytes: 1_000, maxConnections: 2 }));
+    const open = () => {
+      const socket = createConnection(Number(address.split(':')[1]), '127.0.0.1');
+      closers.push(() => socket.destroy());
+      socket.on('error', () => undefined);
+      // A server that keeps the connection greets it with its HTTP/2 settings.
+      const kept = new Promise<boolean>((resolve) => {
+        socket.once('data', () => resolve(true));
+        socket.once('close', () => resolve(false));
+      });
+      return { socket, kept };
+    };
+    const first = open();
+    expect([await first.kept, await open().kept, await open().kept]).toEqual([true, true, false]);
+    first.socket.destroy();
+    await untilAsync(async () => open().kept);
   });
 
   it('a server that does not read takes few messages off a client stream', async () => {

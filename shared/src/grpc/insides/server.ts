@@ -14,9 +14,6 @@ import type { Socket } from 'node:net';
 /** Of a stream and of a connection, in bytes: enough for 1 GB/s at 4 ms of round trip. */
 export const flowControlWindowBytes = 4 * 1024 * 1024;
 
-/** Of one server. Each costs a descriptor and some 100 KiB; a client has up to 16 to a keeper each way. */
-const maxConnections = 4_096;
-
 /** Messages read ahead: one to work on while the next one arrives. */
 const messagesAhead = 1;
 
@@ -38,9 +35,9 @@ const socketsOf = new WeakMap<Server, Set<Socket>>();
 
 /**
  * Prepares a server that is not bound yet: widens its windows (grpc-node PR 3058 would offer an option), bounds its
- * connections and keeps an eye on them.
+ * connections (the next one is closed at once) and keeps an eye on them.
  */
-export function prepareServer(server: Server): void {
+export function prepareServer(server: Server, maxConnections: number): void {
   const insides = server as unknown as ServerInsides;
   insides.commonServerOptions.settings = {
     ...insides.commonServerOptions.settings,
