@@ -13,6 +13,7 @@ import {
   responseBlocks,
   serverStream,
 } from '@holdfast/shared/grpc';
+import { firstOf } from '../src/core/signals.js';
 import { createGrpcKeepers } from '../src/grpc/grpc-keeper.js';
 import type { BlockRun } from '../src/ports/keeper-api.js';
 
@@ -48,7 +49,7 @@ it('many bytes both ways at once do not stop one another', async () => {
     reads: new ChannelPool(dataChannelOptions),
   };
   const keepers = createGrpcKeepers(channels);
-  const options = { signal: AbortSignal.timeout(20_000), deadlineMs: 20_000 };
+  const options = { signal: firstOf(AbortSignal.timeout(20_000)), deadlineMs: 20_000 };
   const keeper = { keeperId: newId(systemRandom), address, zone: '' };
   const ids = { chunkId: newId(systemRandom), uploadId: newId(systemRandom) };
   const token = Buffer.alloc(0);
