@@ -75,6 +75,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
   const events = new EventLog(store, clock);
+  const reports = new FullReports(store, logger);
   const common = {
     store,
     clock,
@@ -94,7 +95,9 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     ...common,
     times: transactionTimes(options),
     ...settings,
+    reports,
     graceMs: settings.reclaimGraceMs,
+    wordLifetimeMs: settings.deadAfterMs,
   });
   const uploads = new Uploads({
     ...common,
@@ -103,7 +106,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   });
   const registry = new Registry({
     ...common,
-    reports: new FullReports(store, logger),
+    reports,
     onRepairNews: () => workers.repair.wake(),
   });
   const workers = createWorkers({
@@ -133,8 +136,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
 
 /** Remembers times for as long as the longest question that reclamation asks. */
 function transactionTimes({ store, clock, settings }: CoreOptions): TransactionTimes {
-  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs } = settings;
-  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs);
+  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs, deadAfterMs } = settings;
+  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, deadAfterMs);
   return new TransactionTimes(clock, store.transactionId, keepMs);
 }
 

@@ -108,7 +108,13 @@ export class Membership {
     const from = before?.view.state ?? null;
     const reported = before !== undefined && before.view.reported && isSameStart(before.view, registration);
     const member: Member = {
-      view: { ...blankView(registration), reported, lastHeardMs: nowMs, state: from ?? 'live' },
+      view: {
+        ...blankView(registration),
+        draining: before?.view.draining ?? false,
+        reported,
+        lastHeardMs: nowMs,
+        state: from ?? 'live',
+      },
       lease: { kind: 'heard', sinceMs: nowMs },
     };
     this.#members.set(registration.keeperId, member);
@@ -213,11 +219,17 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
-  /** The keepers that take new pieces: live, with a storage that can be written. */
+  /** Whether the keeper is to be emptied, as the metadata says. */
+  setDraining(keeperId: string, draining: boolean): void {
+    const member = this.#members.get(keeperId);
+    if (member) member.view.draining = draining;
+  }
+
+  /** The keepers that take new pieces: live, not being emptied, with a storage that can be written. */
   placementCandidates(): PlacementCandidate[] {
     const candidates: PlacementCandidate[] = [];
     for (const { view } of this.#members.values()) {
-      if (view.state !== 'live' || view.storageError !== null) continue;
+      if (view.state !== 'live' || view.draining || view.storageError !== null) continue;
       candidates.push({
         keeperId: view.keeperId,
         zone: view.zone,
@@ -260,6 +272,7 @@ function blankView(keeper: ExpectedKeeper): KeeperView {
     state: 'suspect',
     deadSinceMs: null,
     lastHeardMs: null,
+    draining: keeper.draining ?? false,
     reported: false,
     storageError: null,
     activeStreams: 0,

@@ -12,6 +12,7 @@ export interface RepairTally {
   readonly braked: boolean;
   readonly below: Record<RepairUrgency, number>;
   unreadable: number;
+  surplus: number;
   healthy: number;
   inFlight: number;
   readonly planned: Record<RepairUrgency, number>;
@@ -22,6 +23,8 @@ const URGENCY_IN_WORDS: Readonly<Record<RepairUrgency, string>> = {
   endangered: 'endangered',
   'below-half': 'below half',
   'below-policy': 'below policy',
+  draining: 'from keepers that are being emptied',
+  'badly-placed': 'badly placed',
 };
 
 /** What each reason means and what helps. */
@@ -36,13 +39,18 @@ export function emptyTally(safeMode: boolean, braked: boolean): RepairTally {
   return {
     safeMode,
     braked,
-    below: { endangered: 0, 'below-half': 0, 'below-policy': 0 },
+    below: noUrgencies(),
     unreadable: 0,
+    surplus: 0,
     healthy: 0,
     inFlight: 0,
-    planned: { endangered: 0, 'below-half': 0, 'below-policy': 0 },
+    planned: noUrgencies(),
     blocked: { 'no target with room': 0, 'no source': 0, brake: 0, budget: 0 },
   };
+}
+
+function noUrgencies(): Record<RepairUrgency, number> {
+  return { endangered: 0, 'below-half': 0, 'below-policy': 0, draining: 0, 'badly-placed': 0 };
 }
 
 /** Closes the count and puts it into words. */
@@ -58,6 +66,7 @@ function inWords(tally: RepairTally): string {
       sentences.push(`${count(chunks, 'chunk')} blocked, ${REASON_IN_WORDS[reason as BlockReason]}.`);
   }
   if (tally.inFlight > 0) sentences.push(`${count(tally.inFlight, 'chunk')} being completed.`);
+  if (tally.surplus > 0) sentences.push(`${count(tally.surplus, 'chunk')} with a piece too many.`);
   if (tally.unreadable > 0) {
     sentences.push(`${count(tally.unreadable, 'chunk')} unreadable: fewer pieces are left than are needed.`);
   }

@@ -8,7 +8,11 @@ import { type Kysely, sql } from 'kysely';
 // A migration works on the schema of its own time, not on today's types.
 type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
-const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema, addEvents];
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
+  createFirstSchema,
+  addEvents,
+  addDraining,
+];
 
 const schemaVersion = migrations.length;
 
@@ -210,5 +214,17 @@ async function addEvents(db: AnyDatabase): Promise<void> {
     .addColumn('kind', 'text', (column) => column.notNull())
     .addColumn('subject', 'text', (column) => column.notNull())
     .addColumn('text', 'text', (column) => column.notNull())
+    .execute();
+}
+
+async function addDraining(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .alterTable('keepers')
+    .addColumn('draining', 'integer', (column) => column.notNull().defaultTo(0))
+    .execute();
+  // What is queued by then was queued for being below its policy.
+  await db.schema
+    .alterTable('repair_queue')
+    .addColumn('below_policy', 'integer', (column) => column.notNull().defaultTo(1))
     .execute();
 }
