@@ -9,6 +9,8 @@ import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
 import { TransactionTimes } from './cluster/transaction-times.js';
 import { EventLog } from './events/event-log.js';
+import { Drain } from './jobs/drain.js';
+import { Jobs } from './jobs/jobs.js';
 import { Locations } from './locations/locations.js';
 import { Membership } from './membership/membership.js';
 import { Namespace } from './namespace/namespace.js';
@@ -46,6 +48,7 @@ export interface TrackerCore {
   readonly events: EventLog;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
+  readonly jobs: Jobs;
   readonly workers: Workers;
 }
 
@@ -104,6 +107,15 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     allocator: new Allocator(membership, random, tokens),
     leases: await loadLeases(options),
   });
+  const jobs = new Jobs({
+    ...common,
+    // The one table of what can be asked for: another kind of job is another line.
+    runners: [new Drain({ ...common, reports, repair })],
+    onChange: () => {
+      workers.jobs.wake();
+      workers.repair.wake();
+    },
+  });
   const registry = new Registry({
     ...common,
     reports,
@@ -115,6 +127,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     uploads,
     repair,
     reclaim,
+    jobs,
     tickIntervalMs: tickIntervalMs(settings),
     repairTickMs: settings.repairTickMs,
   });
@@ -130,6 +143,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     events,
     repair,
     reclaim,
+    jobs,
     workers,
   };
 }

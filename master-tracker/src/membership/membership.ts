@@ -58,6 +58,8 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 interface Member {
   readonly view: Mutable<KeeperView>;
   lease: Lease;
+  /** True if its next heartbeat is to be refused, so that it registers and reports again. */
+  mustReport: boolean;
 }
 
 export class Membership {
@@ -72,7 +74,7 @@ export class Membership {
     for (const keeper of options.expected ?? []) {
       const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
       const state = stateOfLease(lease, options.nowMs, this.limits);
-      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease });
+      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, mustReport: false });
     }
   }
 
@@ -116,6 +118,7 @@ export class Membership {
         state: from ?? 'live',
       },
       lease: { kind: 'heard', sinceMs: nowMs },
+      mustReport: false,
     };
     this.#members.set(registration.keeperId, member);
     this.#settle(member, nowMs);
@@ -130,7 +133,12 @@ export class Membership {
    */
   heartbeat(heartbeat: KeeperHeartbeat, nowMs: number): HeartbeatResult {
     const member = this.#members.get(heartbeat.keeperId);
-    if (!member || member.view.lastHeardMs === null || !isSameStart(member.view, heartbeat)) {
+    if (
+      !member ||
+      member.mustReport ||
+      member.view.lastHeardMs === null ||
+      !isSameStart(member.view, heartbeat)
+    ) {
       return { outcome: 'not-registered' };
     }
     const { view } = member;
@@ -217,6 +225,14 @@ export class Membership {
   isCounted(keeperId: string): boolean {
     const state = this.#members.get(keeperId)?.view.state;
     return state !== undefined && state !== 'dead';
+  }
+
+  /** Has the keeper report all that it has once more: until it is in, `reported` is false. */
+  askToReport(keeperId: string): void {
+    const member = this.#members.get(keeperId);
+    if (!member) return;
+    member.view.reported = false;
+    member.mustReport = true;
   }
 
   /** Whether the keeper is to be emptied, as the metadata says. */

@@ -58,6 +58,20 @@ export function summarize(tally: RepairTally): RepairSummary {
   return { ...tally, text: inWords(tally) };
 }
 
+/** What keeps chunks of a plan, other than that others come first; '' if nothing does. */
+export function blockedInWords({ blocked }: RepairSummary): string {
+  return Object.entries(blocked)
+    .filter(([reason, chunks]) => chunks > 0 && reason !== 'budget')
+    .map(([reason, chunks]) => `${count(chunks, 'chunk')}, ${REASON_IN_WORDS[reason as BlockReason]}`)
+    .join('; ');
+}
+
+/** What keeps chunks that have a piece too many, and none that may go. */
+export function unconfirmedInWords(chunks: number): string {
+  if (chunks === 0) return '';
+  return `${count(chunks, 'chunk')}, until the keepers of their other copies are there and have reported`;
+}
+
 function inWords(tally: RepairTally): string {
   if (tally.safeMode) return 'Safe mode: nothing is planned until the keepers have reported their pieces.';
   const sentences = [plannedInWords(tally)];

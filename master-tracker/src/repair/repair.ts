@@ -9,6 +9,7 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
+import { creditDrains } from '../jobs/job-rows.js';
 import type { Membership } from '../membership/membership.js';
 import { recordSurplus } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
@@ -16,7 +17,8 @@ import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js
 import type { InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { planRepair } from './repair-planner.js';
-import type { PlannedCopy, RepairKeeper, RepairLimits } from './repair-view.js';
+import { blockedInWords, unconfirmedInWords } from './repair-summary.js';
+import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
 import { chooseVictim } from './surplus.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
@@ -55,7 +57,7 @@ export class Repair {
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, random, guard, tasks, inFlight, limits, logger } = this.#parts;
+    const { store, clock, guard, tasks, inFlight, logger } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
@@ -63,15 +65,7 @@ export class Repair {
     const { chunks, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
     if (chunks.length === 0) return false;
-    const plan = planRepair({
-      nowMs,
-      safeMode: !this.knowsWhoIsThere(),
-      chunks,
-      keepers: this.keepers(),
-      inFlight: inFlight.list(),
-      limits,
-      random: () => random.fraction(),
-    });
+    const plan = planRepair(this.#view(chunks));
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) this.#order(copy, byId.get(copy.chunkId), nowMs);
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
@@ -79,6 +73,20 @@ export class Repair {
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;
+  }
+
+  /** What keeps these chunks from being put right now, in words; '' if nothing does. Orders nothing. */
+  explain(chunks: readonly RepairChunk[]): string {
+    const view = this.#view(chunks);
+    if (view.safeMode) return 'nothing is moved until all keepers were heard of';
+    const { surplusChunkIds, summary } = planRepair(view);
+    const keepers = new Map(view.keepers.map((keeper) => [keeper.keeperId, keeper]));
+    const unconfirmed = chunks.filter(
+      (chunk) => surplusChunkIds.includes(chunk.chunkId) && chooseVictim(chunk, keepers) === undefined,
+    ).length;
+    return [blockedInWords(summary), unconfirmedInWords(unconfirmed)]
+      .filter((text) => text !== '')
+      .join('; ');
   }
 
   #order(copy: PlannedCopy, chunk: QueuedChunk | undefined, startedMs: number): void {
@@ -114,11 +122,12 @@ export class Repair {
               : piece,
           ),
         }))
-        .flatMap((chunk) => {
-          const keeperId = chooseVictim(chunk, keepers);
-          return keeperId === undefined ? [] : [{ chunkId: chunk.chunkId, keeperId }];
+        .flatMap(({ chunkId, lengthBytes, ...chunk }) => {
+          const keeperId = chooseVictim({ chunkId, lengthBytes, ...chunk }, keepers);
+          return keeperId === undefined ? [] : [{ chunkId, keeperId, lengthBytes }];
         });
       await recordSurplus(tx, given);
+      await creditDrains(tx, given);
     });
   }
 
@@ -145,6 +154,19 @@ export class Repair {
         )
         .execute();
     });
+  }
+
+  #view(chunks: readonly RepairChunk[]): RepairView {
+    const { clock, random, inFlight, limits } = this.#parts;
+    return {
+      nowMs: clock.monotonicMs(),
+      safeMode: !this.knowsWhoIsThere(),
+      chunks,
+      keepers: this.keepers(),
+      inFlight: inFlight.list(),
+      limits,
+      random: () => random.fraction(),
+    };
   }
 
   /**

@@ -12,6 +12,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   createFirstSchema,
   addEvents,
   addDraining,
+  addJobs,
 ];
 
 const schemaVersion = migrations.length;
@@ -226,5 +227,25 @@ async function addDraining(db: AnyDatabase): Promise<void> {
   await db.schema
     .alterTable('repair_queue')
     .addColumn('below_policy', 'integer', (column) => column.notNull().defaultTo(1))
+    .execute();
+}
+
+async function addJobs(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('jobs')
+    .addColumn('job_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('keeper_ids', 'text', (column) => column.notNull())
+    .addColumn('started_transaction_id', 'bigint', (column) => column.notNull().unique())
+    .addColumn('started_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('ended_at_unix_ms', 'bigint')
+    .addColumn('done', 'bigint', (column) => column.notNull())
+    .addColumn('expected', 'bigint', (column) => column.notNull())
+    .addColumn('done_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('text', 'text', (column) => column.notNull())
+    .addColumn('cursor', 'text', (column) => column.notNull())
+    .addColumn('findings', 'text', (column) => column.notNull())
+    .addColumn('findings_total', 'bigint', (column) => column.notNull())
     .execute();
 }

@@ -153,6 +153,28 @@ interface EventsTable {
   text: string;
 }
 
+/** What operators asked for (jobs/job.ts). */
+export interface JobsTable {
+  job_id: string;
+  kind: string;
+  state: string;
+  /** JSON: the ids, sorted. */
+  keeper_ids: string;
+  /** The transaction that began it; the order of jobs. */
+  started_transaction_id: number;
+  started_at_unix_ms: number;
+  ended_at_unix_ms: number | null;
+  done: number;
+  expected: number;
+  done_bytes: number;
+  text: string;
+  /** JSON: where it goes on. */
+  cursor: string;
+  /** JSON. */
+  findings: string;
+  findings_total: number;
+}
+
 /**
  * Chunks that may be off their policy: with too few pieces, with too many, on a keeper that is being emptied, or
  * badly placed. A superset: repair takes off what it finds as it should be.
@@ -177,6 +199,7 @@ export interface MetadataTables {
   requests: RequestsTable;
   repair_queue: RepairQueueTable;
   events: EventsTable;
+  jobs: JobsTable;
 }
 
 /** The root directory's entry. */
