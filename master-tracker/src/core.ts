@@ -9,6 +9,8 @@ import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
 import { TransactionTimes } from './cluster/transaction-times.js';
 import { EventLog } from './events/event-log.js';
+import { Drain } from './jobs/drain.js';
+import { Jobs } from './jobs/jobs.js';
 import { Locations } from './locations/locations.js';
 import { Membership } from './membership/membership.js';
 import { Namespace } from './namespace/namespace.js';
@@ -46,6 +48,7 @@ export interface TrackerCore {
   readonly events: EventLog;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
+  readonly jobs: Jobs;
   readonly workers: Workers;
 }
 
@@ -75,6 +78,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
   const events = new EventLog(store, clock);
+  const reports = new FullReports(store, logger);
   const common = {
     store,
     clock,
@@ -94,16 +98,27 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     ...common,
     times: transactionTimes(options),
     ...settings,
+    reports,
     graceMs: settings.reclaimGraceMs,
+    wordLifetimeMs: settings.deadAfterMs,
   });
   const uploads = new Uploads({
     ...common,
     allocator: new Allocator(membership, random, tokens),
     leases: await loadLeases(options),
   });
+  const jobs = new Jobs({
+    ...common,
+    // The one table of what can be asked for: another kind of job is another line.
+    runners: [new Drain({ ...common, reports, repair })],
+    onChange: () => {
+      workers.jobs.wake();
+      workers.repair.wake();
+    },
+  });
   const registry = new Registry({
     ...common,
-    reports: new FullReports(store, logger),
+    reports,
     onRepairNews: () => workers.repair.wake(),
   });
   const workers = createWorkers({
@@ -112,6 +127,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     uploads,
     repair,
     reclaim,
+    jobs,
     tickIntervalMs: tickIntervalMs(settings),
     repairTickMs: settings.repairTickMs,
   });
@@ -127,14 +143,15 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     events,
     repair,
     reclaim,
+    jobs,
     workers,
   };
 }
 
 /** Remembers times for as long as the longest question that reclamation asks. */
 function transactionTimes({ store, clock, settings }: CoreOptions): TransactionTimes {
-  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs } = settings;
-  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs);
+  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs, deadAfterMs } = settings;
+  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, deadAfterMs);
   return new TransactionTimes(clock, store.transactionId, keepMs);
 }
 

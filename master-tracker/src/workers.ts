@@ -1,5 +1,6 @@
-/** The tracker's background work: leases, repair, reclamation. Each is a loop of small steps. */
+/** The tracker's background work: leases, repair, reclamation, jobs. Each is a loop of small steps. */
 import { type Clock, type Logger, Worker } from '@holdfast/shared';
+import type { Jobs } from './jobs/jobs.js';
 import type { Reclaim } from './reclaim/reclaim.js';
 import type { Registry } from './registry/registry.js';
 import type { Repair } from './repair/repair.js';
@@ -17,6 +18,7 @@ export interface WorkersParts {
   readonly uploads: Uploads;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
+  readonly jobs: Jobs;
   /** The pause between two looks at the leases. */
   readonly tickIntervalMs: number;
   readonly repairTickMs: number;
@@ -25,6 +27,7 @@ export interface WorkersParts {
 export interface Workers {
   readonly repair: Worker;
   readonly reclaim: Worker;
+  readonly jobs: Worker;
   start(): void;
   /** Resolves when no step runs any more. */
   stop(): Promise<void>;
@@ -48,10 +51,12 @@ export function createWorkers(parts: WorkersParts): Workers {
   });
   const repair = worker('repair', repairTickMs, () => parts.repair.step());
   const reclaim = worker('reclaim', repairTickMs, () => parts.reclaim.step());
-  const all = [membership, expiry, repair, reclaim];
+  const jobs = worker('jobs', repairTickMs, () => parts.jobs.step());
+  const all = [membership, expiry, repair, reclaim, jobs];
   return {
     repair,
     reclaim,
+    jobs,
     start: () => all.forEach((each) => each.start()),
     stop: async () => {
       await Promise.all(all.map((each) => each.stop()));

@@ -113,12 +113,14 @@ async function count(snapshot: MetadataSnapshot): Promise<Counts> {
   const queued = await db
     .selectFrom('repair_queue')
     .select(({ fn }) => fn.countAll<number>().as('chunks'))
+    .where('below_policy', '=', 1)
     .executeTakeFirstOrThrow();
   const standing = await db
     .selectFrom((from) =>
       from
         .selectFrom('repair_queue')
         .select('chunk_id')
+        .where('below_policy', '=', 1)
         .orderBy('pieces_left')
         .orderBy('chunk_id')
         .limit(maxQueueCounted)

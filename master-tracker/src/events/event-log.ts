@@ -17,6 +17,11 @@ export const eventKinds = [
   'keeper-dead',
   'keeper-maintenance',
   'storage-replaced',
+  'keeper-forgotten',
+  'job-started',
+  'job-finished',
+  'job-cancelled',
+  'job-failed',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

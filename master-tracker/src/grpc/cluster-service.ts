@@ -8,9 +8,10 @@ import type { TokenIssuer } from '../cluster/tokens.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
+import { type JobServiceParts, jobHandlers } from './job-service.js';
 import { notOffered } from './namespace-service.js';
 
-export interface ClusterServiceParts {
+export interface ClusterServiceParts extends JobServiceParts {
   readonly status: StatusReporter;
   readonly identity: TrackerIdentity;
   readonly store: MetadataStore;
@@ -44,13 +45,7 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
       };
     }, logger),
     ListKeepers: unary(async () => ({ keepers: (await status.keepers()).map(writeKeeper) }), logger),
-    DrainKeeper: notOffered('DrainKeeper'),
-    RebalanceCluster: notOffered('RebalanceCluster'),
-    ScrubKeepers: notOffered('ScrubKeepers'),
-    CheckCluster: notOffered('CheckCluster'),
-    ListJobs: notOffered('ListJobs'),
-    GetJob: notOffered('GetJob'),
-    CancelJob: notOffered('CancelJob'),
+    ...jobHandlers(parts),
     SetMaintenance: notOffered('SetMaintenance'),
     ForgetKeeper: notOffered('ForgetKeeper'),
     ExplainEntry: notOffered('ExplainEntry'),
@@ -79,5 +74,6 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     softwareVersion: keeper.softwareVersion,
     reported: keeper.reported,
     storageError: keeper.storageError ?? '',
+    draining: keeper.draining,
   };
 }

@@ -35,6 +35,8 @@ export interface ExpectedKeeper extends KeeperIdentity {
   readonly softwareVersion?: string;
   /** True if it had announced to stop: its lease after the tracker's start is then one of maintenance. */
   readonly stopping?: boolean;
+  /** True if a job empties it, or has: it takes no new pieces. */
+  readonly draining?: boolean;
 }
 
 /** What a keeper says when it starts. */
@@ -69,6 +71,8 @@ export interface KeeperView extends KeeperIdentity {
   readonly deadSinceMs: number | null;
   /** The last registration or heartbeat; null if there was none since the tracker started. */
   readonly lastHeardMs: number | null;
+  /** True while it is being emptied, and after: it takes no new pieces, and those that it has do not count as kept. */
+  readonly draining: boolean;
   /** True once the full report of this start of the keeper is in. */
   readonly reported: boolean;
   readonly storageError: string | null;

@@ -58,6 +58,8 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 interface Member {
   readonly view: Mutable<KeeperView>;
   lease: Lease;
+  /** True if its next heartbeat is to be refused, so that it registers and reports again. */
+  mustReport: boolean;
 }
 
 export class Membership {
@@ -72,7 +74,7 @@ export class Membership {
     for (const keeper of options.expected ?? []) {
       const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
       const state = stateOfLease(lease, options.nowMs, this.limits);
-      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease });
+      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, mustReport: false });
     }
   }
 
@@ -108,8 +110,15 @@ export class Membership {
     const from = before?.view.state ?? null;
     const reported = before !== undefined && before.view.reported && isSameStart(before.view, registration);
     const member: Member = {
-      view: { ...blankView(registration), reported, lastHeardMs: nowMs, state: from ?? 'live' },
+      view: {
+        ...blankView(registration),
+        draining: before?.view.draining ?? false,
+        reported,
+        lastHeardMs: nowMs,
+        state: from ?? 'live',
+      },
       lease: { kind: 'heard', sinceMs: nowMs },
+      mustReport: false,
     };
     this.#members.set(registration.keeperId, member);
     this.#settle(member, nowMs);
@@ -124,7 +133,12 @@ export class Membership {
    */
   heartbeat(heartbeat: KeeperHeartbeat, nowMs: number): HeartbeatResult {
     const member = this.#members.get(heartbeat.keeperId);
-    if (!member || member.view.lastHeardMs === null || !isSameStart(member.view, heartbeat)) {
+    if (
+      !member ||
+      member.mustReport ||
+      member.view.lastHeardMs === null ||
+      !isSameStart(member.view, heartbeat)
+    ) {
       return { outcome: 'not-registered' };
     }
     const { view } = member;
@@ -213,11 +227,25 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
-  /** The keepers that take new pieces: live, with a storage that can be written. */
+  /** Has the keeper report all that it has once more: until it is in, `reported` is false. */
+  askToReport(keeperId: string): void {
+    const member = this.#members.get(keeperId);
+    if (!member) return;
+    member.view.reported = false;
+    member.mustReport = true;
+  }
+
+  /** Whether the keeper is to be emptied, as the metadata says. */
+  setDraining(keeperId: string, draining: boolean): void {
+    const member = this.#members.get(keeperId);
+    if (member) member.view.draining = draining;
+  }
+
+  /** The keepers that take new pieces: live, not being emptied, with a storage that can be written. */
   placementCandidates(): PlacementCandidate[] {
     const candidates: PlacementCandidate[] = [];
     for (const { view } of this.#members.values()) {
-      if (view.state !== 'live' || view.storageError !== null) continue;
+      if (view.state !== 'live' || view.draining || view.storageError !== null) continue;
       candidates.push({
         keeperId: view.keeperId,
         zone: view.zone,
@@ -260,6 +288,7 @@ function blankView(keeper: ExpectedKeeper): KeeperView {
     state: 'suspect',
     deadSinceMs: null,
     lastHeardMs: null,
+    draining: keeper.draining ?? false,
     reported: false,
     storageError: null,
     activeStreams: 0,

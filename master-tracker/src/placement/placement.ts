@@ -119,12 +119,13 @@ export function choosePlacement(request: PlacementRequest): PlacementResult {
 }
 
 /** The name of a keeper's failure domain. A keeper without a zone is one of its own. */
-function failureDomain(keeper: OccupiedKeeper): string {
+export function failureDomain(keeper: OccupiedKeeper): string {
   // The prefixes keep a zone that is named like a keeper apart from that keeper.
   return keeper.zone === '' ? `keeper:${keeper.keeperId}` : `zone:${keeper.zone}`;
 }
 
-function roomBytes(candidate: PlacementCandidate): number {
+/** What new pieces may still take, in bytes, without what was promised meanwhile. */
+export function roomBytes(candidate: PlacementCandidate): number {
   return candidate.freeBytes - candidate.reservedBytes;
 }
 

@@ -4,7 +4,7 @@
  *   a deleted tree      → its files' versions are retired
  *   a retired version   → once its grace is over: its extents go, and chunks without extents become garbage
  *   a garbage chunk     → its pieces are tombstones; their keepers are told to trash them
- *   a trashed piece     → the keeper says so, its row goes (registry)
+ *   a trashed piece     → the keeper says so, its row goes (registry); that of a live chunk a while later
  *   a garbage chunk without pieces → once no write token for it can be good any more, its row goes
  *
  * The failure it answers: clean-up is where storage systems lose data. Nothing here looks for what seems unused;
@@ -16,7 +16,8 @@ import type { RegressionGuard } from '../cluster/regression.js';
 import type { TransactionTimes } from '../cluster/transaction-times.js';
 import type { Membership } from '../membership/membership.js';
 import { reapUnlinked } from '../namespace/unlinked.js';
-import { giveUpChunks } from '../registry/pieces.js';
+import type { FullReports } from '../registry/full-report.js';
+import { forgetTrashed, giveUpChunks } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import { pruneRequests } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -30,7 +31,10 @@ export interface ReclaimParts {
   readonly times: TransactionTimes;
   readonly membership: Membership;
   readonly tasks: TaskBoard;
+  readonly reports: FullReports;
   readonly graceMs: number;
+  /** How long something that a keeper said may be under way: its lease, as a keeper waits no longer for an answer. */
+  readonly wordLifetimeMs: number;
   /** After this a write token of a chunk that was given up is surely worthless. */
   readonly tokenLifetimeMs: number;
   readonly requestRetentionMs: number;
@@ -54,6 +58,7 @@ export class Reclaim {
     const unlinked = await reapUnlinked(store, stepSize);
     const retired = await this.#dropRetired();
     await this.#orderTrash();
+    const trashed = await this.#forgetTrashed();
     const forgotten = await this.#forgetChunks();
     const closed = await this.#forgetUploads();
     const pruned = await pruneRequests(store, {
@@ -61,7 +66,7 @@ export class Reclaim {
       beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
       limit: stepSize,
     });
-    return unlinked || retired || forgotten || closed || pruned === stepSize;
+    return unlinked || retired || trashed || forgotten || closed || pruned === stepSize;
   }
 
   /** Takes extents off one retired version whose grace is over. */
@@ -85,11 +90,14 @@ export class Reclaim {
     });
   }
 
-  /** Tells each live keeper to trash tombstones, one task of bounded size at a time. */
+  /**
+   * Tells each live keeper to trash tombstones, one task of bounded size at a time; none while it reports, as the
+   * report would tell of pieces that are gone by the time it is read.
+   */
   async #orderTrash(): Promise<void> {
-    const { store, membership, tasks } = this.#parts;
-    for (const { keeperId, state } of membership.list()) {
-      if (state !== 'live' || tasks.has(keeperId, 'trash')) continue;
+    const { store, tasks } = this.#parts;
+    for (const keeperId of this.#settledKeepers()) {
+      if (tasks.has(keeperId, 'trash')) continue;
       const rows = await store.read(({ db }) =>
         db
           .selectFrom('pieces')
@@ -104,6 +112,40 @@ export class Reclaim {
       const chunkIds = rows.map((row) => row.chunk_id);
       tasks.post(keeperId, { kind: 'trash', chunkIds, transactionId: store.transactionId });
     }
+  }
+
+  /** The keepers that are live and have nothing more to say about the pieces that they had when they started. */
+  #settledKeepers(): string[] {
+    const { membership, reports } = this.#parts;
+    return membership
+      .list()
+      .filter(({ keeperId, state, reported }) => state === 'live' && reported && !reports.isRunning(keeperId))
+      .map(({ keeperId }) => keeperId);
+  }
+
+  /**
+   * Forgets trashed pieces of live chunks once nothing that their keepers said before can arrive any more: a keeper
+   * whose lease was renewed since has had all its earlier heartbeats answered, and reports are taken whole.
+   */
+  async #forgetTrashed(): Promise<boolean> {
+    const { store, times, wordLifetimeMs } = this.#parts;
+    const horizon = times.horizon(wordLifetimeMs);
+    let more = false;
+    for (const keeperId of this.#settledKeepers()) {
+      const due = await store.read(({ db }) =>
+        db
+          .selectFrom('pieces')
+          .select('chunk_id')
+          .where('keeper_id', '=', keeperId)
+          .where('state', '=', 'trashed')
+          .where('since_transaction_id', '<=', horizon)
+          .limit(1)
+          .execute(),
+      );
+      if (due.length === 0) continue;
+      more = (await store.mutate((tx) => forgetTrashed(tx, keeperId, horizon, stepSize))) || more;
+    }
+    return more;
   }
 
   /**

@@ -3,7 +3,8 @@
  *
  * A piece counts only if its chunk is known and its bytes are the chunk's (same length and digest). A piece of a
  * chunk that is not sealed yet is remembered with what the keeper says, until the seal decides. A piece of a
- * chunk that was given up becomes a tombstone, to be trashed. A piece with other bytes does not count any more.
+ * chunk that was given up becomes a tombstone, to be trashed; one that was itself given up stays one, as the order
+ * to trash it may be on its way. A piece with other bytes does not count any more.
  * A chunk that the metadata does not know is left alone and counted: nothing is deleted for being unknown (S5).
  */
 import { batches } from '../store/batches.js';
@@ -12,6 +13,7 @@ import type { ChunkState, PieceState } from '../store/schema.js';
 import {
   claimOf,
   currentStorages,
+  queueForRepair,
   recordClaims,
   recordDurable,
   recordGarbage,
@@ -80,7 +82,8 @@ function judge(piece: PieceSummary, row: Known | undefined): Verdict {
     return row.claim === claimOf(piece.lengthBytes, piece.digest) ? 'nothing new' : 'claim';
   }
   if (row.length !== piece.lengthBytes || row.digest !== piece.digest) return 'mismatched';
-  return row.pieceState === 'durable' ? 'nothing new' : 'durable';
+  // 'planned' or none: all others say that the keeper has it, or that it is to go.
+  return row.pieceState === 'planned' || row.pieceState === null ? 'durable' : 'nothing new';
 }
 
 /** Those of the pieces that would change something; cheap, and needs no sync. */
@@ -130,6 +133,11 @@ export async function adopt(
   }
   const keys = (verdict: Verdict) => byVerdict[verdict].map(({ chunkId }) => ({ chunkId, keeperId }));
   await recordDurable(tx, keys('durable'));
+  // The piece may be one more than its chunk needs, or the last that it lacked.
+  await queueForRepair(
+    tx,
+    byVerdict.durable.map((piece) => piece.chunkId),
+  );
   await recordGarbage(tx, keys('garbage'));
   await recordLost(
     tx,

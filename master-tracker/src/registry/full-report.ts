@@ -58,6 +58,16 @@ export class FullReports {
     this.#expected.set(start.keeperId, { start, before: this.#store.transactionId });
   }
 
+  /** True while a report is being taken: what the keeper said in it may be older than what it did meanwhile. */
+  isRunning(keeperId: string): boolean {
+    return this.#running.get(keeperId)?.done === false;
+  }
+
+  /** How many pieces of unknown chunks its last report told of. */
+  unknownOf(keeperId: string): number {
+    return this.#running.get(keeperId)?.totals.unknown ?? 0;
+  }
+
   /**
    * Reconciles a page; true when the report is complete. Asking again with the last page is fine, also while it
    * is being taken: the pages of a keeper are taken one after the other.

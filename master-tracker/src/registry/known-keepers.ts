@@ -1,15 +1,17 @@
 /** The keepers that the metadata remembers, as the membership starts with them. */
 import type { ExpectedKeeper } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
+import { markAlive } from './pieces.js';
 
 /**
  * Loads the keepers at the tracker's start. Each has its whole lease before it, so the pieces of all of them
  * count again until it runs out: the tracker was away, not they.
  */
 export async function loadKeepers(store: MetadataStore): Promise<ExpectedKeeper[]> {
-  const rows = await store.mutate(async ({ db }) => {
-    await db.updateTable('keepers').set({ dead: 0 }).where('dead', '=', 1).execute();
-    return db.selectFrom('keepers').selectAll().orderBy('keeper_id').execute();
+  const rows = await store.mutate(async (tx) => {
+    const keepers = await tx.db.selectFrom('keepers').selectAll().orderBy('keeper_id').execute();
+    for (const keeper of keepers) if (keeper.dead === 1) await markAlive(tx, keeper.keeper_id);
+    return keepers;
   });
   return rows.map((row) => ({
     keeperId: row.keeper_id,
@@ -20,5 +22,6 @@ export async function loadKeepers(store: MetadataStore): Promise<ExpectedKeeper[
     capacity: { totalBytes: row.total_bytes, usedBytes: row.used_bytes, freeBytes: row.free_bytes },
     softwareVersion: row.software_version,
     stopping: row.stopping === 1,
+    draining: row.draining === 1,
   }));
 }

@@ -2,10 +2,11 @@
  * The transitions of pieces and chunks, each in one place: what becomes durable, what becomes garbage, and which
  * chunks join the repair queue for it. All run inside a transaction of the caller.
  */
+import type { SelectQueryBuilder } from 'kysely';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
-import type { PieceState } from '../store/schema.js';
+import type { MetadataTables, PieceState } from '../store/schema.js';
 
 export interface PieceKey {
   readonly chunkId: string;
@@ -111,68 +112,162 @@ export async function recordKeeperLost(tx: MetadataTransaction, keeperId: string
   await tx.db.deleteFrom('pieces').where('keeper_id', '=', keeperId).execute();
 }
 
-/** Queues those of the chunks that are live and have fewer counted pieces than their policy asks for. */
+/** Queues those of the chunks that are live and off their policy. */
 export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
-  for (const page of batches(chunkIds)) {
-    await tx.db
-      .insertInto('repair_queue')
-      .columns(['chunk_id', 'pieces_left'])
-      .expression((from) =>
-        from
-          .selectFrom('chunks')
-          .leftJoin('pieces', (join) =>
-            join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
-          )
-          .leftJoin('keepers', (join) =>
-            join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
-          )
-          .select(({ fn }) => ['chunks.chunk_id', fn.count<number>('keepers.keeper_id').as('pieces_left')])
-          .where('chunks.chunk_id', 'in', page)
-          .where('chunks.state', '=', 'live')
-          .groupBy(['chunks.chunk_id', 'chunks.pieces'])
-          .having((eb) => eb(eb.fn.count<number>('keepers.keeper_id'), '<', eb.ref('chunks.pieces'))),
-      )
-      .onConflict((conflict) =>
-        conflict.column('chunk_id').doUpdateSet((eb) => ({ pieces_left: eb.ref('excluded.pieces_left') })),
-      )
-      .execute();
-  }
-}
-
-/** The keeper's pieces count again: they are the same immutable bytes. Repair finds their chunks complete. */
-export async function markAlive(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await tx.db.updateTable('keepers').set({ dead: 0 }).where('keeper_id', '=', keeperId).execute();
+  for (const page of batches(chunkIds)) await queueOffPolicy(tx, page);
 }
 
 /**
- * The keeper's pieces stop counting: all live chunks that have one join the repair queue. One statement, about
- * 5 µs a piece: a keeper with a million pieces holds other calls up for seconds, once.
+ * Queues all live chunks that have a piece on the keeper and are off their policy. One statement, about 5 µs a
+ * piece: a keeper with a million pieces holds other calls up for seconds, once.
  */
-export async function markDead(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await tx.db.updateTable('keepers').set({ dead: 1 }).where('keeper_id', '=', keeperId).execute();
+async function queueChunksOf(tx: MetadataTransaction, keeperId: string): Promise<void> {
+  await queueOffPolicy(
+    tx,
+    tx.db
+      .selectFrom('pieces')
+      .select('chunk_id')
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'durable'),
+  );
+}
+
+/**
+ * The one place that fills the queue: a chunk is off its policy unless exactly as many of its pieces as the policy
+ * asks for are on keepers that are not dead, and none of them on one that is being emptied.
+ */
+async function queueOffPolicy(
+  tx: MetadataTransaction,
+  chunkIds: readonly string[] | SelectQueryBuilder<MetadataTables, 'pieces', { chunk_id: string }>,
+): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
-    .columns(['chunk_id', 'pieces_left'])
+    .columns(['chunk_id', 'pieces_left', 'below_policy'])
     .expression((from) =>
       from
-        .selectFrom('pieces as lost')
-        .innerJoin('chunks', 'chunks.chunk_id', 'lost.chunk_id')
-        .innerJoin('pieces', (join) =>
+        .selectFrom('chunks')
+        .leftJoin('pieces', (join) =>
           join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
         )
         .leftJoin('keepers', (join) =>
           join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
         )
-        .select(({ fn }) => ['chunks.chunk_id', fn.count<number>('keepers.keeper_id').as('pieces_left')])
-        .where('lost.keeper_id', '=', keeperId)
-        .where('lost.state', '=', 'durable')
+        .select(({ eb, fn }) => [
+          'chunks.chunk_id',
+          fn.count<number>('keepers.keeper_id').as('pieces_left'),
+          eb
+            .case()
+            .when(fn.count('keepers.keeper_id'), '<', eb.ref('chunks.pieces'))
+            .then(1)
+            .else(0)
+            .end()
+            .as('below_policy'),
+        ])
+        .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
-        .groupBy('chunks.chunk_id'),
+        .groupBy(['chunks.chunk_id', 'chunks.pieces'])
+        .having(({ eb, fn, or, ref }) =>
+          or([
+            eb(fn.count('keepers.keeper_id'), '!=', ref('chunks.pieces')),
+            eb(fn.sum('keepers.draining'), '>', 0),
+          ]),
+        ),
     )
     .onConflict((conflict) =>
-      conflict.column('chunk_id').doUpdateSet((eb) => ({ pieces_left: eb.ref('excluded.pieces_left') })),
+      conflict.column('chunk_id').doUpdateSet((eb) => ({
+        pieces_left: eb.ref('excluded.pieces_left'),
+        below_policy: eb.ref('excluded.below_policy'),
+      })),
     )
     .execute();
+}
+
+/**
+ * The keeper's pieces count again: they are the same immutable bytes. Repair finds their chunks complete; those
+ * that were completed elsewhere meanwhile have more than they need.
+ */
+export async function markAlive(tx: MetadataTransaction, keeperId: string): Promise<void> {
+  await tx.db.updateTable('keepers').set({ dead: 0 }).where('keeper_id', '=', keeperId).execute();
+  await queueChunksOf(tx, keeperId);
+}
+
+/** The keeper's pieces stop counting: their chunks lack one now. */
+export async function markDead(tx: MetadataTransaction, keeperId: string): Promise<void> {
+  await tx.db.updateTable('keepers').set({ dead: 1 }).where('keeper_id', '=', keeperId).execute();
+  await queueChunksOf(tx, keeperId);
+}
+
+/** The keeper is to be emptied, or takes pieces again: its chunks are to have another piece, or have one too many. */
+export async function markDraining(
+  tx: MetadataTransaction,
+  keeperId: string,
+  draining: boolean,
+): Promise<void> {
+  await tx.db
+    .updateTable('keepers')
+    .set({ draining: draining ? 1 : 0 })
+    .where('keeper_id', '=', keeperId)
+    .execute();
+  await queueChunksOf(tx, keeperId);
+}
+
+/**
+ * One of the pieces of live chunks is to go: to be trashed, and not counted from now on. Whether that may be is the
+ * caller's to know, in this transaction (S5).
+ */
+export async function recordSurplus(tx: MetadataTransaction, pieces: readonly PieceKey[]): Promise<void> {
+  await upsertPieces(tx, pieces, 'garbage');
+}
+
+/** The keeper says that these pieces are in its trash. */
+export async function recordTrashed(
+  tx: MetadataTransaction,
+  keeperId: string,
+  chunkIds: readonly string[],
+): Promise<void> {
+  for (const page of batches(chunkIds)) {
+    const live = tx.db
+      .selectFrom('chunks')
+      .select('chunk_id')
+      .where('chunk_id', 'in', page)
+      .where('state', '=', 'live');
+    await tx.db
+      .updateTable('pieces')
+      .set({ state: 'trashed', since_transaction_id: tx.transactionId })
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'garbage')
+      .where('chunk_id', 'in', live)
+      .execute();
+    await tx.db
+      .deleteFrom('pieces')
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'garbage')
+      .where('chunk_id', 'in', page)
+      .execute();
+  }
+}
+
+/** Forgets up to `limit` trashed pieces of a keeper whose older words are all in by now; true if there may be more. */
+export async function forgetTrashed(
+  tx: MetadataTransaction,
+  keeperId: string,
+  horizon: number,
+  limit: number,
+): Promise<boolean> {
+  const old = tx.db
+    .selectFrom('pieces')
+    .select('chunk_id')
+    .where('keeper_id', '=', keeperId)
+    .where('state', '=', 'trashed')
+    .where('since_transaction_id', '<=', horizon)
+    .limit(limit);
+  const { numDeletedRows } = await tx.db
+    .deleteFrom('pieces')
+    .where('keeper_id', '=', keeperId)
+    .where('state', '=', 'trashed')
+    .where('chunk_id', 'in', old)
+    .executeTakeFirst();
+  return Number(numDeletedRows) === limit;
 }
 
 /** Gives chunks up: their pieces become tombstones, and they leave the repair queue. */

@@ -21,7 +21,7 @@ import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import type { FullReports, ReportPage } from './full-report.js';
-import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
+import { markAlive, markDead, recordKeeperLost, recordLost, recordTrashed } from './pieces.js';
 import { receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
@@ -84,7 +84,7 @@ export class Registry {
       const row = rowOf(registration);
       await tx.db
         .insertInto('keepers')
-        .values(row)
+        .values({ ...row, draining: 0 })
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
       const event = describeRegistration(registration, verdict);
@@ -181,14 +181,7 @@ export class Registry {
 
   /** The tombstones have done their work. */
   async #forgetTrashed({ identity: { keeperId }, trashedChunkIds }: TaskOutcome): Promise<void> {
-    await this.#parts.store.mutate(async ({ db }) => {
-      await db
-        .deleteFrom('pieces')
-        .where('keeper_id', '=', keeperId)
-        .where('state', '=', 'garbage')
-        .where('chunk_id', 'in', trashedChunkIds)
-        .execute();
-    });
+    await this.#parts.store.mutate((tx) => recordTrashed(tx, keeperId, trashedChunkIds));
   }
 
   /** A piece that its own keeper finds bad or gone does not count any more. */

@@ -5,7 +5,7 @@
  * calls healthy is then one that repair calls endangered. This is the one place that says what counts.
  *
  * What counts: a piece on a keeper that is live, suspect or in maintenance, also one that was reported bad and
- * not yet verified. Under replicas (needed = 1) pieces are counted by keeper; else by piece index, as the same
+ * not yet verified. What is kept: of these, the pieces on keepers that are not being emptied. Under replicas (needed = 1) pieces are counted by keeper; else by piece index, as the same
  * piece twice restores no more than once.
  */
 import type { OccupiedKeeper } from '../placement/placement.js';
@@ -18,11 +18,18 @@ export interface HeldPiece extends RepairPiece {
 }
 
 export interface ChunkStanding {
-  /** How many of the policy's pieces count now. */
+  /** How many different pieces count now. */
   readonly counted: number;
+  /** How many of them are on keepers that are not being emptied: what the policy is kept with. */
+  readonly kept: number;
   /** How many more will when the copies in flight are done. */
   readonly underway: number;
-  /** The indices of the pieces to be planned, in the order of planning; all 0 under replicas. */
+  /** True if there are more pieces than the policy asks for, those on keepers that are being emptied included. */
+  readonly surplus: boolean;
+  /**
+   * The indices of the pieces to be planned, so that the policy is kept without those on keepers that are being
+   * emptied, in the order of planning; all 0 under replicas.
+   */
   readonly missing: readonly number[];
   /** The pieces that count. */
   readonly held: readonly HeldPiece[];
@@ -51,24 +58,35 @@ export function standingOf(
   const present = new Set(held.map((piece) => unit(piece.keeper, piece.pieceIndex)));
   // A copy whose piece is recorded already, but whose order is still in the table, is one piece and not two.
   const all = new Set([...present, ...coming.map((copy) => unit(copy.keeper, copy.pieceIndex))]);
-  const missingCount = Math.max(0, policy.pieces - all.size);
+  const keptOf = (pieces: readonly Pick<HeldPiece, 'keeper' | 'pieceIndex'>[]) =>
+    new Set(
+      pieces
+        .filter(({ keeper }) => !keeper.draining)
+        .map(({ keeper, pieceIndex }) => unit(keeper, pieceIndex)),
+    );
+  const toBeKept = keptOf([...held, ...coming]);
+  const missingCount = Math.max(0, policy.pieces - toBeKept.size);
   const missing =
     policy.needed === 1
       ? new Array<number>(missingCount).fill(0)
       : Array.from({ length: policy.pieces }, (_, pieceIndex) => pieceIndex).filter(
-          (index) => !all.has(index),
+          (index) => !toBeKept.has(index),
         );
   return {
     counted: present.size,
+    kept: keptOf(held).size,
     underway: all.size - present.size,
+    // Of different pieces none is one too many.
+    surplus: policy.needed === 1 && held.length > policy.pieces,
     missing,
     held,
     occupied: [...held, ...coming].map(({ keeper }) => ({ keeperId: keeper.keeperId, zone: keeper.zone })),
   };
 }
 
-/** How badly a chunk that has `pieces` pieces, below its policy but enough to be read, needs one more. */
+/** How badly a chunk that has `pieces` pieces, enough to be read, needs one more. */
 export function urgencyOf(pieces: number, policy: RepairPolicy): RepairUrgency {
+  if (pieces >= policy.pieces) return 'draining';
   if (pieces <= policy.needed) return 'endangered';
   return pieces < policy.pieces / 2 ? 'below-half' : 'below-policy';
 }

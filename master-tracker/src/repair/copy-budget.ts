@@ -29,7 +29,7 @@ export class CopyBudget {
     for (const keeper of view.keepers) {
       const { keeperId, zone, totalBytes, freeBytes, reservedBytes } = keeper;
       this.#accounts.set(keeperId, { asTarget: keeper.copiesAsTarget, asSource: keeper.copiesAsSource });
-      if (keeper.state !== 'live' || !keeper.storageWritable) continue;
+      if (keeper.state !== 'live' || keeper.draining || !keeper.storageWritable) continue;
       const activeStreams = keeper.copiesAsTarget + keeper.copiesAsSource;
       this.#targets.set(keeperId, { keeperId, zone, totalBytes, freeBytes, reservedBytes, activeStreams });
     }

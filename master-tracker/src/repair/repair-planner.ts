@@ -1,18 +1,18 @@
 /**
- * Decides which missing pieces are copied next, from where and to where.
+ * Decides which pieces are copied next, because they are missing or should be elsewhere, from where and to where.
  *
  * The failure it answers: after a loss there is more to copy than the cluster can carry at once. In the wrong
  * order a chunk with one piece left waits behind thousands with two; without limits repair takes the cluster
  * from its clients; after a cut network it copies everything for keepers that are back in a minute.
  *
  * The promise: most endangered first; never over the limits; never to a keeper that has a piece of the chunk or
- * is getting one, nor to one without room; never for a chunk that cannot be read; nothing in safe mode; only
+ * is getting one or is to give one up, nor to one without room; never for a chunk that cannot be read; nothing in safe mode; only
  * the endangered under the brake. Pure: a view in, decisions out. The plan only adds pieces: it can waste a
  * copy, but not lose one.
  */
 import { defined } from '@holdfast/shared';
-import { choosePlacement } from '../placement/placement.js';
-import type { OccupiedKeeper } from '../placement/placement.js';
+import { choosePlacement, failureDomain, roomBytes } from '../placement/placement.js';
+import type { OccupiedKeeper, PlacementCandidate } from '../placement/placement.js';
 import type { ChunkStanding, HeldPiece } from './chunk-standing.js';
 import { pieceBytesOf, standingOf, urgencyOf } from './chunk-standing.js';
 import { CopyBudget } from './copy-budget.js';
@@ -27,7 +27,13 @@ import type {
   RepairView,
 } from './repair-view.js';
 
-const RANK: Readonly<Record<RepairUrgency, number>> = { endangered: 0, 'below-half': 1, 'below-policy': 2 };
+const RANK: Readonly<Record<RepairUrgency, number>> = {
+  endangered: 0,
+  'below-half': 1,
+  'below-policy': 2,
+  draining: 3,
+  'badly-placed': 4,
+};
 
 /** A piece to be added to a chunk. */
 interface Need {
@@ -51,29 +57,39 @@ interface Need {
  */
 export function planRepair(view: RepairView): RepairPlan {
   const tally = emptyTally(view.safeMode, isBraked(view));
-  if (view.safeMode) return { copies: [], healthyChunkIds: [], blocked: [], summary: summarize(tally) };
+  if (view.safeMode)
+    return { copies: [], surplusChunkIds: [], healthyChunkIds: [], blocked: [], summary: summarize(tally) };
 
   const keepers = new Map(view.keepers.map((keeper) => [keeper.keeperId, keeper]));
   const inFlight = copiesByChunk(view.inFlight);
   const healthyChunkIds: string[] = [];
+  const surplusChunkIds: string[] = [];
   const needs: Need[] = [];
+  const budget = new CopyBudget(view);
   for (const chunk of view.chunks) {
     const standing = standingOf(chunk, keepers, inFlight.get(chunk.chunkId) ?? []);
     if (standing.counted < chunk.policy.needed) {
       tally.unreadable++;
-    } else if (standing.counted >= chunk.policy.pieces) {
-      tally.healthy++;
-      healthyChunkIds.push(chunk.chunkId);
-    } else {
+    } else if (standing.kept < chunk.policy.pieces) {
       tally.below[urgencyOf(standing.counted, chunk.policy)]++;
       if (standing.missing.length === 0) tally.inFlight++;
       needs.push(...needsOf(chunk, standing));
+    } else if (standing.surplus) {
+      tally.surplus++;
+      // One after the other: a copy that is under way may be the better one.
+      if (standing.underway === 0) surplusChunkIds.push(chunk.chunkId);
+    } else if (isBadlyPlaced(chunk, standing, budget)) {
+      tally.below['badly-placed']++;
+      if (standing.underway > 0) tally.inFlight++;
+      else needs.push(moveOf(chunk, standing));
+    } else {
+      tally.healthy++;
+      healthyChunkIds.push(chunk.chunkId);
     }
   }
   // Stable, so that the order of the page decides among equals.
   needs.sort((a, b) => RANK[a.urgency] - RANK[b.urgency] || a.spare - b.spare);
 
-  const budget = new CopyBudget(view);
   const copies: PlannedCopy[] = [];
   const blocked = new Map<string, BlockReason>();
   for (const need of needs) {
@@ -91,7 +107,7 @@ export function planRepair(view: RepairView): RepairPlan {
     }
   }
   const blockedChunks = Array.from(blocked, ([chunkId, reason]) => ({ chunkId, reason }));
-  return { copies, healthyChunkIds, blocked: blockedChunks, summary: summarize(tally) };
+  return { copies, surplusChunkIds, healthyChunkIds, blocked: blockedChunks, summary: summarize(tally) };
 }
 
 /**
@@ -127,6 +143,34 @@ function needsOf(chunk: RepairChunk, standing: ChunkStanding): Need[] {
     const spare = pieces - chunk.policy.needed;
     return { chunk, held: standing.held, occupied, pieceIndex, urgency, spare };
   });
+}
+
+/** True if two pieces are in one zone while another zone, without any, has room for one. */
+function isBadlyPlaced(chunk: RepairChunk, { held, underway }: ChunkStanding, budget: CopyBudget): boolean {
+  const domains = new Set(held.map(({ keeper }) => failureDomain(keeper)));
+  if (chunk.policy.needed > 1 || domains.size === held.length) return false;
+  // A copy under way was planned by the same rule.
+  if (underway > 0) return true;
+  return targetsFor(chunk, domains, budget).some((target) => roomBytes(target) >= pieceBytesOf(chunk));
+}
+
+/** The keepers that can take a piece of the chunk, in none of these failure domains. */
+function targetsFor(
+  chunk: RepairChunk,
+  elsewhereThan: ReadonlySet<string>,
+  budget: CopyBudget,
+): PlacementCandidate[] {
+  const barred = chunk.barredKeeperIds ?? [];
+  return budget
+    .targets()
+    .filter((target) => !barred.includes(target.keeperId) && !elsewhereThan.has(failureDomain(target)));
+}
+
+/** One more piece, in a zone of its own; the trimmer takes one of the two that share one. */
+function moveOf(chunk: RepairChunk, standing: ChunkStanding): Need {
+  const { held, occupied, counted } = standing;
+  const spare = counted - chunk.policy.needed;
+  return { chunk, held, occupied: [...occupied], pieceIndex: 0, urgency: 'badly-placed', spare };
 }
 
 function planCopy(need: Need, budget: CopyBudget, view: RepairView): PlannedCopy | BlockReason {
@@ -178,7 +222,9 @@ function chooseTarget(
   random: () => number,
 ): string | { reason: BlockReason } {
   const { occupied } = need;
-  const targets = budget.targets();
+  const elsewhereThan =
+    need.urgency === 'badly-placed' ? new Set(occupied.map(failureDomain)) : new Set<string>();
+  const targets = targetsFor(need.chunk, elsewhereThan, budget);
   const idle = targets.filter((target) => budget.mayReceive(target.keeperId, need.urgency));
   const among = { pieces: 1, minWrite: 1, pieceBytes, occupied, random };
   const placed = choosePlacement({ ...among, candidates: idle });

@@ -12,6 +12,7 @@ export interface RepairTally {
   readonly braked: boolean;
   readonly below: Record<RepairUrgency, number>;
   unreadable: number;
+  surplus: number;
   healthy: number;
   inFlight: number;
   readonly planned: Record<RepairUrgency, number>;
@@ -22,6 +23,8 @@ const URGENCY_IN_WORDS: Readonly<Record<RepairUrgency, string>> = {
   endangered: 'endangered',
   'below-half': 'below half',
   'below-policy': 'below policy',
+  draining: 'from keepers that are being emptied',
+  'badly-placed': 'badly placed',
 };
 
 /** What each reason means and what helps. */
@@ -36,18 +39,37 @@ export function emptyTally(safeMode: boolean, braked: boolean): RepairTally {
   return {
     safeMode,
     braked,
-    below: { endangered: 0, 'below-half': 0, 'below-policy': 0 },
+    below: noUrgencies(),
     unreadable: 0,
+    surplus: 0,
     healthy: 0,
     inFlight: 0,
-    planned: { endangered: 0, 'below-half': 0, 'below-policy': 0 },
+    planned: noUrgencies(),
     blocked: { 'no target with room': 0, 'no source': 0, brake: 0, budget: 0 },
   };
+}
+
+function noUrgencies(): Record<RepairUrgency, number> {
+  return { endangered: 0, 'below-half': 0, 'below-policy': 0, draining: 0, 'badly-placed': 0 };
 }
 
 /** Closes the count and puts it into words. */
 export function summarize(tally: RepairTally): RepairSummary {
   return { ...tally, text: inWords(tally) };
+}
+
+/** What keeps chunks of a plan, other than that others come first; '' if nothing does. */
+export function blockedInWords({ blocked }: RepairSummary): string {
+  return Object.entries(blocked)
+    .filter(([reason, chunks]) => chunks > 0 && reason !== 'budget')
+    .map(([reason, chunks]) => `${count(chunks, 'chunk')}, ${REASON_IN_WORDS[reason as BlockReason]}`)
+    .join('; ');
+}
+
+/** What keeps chunks that have a piece too many, and none that may go. */
+export function unconfirmedInWords(chunks: number): string {
+  if (chunks === 0) return '';
+  return `${count(chunks, 'chunk')}, until the keepers of their other copies are there and have reported`;
 }
 
 function inWords(tally: RepairTally): string {
@@ -58,6 +80,7 @@ function inWords(tally: RepairTally): string {
       sentences.push(`${count(chunks, 'chunk')} blocked, ${REASON_IN_WORDS[reason as BlockReason]}.`);
   }
   if (tally.inFlight > 0) sentences.push(`${count(tally.inFlight, 'chunk')} being completed.`);
+  if (tally.surplus > 0) sentences.push(`${count(tally.surplus, 'chunk')} with a piece too many.`);
   if (tally.unreadable > 0) {
     sentences.push(`${count(tally.unreadable, 'chunk')} unreadable: fewer pieces are left than are needed.`);
   }

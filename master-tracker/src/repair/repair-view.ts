@@ -22,13 +22,15 @@ export interface RepairPiece {
   readonly state: 'durable' | 'suspect';
 }
 
-/** A chunk that may be below its policy. */
+/** A chunk that may be off its policy. */
 export interface RepairChunk {
   readonly chunkId: string;
   /** The chunk's length in bytes. */
   readonly lengthBytes: number;
   readonly policy: RepairPolicy;
   readonly pieces: readonly RepairPiece[];
+  /** Keepers that are to trash a piece of it or just did: a copy there could meet the order, and be gone again. */
+  readonly barredKeeperIds?: readonly string[];
 }
 
 export interface RepairKeeper {
@@ -44,6 +46,10 @@ export interface RepairKeeper {
   readonly reservedBytes: number;
   /** False if its storage cannot be written. */
   readonly storageWritable: boolean;
+  /** True if it is being emptied: its pieces count as readable, but not as those that the policy asks for. */
+  readonly draining: boolean;
+  /** True once this start of it has said to this start of the tracker what it has. */
+  readonly reported: boolean;
   /** Copies that it is making now. */
   readonly copiesAsTarget: number;
   /** Copies that are being made from it now. */
@@ -105,9 +111,10 @@ export interface RepairView {
 /**
  * How badly a copy is needed, worst first, by the pieces that the chunk has without it: 'endangered', exactly
  * as many as are needed, so that the next loss makes it unreadable; 'below-half', fewer than half of the
- * policy's pieces; 'below-policy', any other number below the policy.
+ * policy's pieces; 'below-policy', any other number below the policy; 'draining', enough, but some of them on
+ * keepers that are being emptied; 'badly-placed', enough, but two in one zone although another has room.
  */
-export type RepairUrgency = 'endangered' | 'below-half' | 'below-policy';
+export type RepairUrgency = 'endangered' | 'below-half' | 'below-policy' | 'draining' | 'badly-placed';
 
 /** Why a chunk that needs a copy gets none now, in words for people. */
 export type BlockReason = 'no target with room' | 'no source' | 'brake' | 'budget';
@@ -125,17 +132,19 @@ export interface PlannedCopy {
   readonly urgency: RepairUrgency;
 }
 
-/** How the chunks of the page stand. Every chunk is in one of `below`, `unreadable` and `healthy`. */
+/** How the chunks of the page stand. Every chunk is in one of `below`, `unreadable`, `surplus` and `healthy`. */
 export interface RepairSummary {
   readonly safeMode: boolean;
   /** True while the brake holds. */
   readonly braked: boolean;
-  /** Chunks below their policy, by the pieces that they have now. */
+  /** Chunks that need copies, by the pieces that they have now. */
   readonly below: Readonly<Record<RepairUrgency, number>>;
   /** Chunks with fewer pieces than are needed. */
   readonly unreadable: number;
+  /** Chunks with more pieces than they need. */
+  readonly surplus: number;
   readonly healthy: number;
-  /** Chunks below their policy for which every missing copy is already in flight. */
+  /** Chunks that need copies for which every one is already in flight. */
   readonly inFlight: number;
   /** Copies planned, each by its own urgency. */
   readonly planned: Readonly<Record<RepairUrgency, number>>;
@@ -148,7 +157,9 @@ export interface RepairSummary {
 export interface RepairPlan {
   /** Most urgent first. */
   readonly copies: readonly PlannedCopy[];
-  /** Chunks that have all their pieces: to be taken off the queue until a piece or a keeper is lost again. */
+  /** Chunks that lack nothing and have a piece too many: candidates for the trimmer. */
+  readonly surplusChunkIds: readonly string[];
+  /** Chunks that are as they should be: to be taken off the queue until a piece or a keeper is lost again. */
   readonly healthyChunkIds: readonly string[];
   readonly blocked: readonly { readonly chunkId: string; readonly reason: BlockReason }[];
   readonly summary: RepairSummary;

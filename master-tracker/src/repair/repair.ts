@@ -1,19 +1,25 @@
 /**
- * Repair: takes a page of the queue, has the planner decide, and posts the copies as tasks for their targets.
+ * Repair: takes a page of the queue, has the planner decide, posts the copies as tasks for their targets, and gives
+ * up pieces that are one too many.
  *
- * The queue is durable and holds every chunk that may be below its policy; the planner takes off what it finds
- * complete, so a keeper that comes back ends its own repair. Each step looks at one page, the chunks with the
+ * The queue is durable and holds every chunk that may be off its policy; the planner takes off what it finds as it
+ * should be, so a keeper that comes back ends its own repair. Each step looks at one page, the chunks with the
  * fewest pieces first, and goes on behind it in the next step: chunks that cannot be repaired now do not keep
  * others waiting.
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
+import { creditDrains } from '../jobs/job-rows.js';
 import type { Membership } from '../membership/membership.js';
+import { recordSurplus } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { InFlightTable } from './in-flight.js';
+import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { planRepair } from './repair-planner.js';
-import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits } from './repair-view.js';
+import { blockedInWords, unconfirmedInWords } from './repair-summary.js';
+import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
+import { chooseVictim } from './surplus.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
 const pageSize = 500;
@@ -30,10 +36,12 @@ export interface RepairParts {
   readonly limits: RepairLimits;
 }
 
-interface QueuedChunk extends RepairChunk {
-  readonly digest: string;
-  readonly piecesLeft: number;
-}
+/**
+ * How many pieces one step may give up, and how far apart such steps are at least. A keeper that flaps leaves
+ * thousands of chunks with a piece too many: they cost room and nothing else, and it may be gone again.
+ */
+const maxTrimsPerStep = 100;
+const trimIntervalMs = 1_000;
 
 type Cursor = { readonly piecesLeft: number; readonly chunkId: string } | undefined;
 
@@ -41,6 +49,7 @@ export class Repair {
   readonly #parts: RepairParts;
   #cursor: Cursor;
   #lastSummary = '';
+  #trimmedMs = -Infinity;
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
@@ -48,30 +57,36 @@ export class Repair {
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, random, guard, tasks, inFlight, limits, logger } = this.#parts;
+    const { store, clock, guard, tasks, inFlight, logger } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
     const from = this.#cursor;
-    const chunks = await store.read((snapshot) => pageOfQueue(snapshot, from));
-    const last = chunks.length < pageSize ? undefined : chunks.at(-1);
-    this.#cursor = last && { piecesLeft: last.piecesLeft, chunkId: last.chunkId };
+    const { chunks, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
+    this.#cursor = next;
     if (chunks.length === 0) return false;
-    const plan = planRepair({
-      nowMs,
-      safeMode: !this.#knowsWhoIsThere(),
-      chunks,
-      keepers: this.#keepers(),
-      inFlight: inFlight.list(),
-      limits,
-      random: () => random.fraction(),
-    });
+    const plan = planRepair(this.#view(chunks));
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) this.#order(copy, byId.get(copy.chunkId), nowMs);
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
+    await this.#trim(plan.surplusChunkIds, nowMs);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
-    return last !== undefined;
+    return next !== undefined;
+  }
+
+  /** What keeps these chunks from being put right now, in words; '' if nothing does. Orders nothing. */
+  explain(chunks: readonly RepairChunk[]): string {
+    const view = this.#view(chunks);
+    if (view.safeMode) return 'nothing is moved until all keepers were heard of';
+    const { surplusChunkIds, summary } = planRepair(view);
+    const keepers = new Map(view.keepers.map((keeper) => [keeper.keeperId, keeper]));
+    const unconfirmed = chunks.filter(
+      (chunk) => surplusChunkIds.includes(chunk.chunkId) && chooseVictim(chunk, keepers) === undefined,
+    ).length;
+    return [blockedInWords(summary), unconfirmedInWords(unconfirmed)]
+      .filter((text) => text !== '')
+      .join('; ');
   }
 
   #order(copy: PlannedCopy, chunk: QueuedChunk | undefined, startedMs: number): void {
@@ -85,6 +100,35 @@ export class Repair {
       sourceKeeperIds: copy.sourceKeeperIds,
     });
     if (!posted) inFlight.complete(copy.chunkId, copy.targetKeeperId);
+  }
+
+  /** Decided in the transaction, by what is so then: pieces and keepers may have been lost since the page was read. */
+  async #trim(chunkIds: readonly string[], nowMs: number): Promise<void> {
+    const { store, guard, tasks, inFlight } = this.#parts;
+    if (chunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
+    this.#trimmedMs = nowMs;
+    await store.mutate(async (tx) => {
+      if (guard.regressed || !this.knowsWhoIsThere()) return;
+      const keepers = new Map(this.keepers().map((keeper) => [keeper.keeperId, keeper]));
+      const moving = new Set(inFlight.list().map((copy) => copy.chunkId));
+      const chunks = await loadChunks(tx, chunkIds.slice(0, maxTrimsPerStep));
+      const given = chunks
+        .filter((chunk) => !moving.has(chunk.chunkId))
+        .map((chunk) => ({
+          ...chunk,
+          pieces: chunk.pieces.map((piece) =>
+            tasks.has(piece.keeperId, 'verify', chunk.chunkId)
+              ? { ...piece, state: 'suspect' as const }
+              : piece,
+          ),
+        }))
+        .flatMap(({ chunkId, lengthBytes, ...chunk }) => {
+          const keeperId = chooseVictim({ chunkId, lengthBytes, ...chunk }, keepers);
+          return keeperId === undefined ? [] : [{ chunkId, keeperId, lengthBytes }];
+        });
+      await recordSurplus(tx, given);
+      await creditDrains(tx, given);
+    });
   }
 
   /** Looked at again in the transaction: a piece may have been lost since the page was read. */
@@ -105,23 +149,38 @@ export class Repair {
             .select('chunks.chunk_id')
             .where('chunks.chunk_id', 'in', chunkIds)
             .groupBy(['chunks.chunk_id', 'chunks.pieces'])
-            .having((eb) => eb(eb.fn.count('pieces.keeper_id'), '>=', eb.ref('chunks.pieces'))),
+            .having((eb) => eb(eb.fn.count('pieces.keeper_id'), '=', eb.ref('chunks.pieces')))
+            .having((eb) => eb(eb.fn.sum('keepers.draining'), '=', 0)),
         )
         .execute();
     });
+  }
+
+  #view(chunks: readonly RepairChunk[]): RepairView {
+    const { clock, random, inFlight, limits } = this.#parts;
+    return {
+      nowMs: clock.monotonicMs(),
+      safeMode: !this.knowsWhoIsThere(),
+      chunks,
+      keepers: this.keepers(),
+      inFlight: inFlight.list(),
+      limits,
+      random: () => random.fraction(),
+    };
   }
 
   /**
    * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
    * missing may only be late. Lasts deadAfterMs at most.
    */
-  #knowsWhoIsThere(): boolean {
+  knowsWhoIsThere(): boolean {
     return this.#parts.membership
       .list()
       .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
   }
 
-  #keepers(): RepairKeeper[] {
+  /** The keepers as the planners see them. */
+  keepers(): RepairKeeper[] {
     const counts = this.#parts.inFlight.countsByKeeper();
     return this.#parts.membership.list().map((keeper) => ({
       keeperId: keeper.keeperId,
@@ -132,54 +191,40 @@ export class Repair {
       freeBytes: keeper.capacity.freeBytes,
       reservedBytes: keeper.reservedBytes,
       storageWritable: keeper.storageError === null,
+      draining: keeper.draining,
+      reported: keeper.reported,
       copiesAsTarget: counts.get(keeper.keeperId)?.asTarget ?? 0,
       copiesAsSource: counts.get(keeper.keeperId)?.asSource ?? 0,
     }));
   }
 }
 
-async function pageOfQueue({ db }: MetadataSnapshot, cursor: Cursor): Promise<QueuedChunk[]> {
-  let query = db
+/** The next chunks of the queue in its order, and where the page after them begins; undefined for the first one. */
+async function pageOfQueue(
+  snapshot: MetadataSnapshot,
+  cursor: Cursor,
+): Promise<{ chunks: QueuedChunk[]; next: Cursor }> {
+  let query = snapshot.db
     .selectFrom('repair_queue')
-    .innerJoin('chunks', 'chunks.chunk_id', 'repair_queue.chunk_id')
-    .select(['repair_queue.chunk_id', 'pieces_left', 'length', 'digest', 'pieces'])
+    .select(['chunk_id', 'pieces_left'])
     .orderBy('pieces_left')
-    .orderBy('repair_queue.chunk_id')
+    .orderBy('chunk_id')
     .limit(pageSize);
   if (cursor) {
     query = query.where((eb) =>
       eb.or([
         eb('pieces_left', '>', cursor.piecesLeft),
-        eb.and([eb('pieces_left', '=', cursor.piecesLeft), eb('repair_queue.chunk_id', '>', cursor.chunkId)]),
+        eb.and([eb('pieces_left', '=', cursor.piecesLeft), eb('chunk_id', '>', cursor.chunkId)]),
       ]),
     );
   }
   const rows = await query.execute();
-  if (rows.length === 0) return [];
-  const pieces = await db
-    .selectFrom('pieces')
-    .select(['chunk_id', 'keeper_id'])
-    .where(
-      'chunk_id',
-      'in',
+  const last = rows.length < pageSize ? undefined : rows.at(-1);
+  return {
+    chunks: await loadChunks(
+      snapshot,
       rows.map((row) => row.chunk_id),
-    )
-    .where('state', '=', 'durable')
-    .execute();
-  const byChunk = new Map<string, string[]>();
-  for (const piece of pieces) {
-    byChunk.set(piece.chunk_id, [...(byChunk.get(piece.chunk_id) ?? []), piece.keeper_id]);
-  }
-  return rows.map((row) => ({
-    chunkId: row.chunk_id,
-    piecesLeft: row.pieces_left,
-    lengthBytes: row.length ?? 0,
-    digest: row.digest ?? '',
-    policy: { pieces: row.pieces, needed: 1, minWrite: 1 },
-    pieces: (byChunk.get(row.chunk_id) ?? []).map((keeperId) => ({
-      keeperId,
-      pieceIndex: 0,
-      state: 'durable' as const,
-    })),
-  }));
+    ),
+    next: last && { piecesLeft: last.pieces_left, chunkId: last.chunk_id },
+  };
 }

@@ -8,7 +8,12 @@ import { type Kysely, sql } from 'kysely';
 // A migration works on the schema of its own time, not on today's types.
 type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
-const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema, addEvents];
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
+  createFirstSchema,
+  addEvents,
+  addDraining,
+  addJobs,
+];
 
 const schemaVersion = migrations.length;
 
@@ -210,5 +215,37 @@ async function addEvents(db: AnyDatabase): Promise<void> {
     .addColumn('kind', 'text', (column) => column.notNull())
     .addColumn('subject', 'text', (column) => column.notNull())
     .addColumn('text', 'text', (column) => column.notNull())
+    .execute();
+}
+
+async function addDraining(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .alterTable('keepers')
+    .addColumn('draining', 'integer', (column) => column.notNull().defaultTo(0))
+    .execute();
+  // What is queued by then was queued for being below its policy.
+  await db.schema
+    .alterTable('repair_queue')
+    .addColumn('below_policy', 'integer', (column) => column.notNull().defaultTo(1))
+    .execute();
+}
+
+async function addJobs(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('jobs')
+    .addColumn('job_id', 'text', (column) => column.primaryKey().notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('keeper_ids', 'text', (column) => column.notNull())
+    .addColumn('started_transaction_id', 'bigint', (column) => column.notNull().unique())
+    .addColumn('started_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('ended_at_unix_ms', 'bigint')
+    .addColumn('done', 'bigint', (column) => column.notNull())
+    .addColumn('expected', 'bigint', (column) => column.notNull())
+    .addColumn('done_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('text', 'text', (column) => column.notNull())
+    .addColumn('cursor', 'text', (column) => column.notNull())
+    .addColumn('findings', 'text', (column) => column.notNull())
+    .addColumn('findings_total', 'bigint', (column) => column.notNull())
     .execute();
 }

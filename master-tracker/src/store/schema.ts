@@ -88,9 +88,11 @@ interface ChunksTable {
 
 /**
  * planned: the keeper was told to take it. durable: the keeper said it is on stable storage, with the chunk's
- * digest. garbage: to be moved to the keeper's trash; the row goes when the keeper says it is there.
+ * digest. garbage: to be moved to the keeper's trash; the row goes when the keeper says it is there. trashed: the
+ * keeper said so of a piece whose chunk lives on; the row stays until no older word of the keeper can arrive any
+ * more, as such a word would count the piece again.
  */
-export type PieceState = 'planned' | 'durable' | 'garbage';
+export type PieceState = 'planned' | 'durable' | 'garbage' | 'trashed';
 
 interface PiecesTable {
   chunk_id: string;
@@ -115,6 +117,8 @@ interface KeepersTable {
   stopping: number;
   /** 1 once its lease ran out: its pieces do not count. */
   dead: number;
+  /** 1 while it is being emptied, and after: its pieces are readable, but are to be elsewhere. */
+  draining: number;
 }
 
 type UploadState = 'open' | 'committed' | 'aborted';
@@ -149,11 +153,38 @@ interface EventsTable {
   text: string;
 }
 
-/** Chunks that may be below policy. A superset: repair takes off what it finds complete. */
+/** What operators asked for (jobs/job.ts). */
+export interface JobsTable {
+  job_id: string;
+  kind: string;
+  state: string;
+  /** JSON: the ids, sorted. */
+  keeper_ids: string;
+  /** The transaction that began it; the order of jobs. */
+  started_transaction_id: number;
+  started_at_unix_ms: number;
+  ended_at_unix_ms: number | null;
+  done: number;
+  expected: number;
+  done_bytes: number;
+  text: string;
+  /** JSON: where it goes on. */
+  cursor: string;
+  /** JSON. */
+  findings: string;
+  findings_total: number;
+}
+
+/**
+ * Chunks that may be off their policy: with too few pieces, with too many, on a keeper that is being emptied, or
+ * badly placed. A superset: repair takes off what it finds as it should be.
+ */
 interface RepairQueueTable {
   chunk_id: string;
   /** How many pieces counted when it was queued: the fewest come first. */
   pieces_left: number;
+  /** 1 if these were fewer than its policy asks for. */
+  below_policy: number;
 }
 
 export interface MetadataTables {
@@ -168,6 +199,7 @@ export interface MetadataTables {
   requests: RequestsTable;
   repair_queue: RepairQueueTable;
   events: EventsTable;
+  jobs: JobsTable;
 }
 
 /** The root directory's entry. */

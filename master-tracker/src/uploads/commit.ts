@@ -32,6 +32,8 @@ interface UsableChunk {
   readonly durable: number;
   /** Those of them that count now: their keepers are not dead. */
   readonly counted: number;
+  /** Those of them that are on keepers that are being emptied since the chunk was allocated. */
+  readonly leaving: number;
 }
 
 function refuse(path: string, why: string): HoldfastError {
@@ -98,6 +100,7 @@ const sealedChunks = prepare((db, args: { uploadId: string; chunkIds: readonly s
       'length',
       fn.count<number>('keepers.keeper_id').as('durable'),
       fn.count<number>('keepers.keeper_id').filterWhere('keepers.dead', '=', 0).as('counted'),
+      fn.count<number>('keepers.keeper_id').filterWhere('keepers.draining', '=', 1).as('leaving'),
     ])
     .where('chunks.chunk_id', 'in', args.chunkIds)
     .where('upload_id', '=', args.uploadId)
@@ -113,8 +116,8 @@ async function usableChunks(
   const usable = new Map<string, UsableChunk>();
   for (const page of batches(chunkIds)) {
     const rows = await tx.run(sealedChunks, { uploadId: session.uploadId, chunkIds: page });
-    for (const { chunk_id, length, durable, counted } of rows) {
-      usable.set(chunk_id, { lengthBytes: length ?? 0, durable, counted });
+    for (const { chunk_id, length, durable, counted, leaving } of rows) {
+      usable.set(chunk_id, { lengthBytes: length ?? 0, durable, counted, leaving });
     }
   }
   return usable;
@@ -247,7 +250,7 @@ const closeUpload = prepare((db, args: { uploadId: string; transactionId: number
     .where('upload_id', '=', args.uploadId),
 );
 
-/** What was used is live, what was not is garbage, and what is incomplete is repaired. */
+/** What was used is live, what was not is garbage, and what is off its policy is repaired. */
 async function closeSession(
   tx: MetadataTransaction,
   session: CommittingSession,
@@ -259,8 +262,11 @@ async function closeSession(
     await tx.run(forgetPlanned, { chunkIds: page });
   }
   tx.count('chunks', used.length);
-  const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.counted ?? 0) < session.policy.pieces);
-  await queueForRepair(tx, incomplete);
+  const offPolicy = used.filter((chunkId) => {
+    const { counted = 0, leaving = 0 } = chunks.get(chunkId) ?? {};
+    return counted !== session.policy.pieces || leaving > 0;
+  });
+  await queueForRepair(tx, offPolicy);
   const { uploadId } = session;
   if (session.allocated > used.length) await giveUpUpload(tx, uploadId);
   await tx.run(closeUpload, { uploadId, transactionId: tx.transactionId });

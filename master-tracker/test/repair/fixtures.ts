@@ -17,6 +17,8 @@ export function keeper(keeperId: string, changes: Partial<RepairKeeper> = {}): R
     freeBytes: 500 * MIB,
     reservedBytes: 0,
     storageWritable: true,
+    draining: false,
+    reported: true,
     copiesAsTarget: 0,
     copiesAsSource: 0,
     ...changes,

@@ -18,6 +18,7 @@ const anyKeeper = (keeperId: string): fc.Arbitrary<RepairKeeper> =>
       deadForMs: fc.integer({ min: 0, max: 1_200_000 }),
       freeBytes: fc.integer({ min: 0, max: 300 }),
       reservedBytes: fc.integer({ min: 0, max: 100 }),
+      draining: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
       storageWritable: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
       copiesAsTarget: fc.integer({ min: 0, max: 3 }),
       copiesAsSource: fc.integer({ min: 0, max: 3 }),
@@ -26,6 +27,7 @@ const anyKeeper = (keeperId: string): fc.Arbitrary<RepairKeeper> =>
       ...rest,
       keeperId,
       totalBytes: 400,
+      reported: true,
       deadSinceMs: rest.state === 'dead' ? NOW_MS - deadForMs : null,
     }));
 
@@ -75,22 +77,39 @@ const keeperOf = (view: RepairView, keeperId: string) => view.keepers.find((k) =
 const countedPieces = (view: RepairView, chunk: RepairChunk): number =>
   chunk.pieces.filter((piece) => keeperOf(view, piece.keeperId).state !== 'dead').length;
 
+/** Those that the policy is kept with. */
+const keptPieces = (view: RepairView, chunk: RepairChunk): number =>
+  chunk.pieces.filter(({ keeperId }) => {
+    const { state, draining } = keeperOf(view, keeperId);
+    return state !== 'dead' && !draining;
+  }).length;
+
 const check = (property: (view: RepairView) => void): void => {
   fc.assert(fc.property(anyView, property), { seed, numRuns: 500 });
 };
 
 describe(`planRepair, for any view (seed ${seed})`, () => {
-  it('copies only where a piece is missing and the chunk can be read, never too many', () => {
+  it('copies only where a piece is missing or misplaced and the chunk can be read, never too many', () => {
     check((view) => {
       const plan = planRepair(view);
       for (const chunk of view.chunks) {
         const counted = countedPieces(view, chunk);
         const added = plan.copies.filter((c) => c.chunkId === chunk.chunkId);
+        const kept = keptPieces(view, chunk);
         const isReadable = counted >= chunk.policy.needed;
-        expect(added.length).toBeLessThanOrEqual(isReadable ? Math.max(0, chunk.policy.pieces - counted) : 0);
-        expect(plan.healthyChunkIds.includes(chunk.chunkId)).toBe(
-          isReadable && counted >= chunk.policy.pieces,
-        );
+        const isMove = added.some((c) => c.urgency === 'badly-placed');
+        if (isMove)
+          expect([added.length, counted, kept]).toEqual([1, chunk.policy.pieces, chunk.policy.pieces]);
+        else
+          expect(added.length).toBeLessThanOrEqual(isReadable ? Math.max(0, chunk.policy.pieces - kept) : 0);
+        if (plan.healthyChunkIds.includes(chunk.chunkId)) {
+          expect(isReadable && kept >= chunk.policy.pieces).toBe(true);
+          if (chunk.policy.needed === 1) expect(counted).toBe(chunk.policy.pieces);
+        }
+        if (plan.surplusChunkIds.includes(chunk.chunkId)) {
+          expect(kept).toBeGreaterThanOrEqual(chunk.policy.pieces);
+          expect(counted).toBeGreaterThan(chunk.policy.pieces);
+        }
         const indices = added.map((c) => c.pieceIndex);
         if (chunk.policy.needed > 1) expect(new Set(indices).size).toBe(indices.length);
         else expect(indices.every((index) => index === 0)).toBe(true);
@@ -108,7 +127,11 @@ describe(`planRepair, for any view (seed ${seed})`, () => {
         const key = `${copy.chunkId} ${copy.targetKeeperId}`;
         expect(taken).not.toContain(key);
         taken.add(key);
-        expect(keeperOf(view, copy.targetKeeperId)).toMatchObject({ state: 'live', storageWritable: true });
+        expect(keeperOf(view, copy.targetKeeperId)).toMatchObject({
+          state: 'live',
+          draining: false,
+          storageWritable: true,
+        });
       }
     });
   });
@@ -156,7 +179,7 @@ describe(`planRepair, for any view (seed ${seed})`, () => {
   });
 
   it('puts the worst first, and under the brake only the endangered', () => {
-    const rank = ['endangered', 'below-half', 'below-policy'];
+    const rank = ['endangered', 'below-half', 'below-policy', 'draining', 'badly-placed'];
     check((view) => {
       const { copies, summary } = planRepair(view);
       const ranks = copies.map((c) => rank.indexOf(c.urgency));
@@ -165,14 +188,14 @@ describe(`planRepair, for any view (seed ${seed})`, () => {
     });
   });
 
-  it('accounts for every chunk: planned, in flight, blocked with a reason, unreadable or healthy', () => {
+  it('accounts for every chunk: planned, in flight, blocked with a reason, unreadable, surplus or healthy', () => {
     check((view) => {
       const { copies, blocked, summary, healthyChunkIds } = planRepair(view);
-      const { endangered, 'below-half': half, 'below-policy': policy } = summary.below;
-      expect(endangered + half + policy + summary.unreadable + summary.healthy).toBe(view.chunks.length);
+      const below = Object.values(summary.below).reduce((sum, n) => sum + n, 0);
+      expect(below + summary.unreadable + summary.surplus + summary.healthy).toBe(view.chunks.length);
       expect(healthyChunkIds).toHaveLength(summary.healthy);
       const touched = new Set([...copies, ...blocked].map((c) => c.chunkId));
-      expect(touched.size + summary.inFlight).toBe(endangered + half + policy);
+      expect(touched.size + summary.inFlight).toBe(below);
       expect(Object.values(summary.planned).reduce((sum, n) => sum + n, 0)).toBe(copies.length);
       expect(Object.values(summary.blocked).reduce((sum, n) => sum + n, 0)).toBe(blocked.length);
     });

@@ -55,9 +55,10 @@ describe('a chunk', () => {
     expect(plan.summary.text).toContain('2 chunks unreadable');
   });
 
-  it('with more pieces than it needs is healthy', () => {
+  it('with more pieces than it needs is one for the trimmer', () => {
     const plan = planRepair(view(live('a', 'b', 'c', 'd'), [replicated('c1', ['a', 'b', 'c', 'd'])]));
-    expect(plan.healthyChunkIds).toEqual(['c1']);
+    expect(plan.surplusChunkIds).toEqual(['c1']);
+    expect(plan.healthyChunkIds).toEqual([]);
   });
 
   it('of nothing is copied all the same', () => {
@@ -368,4 +369,73 @@ describe('a coded chunk', () => {
     const plan = planRepair(view(keepers, [chunk], { inFlight: [copy('c1', 'e', { pieceIndex: 4 })] }));
     expect(plan.copies.map((c) => [c.pieceIndex, c.targetKeeperId === 'e'])).toEqual([[5, false]]);
   });
+});
+
+describe('a keeper that is being emptied', () => {
+  const draining = keeper('c', { draining: true });
+
+  it('has its pieces copied elsewhere, also from it, after everything that lacks a piece', () => {
+    const chunks = [replicated('c1', ['a', 'b', 'c']), replicated('c2', ['a', 'c'])];
+    const { copies, summary } = planRepair(view([...live('a', 'b', 'd', 'e'), draining], chunks));
+    expect(copies.map((each) => `${each.chunkId} ${each.urgency}`)).toEqual([
+      'c2 below-policy',
+      'c1 draining',
+      'c2 draining',
+    ]);
+    expect(copies.find((each) => each.chunkId === 'c1')?.sourceKeeperIds).toContain('c');
+    expect(summary.below).toMatchObject({ 'below-policy': 1, draining: 1 });
+  });
+
+  it('takes no piece, and what is on it alone is endangered only if it is the last', () => {
+    const plan = planRepair(view([...live('a'), draining], [replicated('c1', ['a'])]));
+    expect(plan).toMatchObject({ copies: [], blocked: [{ chunkId: 'c1', reason: 'no target with room' }] });
+    const last = planRepair(view([...live('a', 'b', 'd'), draining], [replicated('c1', ['c'])]));
+    expect(last.copies.map((each) => each.urgency)).toEqual(['endangered', 'below-policy']);
+  });
+
+  it('is waited for: a chunk whose copy is under way is neither complete nor one too many', () => {
+    const keepers = [...live('a', 'b', 'd'), draining];
+    const inFlight = [copy('c1', 'd')];
+    const plan = planRepair(view(keepers, [replicated('c1', ['a', 'b', 'c'])], { inFlight }));
+    expect(plan).toMatchObject({ copies: [], healthyChunkIds: [], surplusChunkIds: [] });
+    const done = planRepair(view(keepers, [replicated('c1', ['a', 'b', 'c', 'd'])]));
+    expect(done.surplusChunkIds).toEqual(['c1']);
+  });
+});
+
+describe('a chunk with two pieces in a zone', () => {
+  const zoned = (...ids: string[]) => ids.map((id) => keeper(id, { zone: id[0]! }));
+  const chunk = replicated('c', ['x1', 'x2', 'y1']);
+
+  it('gets one in another zone that has room, last of all', () => {
+    const chunks = [chunk, replicated('d', ['x1', 'y1'])];
+    const { copies, summary } = planRepair(view(zoned('x1', 'x2', 'x3', 'y1', 'y2', 'z1'), chunks));
+    expect(copies.map((each) => `${each.chunkId} ${each.urgency}`)).toEqual([
+      'd below-policy',
+      'c badly-placed',
+    ]);
+    expect(copies[1]?.targetKeeperId).toBe('z1');
+    expect(summary.below['badly-placed']).toBe(1);
+  });
+
+  it('is as it should be where no other zone has room', () => {
+    for (const others of [[], [keeper('z1', { zone: 'z', freeBytes: 1 })]]) {
+      const plan = planRepair(view([...zoned('x1', 'x2', 'x3', 'y1', 'y2'), ...others], [chunk]));
+      expect(plan).toMatchObject({ copies: [], healthyChunkIds: ['c'] });
+    }
+  });
+
+  it('is not moved twice', () => {
+    const inFlight = [copy('c', 'z1')];
+    const plan = planRepair(view(zoned('x1', 'x2', 'y1', 'z1', 'w1'), [chunk], { inFlight }));
+    expect(plan).toMatchObject({ copies: [], healthyChunkIds: [], summary: { inFlight: 1 } });
+  });
+});
+
+it('sends no piece to a keeper that is still to trash one of the chunk', () => {
+  const chunk = replicated('c', ['a', 'b'], { barredKeeperIds: ['c'] });
+  expect(planRepair(view(live('a', 'b', 'c'), [chunk])).blocked).toMatchObject([
+    { reason: 'no target with room' },
+  ]);
+  expect(planRepair(view(live('a', 'b', 'c', 'd'), [chunk])).copies).toMatchObject([{ targetKeeperId: 'd' }]);
 });

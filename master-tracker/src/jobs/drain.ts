@@ -1,0 +1,176 @@
+/**
+ * Emptying a keeper: it takes no new pieces, repair copies what it has elsewhere and trims it there, and the job
+ * watches until nothing is left.
+ *
+ * The failure it answers: a machine that is taken away because a count said zero, while a piece that arrived late
+ * was on it alone. So zero is not believed: the keeper is asked to report all that it has once more, and the job is
+ * done when it is zero after that. And a drain that cannot end (no keeper left to copy to) says so at once.
+ *
+ * Nothing moves here: that the keeper is being emptied is a property of it, and repair keeps to it.
+ */
+import type { Membership } from '../membership/membership.js';
+import type { FullReports } from '../registry/full-report.js';
+import { markDraining, queueForRepair } from '../registry/pieces.js';
+import { loadChunks } from '../repair/load-chunks.js';
+import type { Repair } from '../repair/repair.js';
+import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import type { Job, JobRunner, JobStep } from './job.js';
+
+/** How many of the remaining chunks are looked at to say what keeps them. */
+const lookedAt = 100;
+
+export interface DrainParts {
+  readonly store: MetadataStore;
+  readonly membership: Membership;
+  readonly reports: FullReports;
+  readonly repair: Repair;
+}
+
+interface Left {
+  /** Pieces that count. */
+  readonly durable: number;
+  /** Pieces that the keeper is still to trash. */
+  readonly garbage: number;
+}
+
+export class Drain implements JobRunner {
+  readonly kind = 'drain';
+  readonly #parts: DrainParts;
+  /** The jobs whose keeper was asked to report again; forgotten with the tracker, as all keepers report then. */
+  readonly #recounting = new Set<string>();
+
+  constructor(parts: DrainParts) {
+    this.#parts = parts;
+  }
+
+  async begin(tx: MetadataTransaction, keeperIds: readonly string[]): Promise<void> {
+    for (const keeperId of keeperIds) await this.#setDraining(tx, keeperId, true);
+  }
+
+  async cancel(tx: MetadataTransaction, job: Job): Promise<void> {
+    this.#recounting.delete(job.jobId);
+    for (const keeperId of job.keeperIds) {
+      // A later job of another operator keeps it.
+      if (await hasLaterDrain(tx, keeperId, job)) continue;
+      await this.#setDraining(tx, keeperId, false);
+    }
+  }
+
+  async step(job: Job): Promise<JobStep> {
+    const { store, membership } = this.#parts;
+    const [keeperId = ''] = job.keeperIds;
+    const keeper = membership.get(keeperId);
+    if (!keeper) return { ended: 'failed', text: 'the keeper is not known any more' };
+    const left = await store.read((snapshot) => count(snapshot, keeperId));
+    const expected = Math.max(job.expected, left.durable);
+    const progress = { expected, done: expected - left.durable };
+    if (keeper.state === 'dead') return { ...progress, text: await this.#ofDead(keeperId) };
+    if (left.durable > 0) {
+      this.#recounting.delete(job.jobId);
+      const what = `${progress.done} of ${expected} pieces are elsewhere`;
+      const why =
+        keeper.state === 'maintenance'
+          ? 'the keeper stopped on purpose and is waited for'
+          : await this.#whatKeeps(keeperId);
+      return { ...progress, text: why === '' ? what : `${what}; ${why}` };
+    }
+    if (left.garbage > 0) {
+      return {
+        ...progress,
+        text: `every piece is elsewhere; ${pieces(left.garbage)} wait to be trashed there`,
+      };
+    }
+    return { ...progress, ...this.#recount(job.jobId, keeperId) };
+  }
+
+  /** Nothing is left by the records; by the keeper's own word? */
+  #recount(jobId: string, keeperId: string): JobStep {
+    const { membership, reports } = this.#parts;
+    if (!this.#recounting.has(jobId)) {
+      this.#recounting.add(jobId);
+      membership.askToReport(keeperId);
+    }
+    if (!membership.get(keeperId)?.reported) {
+      return { text: 'every piece is elsewhere; waiting for the keeper to report once more what it has' };
+    }
+    this.#recounting.delete(jobId);
+    const unknown = reports.unknownOf(keeperId);
+    const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
+    return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
+  }
+
+  async #ofDead(keeperId: string): Promise<string> {
+    const chunkIds = await this.#parts.store.read((snapshot) => firstChunks(snapshot, keeperId));
+    if (chunkIds.length === 0) return 'the keeper is gone, and nothing is recorded on it: forget it';
+    return 'the keeper is gone: what it had is copied from the other keepers; once it is, forget it';
+  }
+
+  /** What keeps the first of the chunks that are still there, if anything does. */
+  async #whatKeeps(keeperId: string): Promise<string> {
+    const { store, repair } = this.#parts;
+    const { chunks, open, unqueued } = await store.read(async (snapshot) => {
+      const chunkIds = await firstChunks(snapshot, keeperId);
+      const live = await loadChunks(snapshot, chunkIds);
+      const queue = await snapshot.db
+        .selectFrom('repair_queue')
+        .select('chunk_id')
+        .where('chunk_id', 'in', chunkIds)
+        .execute();
+      const known = new Set(queue.map((row) => row.chunk_id));
+      return {
+        chunks: live,
+        open: chunkIds.length - live.length,
+        unqueued: live.filter((chunk) => !known.has(chunk.chunkId)).map((chunk) => chunk.chunkId),
+      };
+    });
+    if (unqueued.length > 0) await store.mutate((tx) => queueForRepair(tx, unqueued));
+    const blocked = repair.explain(chunks);
+    if (blocked !== '') return `waits: ${blocked}`;
+    return chunks.length === 0 && open > 0 ? `${pieces(open)} belong to uploads that have not ended` : '';
+  }
+
+  async #setDraining(tx: MetadataTransaction, keeperId: string, draining: boolean): Promise<void> {
+    await markDraining(tx, keeperId, draining);
+    // Inside the transaction, as those come one after the other: what is in memory then ends as the metadata does.
+    this.#parts.membership.setDraining(keeperId, draining);
+  }
+}
+
+function pieces(amount: number): string {
+  return amount === 1 ? '1 piece' : `${amount} pieces`;
+}
+
+async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> {
+  const rows = await db
+    .selectFrom('pieces')
+    .select(({ fn }) => ['state', fn.countAll<number>().as('pieces')])
+    .where('keeper_id', '=', keeperId)
+    .groupBy('state')
+    .execute();
+  const of = (state: string): number => rows.find((row) => row.state === state)?.pieces ?? 0;
+  return { durable: of('durable'), garbage: of('garbage') };
+}
+
+async function firstChunks({ db }: MetadataSnapshot, keeperId: string): Promise<string[]> {
+  const rows = await db
+    .selectFrom('pieces')
+    .select('chunk_id')
+    .where('keeper_id', '=', keeperId)
+    .where('state', '=', 'durable')
+    .orderBy('chunk_id')
+    .limit(lookedAt)
+    .execute();
+  return rows.map((row) => row.chunk_id);
+}
+
+async function hasLaterDrain(tx: MetadataTransaction, keeperId: string, job: Job): Promise<boolean> {
+  const later = await tx.db
+    .selectFrom('jobs')
+    .select('job_id')
+    .where('kind', '=', 'drain')
+    .where('keeper_ids', '=', JSON.stringify([keeperId]))
+    .where('started_transaction_id', '>', job.startedTransactionId)
+    .where('state', 'in', ['running', 'done'])
+    .executeTakeFirst();
+  return later !== undefined;
+}

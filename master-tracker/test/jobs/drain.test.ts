@@ -1,0 +1,180 @@
+import { hasCode } from '@holdfast/shared';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { JobView } from '../../src/jobs/jobs.js';
+import { type FakeKeeper, TestTracker, failure, fileOf, id, pieceOf, sealedOf } from '../support/fixture.js';
+
+describe('draining a keeper', () => {
+  let tracker: TestTracker;
+  /** What is really on each keeper. */
+  let disks: Map<FakeKeeper, Set<string>>;
+
+  beforeEach(async () => {
+    tracker = await TestTracker.start({ keepers: 5 });
+    disks = new Map(tracker.keepers.map((keeper) => [keeper, new Set<string>()]));
+  });
+  afterEach(() => tracker.end());
+
+  const put = async (path: string, on: readonly FakeKeeper[], count = 1): Promise<string[]> => {
+    const { chunkIds } = await tracker.put(path, { on, count });
+    for (const keeper of on) for (const chunkId of chunkIds) disks.get(keeper)!.add(chunkId);
+    return chunkIds;
+  };
+  const add = async (): Promise<FakeKeeper> => {
+    const keeper = await tracker.addKeeper();
+    disks.set(keeper, new Set());
+    return keeper;
+  };
+  /** A second of every keeper's and worker's life. */
+  const second = async (alive: readonly FakeKeeper[] = tracker.keepers): Promise<void> => {
+    tracker.clock.advance(1_000);
+    for (const keeper of alive) {
+      const tasks = await keeper.heartbeat().catch(async (error: unknown) => {
+        if (!hasCode(error, 'NOT_REGISTERED')) throw error;
+        await keeper.register();
+        await keeper.report([...disks.get(keeper)!]);
+        return [];
+      });
+      for (const task of tasks) {
+        const { action } = task;
+        if (action.kind === 'fetch') disks.get(keeper)!.add(action.chunkId);
+        if (action.kind === 'trash') for (const gone of action.chunkIds) disks.get(keeper)!.delete(gone);
+        await keeper.complete(task);
+      }
+    }
+    await tracker.core.registry.tick();
+    await tracker.core.repair.step();
+    await tracker.core.reclaim.step();
+    await tracker.core.jobs.step();
+  };
+  const until = async (
+    jobId: string,
+    is: (job: JobView) => boolean,
+    alive: readonly FakeKeeper[] = tracker.keepers,
+  ): Promise<JobView> => {
+    for (let seconds = 0; seconds < 200; seconds += 1) {
+      const job = await tracker.core.jobs.get(jobId);
+      if (is(job)) return job;
+      await second(alive);
+    }
+    throw new Error(`still "${(await tracker.core.jobs.get(jobId)).text}"`);
+  };
+  const drain = (keeper: FakeKeeper, requestId = id()): Promise<string> =>
+    tracker.core.jobs.begin('drain', [keeper.keeperId], requestId);
+  const events = async (): Promise<string[]> =>
+    (await tracker.core.events.latest(100, Infinity)).map((event) => event.kind);
+
+  it('moves every piece elsewhere, has it counted once more, and then says so', async () => {
+    const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const chunkIds = await put('/file', [leaver, ...others.slice(0, 2)], 20);
+    const jobId = await drain(leaver);
+    expect(tracker.core.membership.placementCandidates()).toHaveLength(4);
+    const half = await until(jobId, (job) => job.done >= 10);
+    expect(half).toMatchObject({
+      kind: 'drain',
+      state: 'running',
+      expected: 20,
+      keeperIds: [leaver.keeperId],
+    });
+    expect(half.remainingMs).toBeGreaterThan(0);
+    const job = await until(jobId, ({ state }) => state !== 'running');
+    expect(job).toMatchObject({ state: 'done', done: 20, expected: 20, doneBytes: 2_000 });
+    expect(job.text).toMatch(/empty by its own report/);
+    expect(disks.get(leaver)!.size).toBe(0);
+    for (const chunkId of chunkIds) {
+      expect(others.filter((keeper) => disks.get(keeper)!.has(chunkId))).toHaveLength(3);
+    }
+    expect(await events()).toEqual(expect.arrayContaining(['job-started', 'job-finished']));
+    // It stays out until that is undone.
+    expect(tracker.core.membership.placementCandidates()).toHaveLength(4);
+    await tracker.core.jobs.cancel(jobId);
+    expect(tracker.core.membership.placementCandidates()).toHaveLength(5);
+    expect((await tracker.core.jobs.get(jobId)).state).toBe('done');
+  });
+
+  it('does not believe a count of zero that the keeper contradicts', async () => {
+    const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const [late] = (await put('/late', others.slice(0, 3))) as [string];
+    const jobId = await drain(leaver);
+    // A copy that nobody told the tracker of.
+    disks.get(leaver)!.add(late);
+    const job = await until(jobId, ({ state }) => state !== 'running');
+    expect(job.state).toBe('done');
+    expect(disks.get(leaver)!.size).toBe(0);
+  });
+
+  it('says what it lacks, and goes on by itself when that comes', async () => {
+    const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const stay = [leaver, ...others.slice(0, 2)];
+    await put('/file', stay, 3);
+    const full = others.slice(2);
+    for (const keeper of full) keeper.freeBytes = 0;
+    await second();
+    const jobId = await drain(leaver);
+    const stuck = await until(jobId, ({ text }) => text.includes('waits'));
+    expect(stuck.text).toMatch(
+      /0 of 3 pieces are elsewhere; waits: 3 chunks, no target with room: add a keeper/,
+    );
+    await add();
+    expect((await until(jobId, ({ state }) => state !== 'running')).state).toBe('done');
+  });
+
+  it('goes on after a restart of the tracker', async () => {
+    const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    await put('/file', [leaver, ...others.slice(0, 2)], 10);
+    const jobId = await drain(leaver);
+    await until(jobId, (job) => job.done >= 3);
+    await tracker.restart();
+    expect(tracker.core.membership.get(leaver.keeperId)?.draining).toBe(true);
+    expect((await until(jobId, ({ state }) => state !== 'running')).state).toBe('done');
+    expect(disks.get(leaver)!.size).toBe(0);
+  });
+
+  it('that is cancelled lets the keeper take pieces again, and trims what was copied for it', async () => {
+    const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const chunkIds = await put('/file', [leaver, ...others.slice(0, 2)], 10);
+    const jobId = await drain(leaver);
+    await until(jobId, (job) => job.done >= 3);
+    const cancelled = await tracker.core.jobs.cancel(jobId);
+    expect(cancelled).toMatchObject({ state: 'cancelled' });
+    expect(await tracker.core.jobs.cancel(jobId)).toMatchObject({ state: 'cancelled' });
+    expect((await events()).filter((kind) => kind === 'job-cancelled')).toHaveLength(1);
+    expect(tracker.core.membership.placementCandidates()).toHaveLength(5);
+    for (let seconds = 0; seconds < 60; seconds += 1) await second();
+    expect(await tracker.queued()).toEqual([]);
+    for (const chunkId of chunkIds) {
+      expect(tracker.keepers.filter((keeper) => disks.get(keeper)!.has(chunkId))).toHaveLength(3);
+    }
+  });
+
+  it('includes what uploads that began before bring there', async () => {
+    const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const { session, chunkIds } = await tracker.begin({ path: '/slow' });
+    const jobId = await drain(leaver);
+    const [chunkId] = chunkIds as [string];
+    const on = [leaver, ...others.slice(0, 2)];
+    for (const keeper of on) disks.get(keeper)!.add(chunkId);
+    await leaver.heartbeat({ stored: [pieceOf(chunkId)], slots: 0 });
+    await tracker.core.uploads.commit(
+      session.uploadId,
+      id(),
+      [fileOf('/slow', chunkIds)],
+      [sealedOf(chunkId, on)],
+    );
+    expect(await tracker.queued()).toEqual(chunkIds);
+    expect((await until(jobId, ({ state }) => state !== 'running')).state).toBe('done');
+    expect(disks.get(leaver)!.size).toBe(0);
+  });
+
+  it('is one job however often it is asked for', async () => {
+    const [leaver, other] = tracker.keepers as [FakeKeeper, FakeKeeper];
+    const requestId = id();
+    const jobId = await drain(leaver, requestId);
+    expect(await drain(leaver, requestId)).toBe(jobId);
+    expect(await drain(leaver)).toBe(jobId);
+    await failure('REQUEST_ID_REUSED', drain(other, requestId));
+    await failure('NOT_FOUND', tracker.core.jobs.begin('drain', [id()], id()));
+    await failure('NOT_FOUND', tracker.core.jobs.get(id()));
+    await failure('NOT_FOUND', tracker.core.jobs.cancel(id()));
+    expect(await tracker.core.jobs.list(10, Infinity)).toHaveLength(1);
+  });
+});
