@@ -82,7 +82,12 @@ module.exports = {
       from: { path: '^([^/]+)/' },
       to: {
         path: '^[^/]+/src/',
-        pathNot: ['^$1/', '^[^/]+/src/index\\.ts$', '^shared/src/(grpc|node|program)/index\\.ts$'],
+        pathNot: [
+          '^$1/',
+          '^[^/]+/src/index\\.ts$',
+          '^shared/src/(grpc|node|program)/index\\.ts$',
+          '^master-tracker/src/insides\\.ts$',
+        ],
       },
     },
     {
