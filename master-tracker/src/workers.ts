@@ -1,8 +1,10 @@
-/** The tracker's background work: leases, repair, reclamation. Each is a loop of small steps. */
+/** The tracker's background work: leases, deaths, repair, reclamation. Each is a loop of small steps. */
 import { type Clock, type Logger, Worker } from '@holdfast/shared';
+import { queueNextDead } from './registry/deaths.js';
 import type { Reclaim } from './reclaim/reclaim.js';
 import type { Registry } from './registry/registry.js';
 import type { Repair } from './repair/repair.js';
+import type { MetadataStore } from './store/metadata-store.js';
 import type { Uploads } from './uploads/uploads.js';
 
 /** Sessions that one step ends, in one transaction: a single one may hold 200,000 chunks, which takes seconds. */
@@ -13,6 +15,7 @@ const busyPauseMs = 5;
 export interface WorkersParts {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly store: MetadataStore;
   readonly registry: Registry;
   readonly uploads: Uploads;
   readonly repair: Repair;
@@ -46,9 +49,14 @@ export function createWorkers(parts: WorkersParts): Workers {
   const expiry = worker('upload expiry', tickIntervalMs, async () => {
     return (await uploads.expire(expiredPerStep)) === expiredPerStep;
   });
+  const deaths = worker('deaths', tickIntervalMs, async () => {
+    const more = await queueNextDead(parts.store);
+    if (more) repair.wake();
+    return more;
+  });
   const repair = worker('repair', repairTickMs, () => parts.repair.step());
   const reclaim = worker('reclaim', repairTickMs, () => parts.reclaim.step());
-  const all = [membership, expiry, repair, reclaim];
+  const all = [membership, expiry, deaths, repair, reclaim];
   return {
     repair,
     reclaim,

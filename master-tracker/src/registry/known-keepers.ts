@@ -8,7 +8,7 @@ import type { MetadataStore } from '../store/metadata-store.js';
  */
 export async function loadKeepers(store: MetadataStore): Promise<ExpectedKeeper[]> {
   const rows = await store.mutate(async ({ db }) => {
-    await db.updateTable('keepers').set({ dead: 0 }).where('dead', '=', 1).execute();
+    await db.updateTable('keepers').set({ dead: 0, queued_through: null }).where('dead', '=', 1).execute();
     return db.selectFrom('keepers').selectAll().orderBy('keeper_id').execute();
   });
   return rows.map((row) => ({

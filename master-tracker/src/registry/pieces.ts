@@ -105,12 +105,6 @@ export async function currentStorages(
   return storages;
 }
 
-/** Everything of a keeper is gone: it came back with another storage. */
-export async function recordKeeperLost(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await markDead(tx, keeperId);
-  await tx.db.deleteFrom('pieces').where('keeper_id', '=', keeperId).execute();
-}
-
 /** Queues those of the chunks that are live and have fewer counted pieces than their policy asks for. */
 export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
   for (const page of batches(chunkIds)) {
@@ -137,42 +131,6 @@ export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly
       )
       .execute();
   }
-}
-
-/** The keeper's pieces count again: they are the same immutable bytes. Repair finds their chunks complete. */
-export async function markAlive(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await tx.db.updateTable('keepers').set({ dead: 0 }).where('keeper_id', '=', keeperId).execute();
-}
-
-/**
- * The keeper's pieces stop counting: all live chunks that have one join the repair queue. One statement, about
- * 5 µs a piece: a keeper with a million pieces holds other calls up for seconds, once.
- */
-export async function markDead(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await tx.db.updateTable('keepers').set({ dead: 1 }).where('keeper_id', '=', keeperId).execute();
-  await tx.db
-    .insertInto('repair_queue')
-    .columns(['chunk_id', 'pieces_left'])
-    .expression((from) =>
-      from
-        .selectFrom('pieces as lost')
-        .innerJoin('chunks', 'chunks.chunk_id', 'lost.chunk_id')
-        .innerJoin('pieces', (join) =>
-          join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
-        )
-        .leftJoin('keepers', (join) =>
-          join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
-        )
-        .select(({ fn }) => ['chunks.chunk_id', fn.count<number>('keepers.keeper_id').as('pieces_left')])
-        .where('lost.keeper_id', '=', keeperId)
-        .where('lost.state', '=', 'durable')
-        .where('chunks.state', '=', 'live')
-        .groupBy('chunks.chunk_id'),
-    )
-    .onConflict((conflict) =>
-      conflict.column('chunk_id').doUpdateSet((eb) => ({ pieces_left: eb.ref('excluded.pieces_left') })),
-    )
-    .execute();
 }
 
 /** Gives chunks up: their pieces become tombstones, and they leave the repair queue. */

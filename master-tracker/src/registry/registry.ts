@@ -20,8 +20,9 @@ import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
+import { markAlive, markDead, recordKeeperLost } from './deaths.js';
 import type { FullReports, ReportPage } from './full-report.js';
-import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
+import { recordLost } from './pieces.js';
 import { receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
@@ -298,6 +299,7 @@ function rowOf(registration: KeeperRegistration) {
     software_version: registration.softwareVersion,
     stopping: 0,
     dead: 0,
+    queued_through: null,
   };
 }
 

@@ -8,7 +8,11 @@ import { type Kysely, sql } from 'kysely';
 // A migration works on the schema of its own time, not on today's types.
 type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
-const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema, addEvents];
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
+  createFirstSchema,
+  addEvents,
+  addQueuedThrough,
+];
 
 const schemaVersion = migrations.length;
 
@@ -211,4 +215,8 @@ async function addEvents(db: AnyDatabase): Promise<void> {
     .addColumn('subject', 'text', (column) => column.notNull())
     .addColumn('text', 'text', (column) => column.notNull())
     .execute();
+}
+
+async function addQueuedThrough(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('keepers').addColumn('queued_through', 'text').execute();
 }

@@ -115,6 +115,11 @@ interface KeepersTable {
   stopping: number;
   /** 1 once its lease ran out: its pieces do not count. */
   dead: number;
+  /**
+   * The last chunk that joined the repair queue for this keeper's death; '' before the first one, null when all have
+   * or the keeper lives (registry/deaths.ts).
+   */
+  queued_through: string | null;
 }
 
 type UploadState = 'open' | 'committed' | 'aborted';
