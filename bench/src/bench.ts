@@ -1,13 +1,13 @@
 /** One run of the bench, from the options to the results. */
 import { randomInt } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Contender } from './contender.js';
 import { ownContenders } from './contenders.js';
 import { fillPageCache } from './machine/page-cache.js';
 import { describeMachine, isInMemory } from './machine/description.js';
+import { workingDirectory } from './machine/working-directory.js';
 import type { BenchOptions } from './options.js';
 import { peers } from './peers/index.js';
 import { figure } from './report/words.js';
@@ -95,17 +95,6 @@ async function versionsOf(contenders: readonly Contender[]): Promise<Record<stri
 
 function trialsOf({ only }: BenchOptions, contenders: readonly Contender[], sizes: Sizes): Trial[] {
   return allTrials(contenders, sizes).filter(({ workload }) => only?.includes(workload) ?? true);
-}
-
-/** A new directory, on a disk if there is one to be found. */
-async function workingDirectory(chosen: string | undefined): Promise<string> {
-  if (chosen !== undefined) {
-    await mkdir(chosen, { recursive: true });
-    return mkdtemp(join(resolve(chosen), 'holdfast-bench-'));
-  }
-  const own = fileURLToPath(new URL('..', import.meta.url));
-  const parent = (await isInMemory(tmpdir())) ? own : tmpdir();
-  return mkdtemp(join(parent, 'holdfast-bench-'));
 }
 
 /** What the trial's own words do not say. */

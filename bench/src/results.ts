@@ -30,9 +30,8 @@ export interface Results {
 
 const resultsFolder = fileURLToPath(new URL('../results', import.meta.url));
 
-/** A name in bench/results that says when and on what kind of machine, and is not taken. */
-async function freePath({ startedAt, machine }: Results): Promise<string> {
-  const name = `${startedAt.slice(0, 10)}-${machine.platform.replace(' ', '-')}-${machine.cores}-cores`;
+/** A path in bench/results with this name, or the name and a number, that is not taken. */
+async function freePath(name: string): Promise<string> {
   for (let number = 1; ; number += 1) {
     const path = join(resultsFolder, `${name}${number === 1 ? '' : `-${number}`}.json`);
     const taken = await stat(path).catch(() => undefined);
@@ -42,7 +41,23 @@ async function freePath({ startedAt, machine }: Results): Promise<string> {
 
 /** Resolves to where they are. */
 export async function writeResults(results: Results, output?: string): Promise<string> {
-  const path = output ?? (await freePath(results));
+  const { startedAt, machine } = results;
+  return writeNamedResults(
+    `${machine.platform.replace(' ', '-')}-${machine.cores}-cores`,
+    startedAt,
+    results,
+    output,
+  );
+}
+
+/** The results of a program of the bench, named by their day and by `name`; resolves to where they are. */
+export async function writeNamedResults(
+  name: string,
+  startedAt: string,
+  results: object,
+  output?: string,
+): Promise<string> {
+  const path = output ?? (await freePath(`${startedAt.slice(0, 10)}-${name}`));
   await mkdir(dirname(path), { recursive: true });
   await writeFile(path, `${JSON.stringify(results, undefined, 1)}\n`);
   return path;

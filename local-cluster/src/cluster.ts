@@ -107,13 +107,18 @@ export class Cluster {
     await Promise.all(this.#keepers.map((member) => member.start()));
   }
 
-  /** Stops everything: clients, keepers, tracker; removes the data if the cluster made its own directory. */
-  async stop(): Promise<void> {
+  /** Stops every server that runs, and closes the clients; the data stays. */
+  async stopAll(): Promise<void> {
     for (const client of this.#clients) client.close();
     this.#clients.clear();
     // The tracker last: keepers say goodbye to it.
     await Promise.all(this.#keepers.map((member) => member.stop()));
     await this.tracker.stop();
+  }
+
+  /** Stops everything, and removes the data if the cluster made its own directory. */
+  async stop(): Promise<void> {
+    await this.stopAll();
     await this.#cleanUp();
   }
 

@@ -1,9 +1,11 @@
-/** The tracker's background work: leases, repair, reclamation, jobs. Each is a loop of small steps. */
+/** The tracker's background work: leases, changes of keepers, repair, reclamation, jobs. Each is a loop of small steps. */
 import { type Clock, type Logger, Worker } from '@holdfast/shared';
 import type { Jobs } from './jobs/jobs.js';
+import { queueNextPage } from './registry/keeper-changes.js';
 import type { Reclaim } from './reclaim/reclaim.js';
 import type { Registry } from './registry/registry.js';
 import type { Repair } from './repair/repair.js';
+import type { MetadataStore } from './store/metadata-store.js';
 import type { Uploads } from './uploads/uploads.js';
 
 /** Sessions that one step ends, in one transaction: a single one may hold 200,000 chunks, which takes seconds. */
@@ -14,6 +16,7 @@ const busyPauseMs = 5;
 export interface WorkersParts {
   readonly clock: Clock;
   readonly logger: Logger;
+  readonly store: MetadataStore;
   readonly registry: Registry;
   readonly uploads: Uploads;
   readonly repair: Repair;
@@ -49,10 +52,15 @@ export function createWorkers(parts: WorkersParts): Workers {
   const expiry = worker('upload expiry', tickIntervalMs, async () => {
     return (await uploads.expire(expiredPerStep)) === expiredPerStep;
   });
+  const changes = worker('changes of keepers', tickIntervalMs, async () => {
+    const more = await queueNextPage(parts.store);
+    if (more) repair.wake();
+    return more;
+  });
   const repair = worker('repair', repairTickMs, () => parts.repair.step());
   const reclaim = worker('reclaim', repairTickMs, () => parts.reclaim.step());
   const jobs = worker('jobs', repairTickMs, () => parts.jobs.step());
-  const all = [membership, expiry, repair, reclaim, jobs];
+  const all = [membership, expiry, changes, repair, reclaim, jobs];
   return {
     repair,
     reclaim,

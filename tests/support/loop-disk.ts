@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, statfs, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -25,6 +25,9 @@ umount -l "$1"
 # The group can go when the last process in it is gone.
 for turn in 1 2 3 4 5 6 7 8 9 10; do [ -z "$2" ] || rmdir "$2" 2>&- && break; sleep 1; done
 `;
+
+/** Neither a piece nor a name that a keeper knows. */
+const ballastName = 'lost+found/ballast';
 
 /** What is missing on this machine for a disk whose writes hang; undefined if nothing is. */
 export function missingForHungWrites(): string | undefined {
@@ -44,12 +47,20 @@ export function missingForHungReads(): string | undefined {
 export class LoopDisk {
   /** Where it is mounted. */
   readonly path: string;
+  readonly #image: string;
   readonly #device: string;
   readonly #group: string | undefined;
   readonly #janitor: ChildProcess;
 
-  private constructor(path: string, device: string, group: string | undefined, janitor: ChildProcess) {
+  private constructor(
+    path: string,
+    image: string,
+    device: string,
+    group: string | undefined,
+    janitor: ChildProcess,
+  ) {
     this.path = path;
+    this.#image = image;
     this.#device = device;
     this.#group = group;
     this.#janitor = janitor;
@@ -70,7 +81,39 @@ export class LoopDisk {
       // A Ctrl-C ends the tests first.
       detached: true,
     });
-    return new LoopDisk(path, device, group, janitor);
+    return new LoopDisk(path, image, device, group, janitor);
+  }
+
+  /** Takes it away, also from under who uses it: at its path there is then an empty directory. */
+  async unmount(): Promise<void> {
+    await run('umount', ['-l', this.path]);
+  }
+
+  /** Puts it back after `unmount`, when whoever used it has ended. */
+  async mountAgain(): Promise<void> {
+    await run('mount', ['-o', 'loop', this.#image, this.path]);
+  }
+
+  /** Fills it to the last byte, as others on the machine may; `freeAll` undoes it. */
+  async fill(): Promise<void> {
+    const ballast = join(this.path, ballastName);
+    const { bavail, bsize } = await statfs(this.path);
+    await run('fallocate', ['-l', String(bavail * bsize), ballast]);
+    // What is kept for root, and the last blocks: until there are none.
+    await run('sh', ['-c', 'cat /dev/zero >> "$1" 2>&-; [ -s "$1" ]', 'sh', ballast]);
+  }
+
+  async freeAll(): Promise<void> {
+    await unlink(join(this.path, ballastName));
+  }
+
+  /** From now on names can be neither made nor removed in a directory of it, by nobody: root heeds no permissions. */
+  async forbidChanges(directory: string): Promise<void> {
+    await run('chattr', ['+i', join(this.path, directory)]);
+  }
+
+  async allowChanges(directory: string): Promise<void> {
+    await run('chattr', ['-i', join(this.path, directory)]);
   }
 
   /** From now on whoever writes or syncs sleeps. Resolves when what was under way is done. */

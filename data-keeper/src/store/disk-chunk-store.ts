@@ -59,11 +59,23 @@ export class DiskChunkStore implements ChunkStore {
     try {
       const tmp = join(dataDir, names.tmp);
       for (const name of await fileSystem.readDirectory(tmp)) await fileSystem.unlink(join(tmp, name));
+      await store.#makeMissingShards();
       await store.#count();
     } catch (error) {
       throw health.failed(error, 'cannot open the chunk store');
     }
     return store;
+  }
+
+  /** A shard that somebody removed took its pieces along, as the next report tells; the others are still good. */
+  async #makeMissingShards(): Promise<void> {
+    const { fileSystem, dataDir } = this.#options;
+    const directory = join(dataDir, names.chunks);
+    const present = new Set(await fileSystem.readDirectory(directory));
+    const missing = shards.filter((shard) => !present.has(shard));
+    if (missing.length === 0) return;
+    for (const shard of missing) await fileSystem.makeDirectory(join(directory, shard));
+    await fileSystem.syncDirectory(directory);
   }
 
   async #count(): Promise<void> {

@@ -1,8 +1,9 @@
 /**
  * The full report: every stored piece, in order of chunk id, in pages. The directory is the index, so memory is
  * bounded by one page however many pieces there are. A piece that is damaged or cannot be read is left out: to
- * the tracker it is then lost and gets repaired from another copy. Anything else, such as too many open files,
- * fails the report, so that no good piece counts as lost.
+ * the tracker it is then lost and gets repaired from another copy; a damaged one is set aside, or it would take up
+ * room for ever as a piece that nobody counts. Anything else, such as too many open files, fails the report, so that
+ * no good piece counts as lost.
  */
 import { type Logger, type Random, hasCode, limits, newId } from '@holdfast/shared';
 import type { ChunkStore } from '../store/chunk-store.js';
@@ -64,10 +65,18 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     } catch (error) {
       if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
+      if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key);
       return undefined;
     }
   });
   return found
     .filter((piece) => piece !== undefined)
     .map(({ chunkId, pieceIndex, lengthBytes, digest }) => ({ chunkId, pieceIndex, lengthBytes, digest }));
+}
+
+/** What cannot be set aside is still left out. */
+async function setAside({ store, logger }: FullReportDeps, key: PieceKey): Promise<void> {
+  await store.quarantine(key).catch((error: unknown) => {
+    logger.error(`piece ${pieceName(key)} is damaged and cannot be set aside`, { error });
+  });
 }

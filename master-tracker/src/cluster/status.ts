@@ -9,6 +9,7 @@
 import type { Clock } from '@holdfast/shared';
 import type { KeeperView } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
+import { piecesNotQueued } from '../registry/keeper-changes.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { Counters, MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { RegressionGuard } from './regression.js';
@@ -22,7 +23,7 @@ const countedForMs = 200;
 interface Counts {
   readonly chunksBelowPolicy: number;
   readonly chunksUnreadable: number;
-  /** Queued chunks that were not looked at: they count as below policy, and may be unreadable. */
+  /** Chunks of a long queue, or yet to be queued, that were not looked at: they count as below policy, and may be unreadable. */
   readonly chunksNotCounted: number;
   readonly piecesToReclaim: number;
   /** Durable pieces by keeper. */
@@ -136,7 +137,7 @@ async function count(snapshot: MetadataSnapshot): Promise<Counts> {
     .select(({ fn }) => ['chunks.pieces', fn.count<number>('keepers.keeper_id').as('counted')])
     .groupBy(['queued.chunk_id', 'chunks.pieces'])
     .execute();
-  const chunksNotCounted = Math.max(0, queued.chunks - maxQueueCounted);
+  const chunksNotCounted = Math.max(0, queued.chunks - maxQueueCounted) + (await piecesNotQueued(snapshot));
   const byKeeper = await db
     .selectFrom('pieces')
     .select(({ fn }) => ['keeper_id', 'state', fn.countAll<number>().as('pieces')])

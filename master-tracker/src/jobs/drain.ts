@@ -10,7 +10,8 @@
  */
 import type { Membership } from '../membership/membership.js';
 import type { FullReports } from '../registry/full-report.js';
-import { markDraining, queueForRepair } from '../registry/pieces.js';
+import { markDraining } from '../registry/keeper-changes.js';
+import { queueForRepair } from '../registry/pieces.js';
 import { loadChunks } from '../repair/load-chunks.js';
 import type { Repair } from '../repair/repair.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';

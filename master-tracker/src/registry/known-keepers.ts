@@ -1,7 +1,7 @@
 /** The keepers that the metadata remembers, as the membership starts with them. */
 import type { ExpectedKeeper } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
-import { markAlive } from './pieces.js';
+import { markAllAlive } from './keeper-changes.js';
 
 /**
  * Loads the keepers at the tracker's start. Each has its whole lease before it, so the pieces of all of them
@@ -9,9 +9,8 @@ import { markAlive } from './pieces.js';
  */
 export async function loadKeepers(store: MetadataStore): Promise<ExpectedKeeper[]> {
   const rows = await store.mutate(async (tx) => {
-    const keepers = await tx.db.selectFrom('keepers').selectAll().orderBy('keeper_id').execute();
-    for (const keeper of keepers) if (keeper.dead === 1) await markAlive(tx, keeper.keeper_id);
-    return keepers;
+    await markAllAlive(tx);
+    return tx.db.selectFrom('keepers').selectAll().orderBy('keeper_id').execute();
   });
   return rows.map((row) => ({
     keeperId: row.keeper_id,

@@ -2,11 +2,10 @@
  * The transitions of pieces and chunks, each in one place: what becomes durable, what becomes garbage, and which
  * chunks join the repair queue for it. All run inside a transaction of the caller.
  */
-import type { SelectQueryBuilder } from 'kysely';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
-import type { MetadataTables, PieceState } from '../store/schema.js';
+import type { PieceState } from '../store/schema.js';
 
 export interface PieceKey {
   readonly chunkId: string;
@@ -106,40 +105,16 @@ export async function currentStorages(
   return storages;
 }
 
-/** Everything of a keeper is gone: it came back with another storage. */
-export async function recordKeeperLost(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await markDead(tx, keeperId);
-  await tx.db.deleteFrom('pieces').where('keeper_id', '=', keeperId).execute();
-}
-
 /** Queues those of the chunks that are live and off their policy. */
 export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
   for (const page of batches(chunkIds)) await queueOffPolicy(tx, page);
 }
 
 /**
- * Queues all live chunks that have a piece on the keeper and are off their policy. One statement, about 5 µs a
- * piece: a keeper with a million pieces holds other calls up for seconds, once.
- */
-async function queueChunksOf(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await queueOffPolicy(
-    tx,
-    tx.db
-      .selectFrom('pieces')
-      .select('chunk_id')
-      .where('keeper_id', '=', keeperId)
-      .where('state', '=', 'durable'),
-  );
-}
-
-/**
  * The one place that fills the queue: a chunk is off its policy unless exactly as many of its pieces as the policy
  * asks for are on keepers that are not dead, and none of them on one that is being emptied.
  */
-async function queueOffPolicy(
-  tx: MetadataTransaction,
-  chunkIds: readonly string[] | SelectQueryBuilder<MetadataTables, 'pieces', { chunk_id: string }>,
-): Promise<void> {
+async function queueOffPolicy(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
     .columns(['chunk_id', 'pieces_left', 'below_policy'])
@@ -166,10 +141,10 @@ async function queueOffPolicy(
         .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
         .groupBy(['chunks.chunk_id', 'chunks.pieces'])
-        .having(({ eb, fn, or, ref }) =>
-          or([
-            eb(fn.count('keepers.keeper_id'), '!=', ref('chunks.pieces')),
-            eb(fn.sum('keepers.draining'), '>', 0),
+        .having((eb) =>
+          eb.or([
+            eb(eb.fn.count('keepers.keeper_id'), '!=', eb.ref('chunks.pieces')),
+            eb(eb.fn.sum('keepers.draining'), '>', 0),
           ]),
         ),
     )
@@ -180,35 +155,6 @@ async function queueOffPolicy(
       })),
     )
     .execute();
-}
-
-/**
- * The keeper's pieces count again: they are the same immutable bytes. Repair finds their chunks complete; those
- * that were completed elsewhere meanwhile have more than they need.
- */
-export async function markAlive(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await tx.db.updateTable('keepers').set({ dead: 0 }).where('keeper_id', '=', keeperId).execute();
-  await queueChunksOf(tx, keeperId);
-}
-
-/** The keeper's pieces stop counting: their chunks lack one now. */
-export async function markDead(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await tx.db.updateTable('keepers').set({ dead: 1 }).where('keeper_id', '=', keeperId).execute();
-  await queueChunksOf(tx, keeperId);
-}
-
-/** The keeper is to be emptied, or takes pieces again: its chunks are to have another piece, or have one too many. */
-export async function markDraining(
-  tx: MetadataTransaction,
-  keeperId: string,
-  draining: boolean,
-): Promise<void> {
-  await tx.db
-    .updateTable('keepers')
-    .set({ draining: draining ? 1 : 0 })
-    .where('keeper_id', '=', keeperId)
-    .execute();
-  await queueChunksOf(tx, keeperId);
 }
 
 /**

@@ -20,8 +20,9 @@ import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
+import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
-import { markAlive, markDead, recordKeeperLost, recordLost, recordTrashed } from './pieces.js';
+import { recordLost, recordTrashed } from './pieces.js';
 import { receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 

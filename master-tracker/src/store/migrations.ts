@@ -13,6 +13,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addEvents,
   addDraining,
   addJobs,
+  addQueuedThrough,
 ];
 
 const schemaVersion = migrations.length;
@@ -248,4 +249,8 @@ async function addJobs(db: AnyDatabase): Promise<void> {
     .addColumn('findings', 'text', (column) => column.notNull())
     .addColumn('findings_total', 'bigint', (column) => column.notNull())
     .execute();
+}
+
+async function addQueuedThrough(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('keepers').addColumn('queued_through', 'text').execute();
 }

@@ -119,6 +119,11 @@ interface KeepersTable {
   dead: number;
   /** 1 while it is being emptied, and after: its pieces are readable, but are to be elsewhere. */
   draining: number;
+  /**
+   * The last chunk that was looked at for the repair queue since the keeper died, came back or began to be emptied;
+   * '' before the first one, null when all were (registry/keeper-changes.ts).
+   */
+  queued_through: string | null;
 }
 
 type UploadState = 'open' | 'committed' | 'aborted';

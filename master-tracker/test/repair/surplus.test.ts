@@ -1,7 +1,8 @@
 /** Which piece goes; and that no history of the cluster makes the tracker order away what it needs (S5). */
 import { defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { markDraining, queueForRepair } from '../../src/registry/pieces.js';
+import { markDraining } from '../../src/registry/keeper-changes.js';
+import { queueForRepair } from '../../src/registry/pieces.js';
 import { chooseVictim } from '../../src/repair/surplus.js';
 import { seed, seededRandom } from '../placement/seeded.js';
 import { type FakeKeeper, TestTracker, pieceOf } from '../support/fixture.js';

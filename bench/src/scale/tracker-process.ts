@@ -1,0 +1,214 @@
+/**
+ * A tracker's core on a generated database, in a process of its own: the keepers are nothing but their words, and
+ * time is what the measurement says it is. Each step is timed alone, with the longest time for which it held
+ * everybody else up, and the most memory that the process had meanwhile.
+ */
+import { type Clock, limits, silentLogger } from '@holdfast/shared';
+import { systemClock, systemRandom } from '@holdfast/shared/node';
+import {
+  type SqliteStore,
+  type TrackerCore,
+  buildCore,
+  defaultSettings,
+  openSqliteStore,
+  queueNextPage,
+} from '@holdfast/master-tracker/insides';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { serve } from '../children/serve.js';
+import { meter } from '../machine/usage.js';
+import {
+  type Population,
+  chunkBytes,
+  chunkIdOf,
+  digestOf,
+  generate,
+  keeperIdOf,
+  keepersOf,
+  storageIdOf,
+} from './generate.js';
+
+export interface Figures {
+  readonly seconds: number;
+  /** The longest time for which the event loop stood still. */
+  readonly longestHoldMs: number;
+  /** 0 where the kernel does not tell. */
+  readonly peakResidentBytes: number;
+  /** Pieces, chunks, pages: what there was to do. */
+  readonly count: number;
+}
+
+/** The machine's clock, with leaps. */
+class LeapingClock implements Clock {
+  #aheadMs = 0;
+  readonly wallMs = (): number => systemClock.wallMs();
+  readonly sleep: Clock['sleep'] = (...args) => systemClock.sleep(...args);
+  readonly schedule: Clock['schedule'] = (...args) => systemClock.schedule(...args);
+  monotonicMs(): number {
+    return systemClock.monotonicMs() + this.#aheadMs;
+  }
+  leap(durationMs: number): void {
+    this.#aheadMs += durationMs;
+  }
+}
+
+const roomBytes = 2 ** 50;
+const capacity = { totalBytes: 2 * roomBytes, usedBytes: roomBytes, freeBytes: roomBytes };
+/** Of the steps that follow each other: the event loop has its turn, as between a worker's steps. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+let population: Population;
+let clock: LeapingClock;
+let store: SqliteStore;
+let core: TrackerCore;
+/** By keeper, how often it has started. */
+const incarnations = new Map<number, number>();
+
+async function measure(work: () => Promise<number>): Promise<Figures> {
+  await turn();
+  const usage = meter([{ role: 'tracker', pid: process.pid }]);
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  // It counts from its second look on.
+  await systemClock.sleep(5);
+  const startMs = performance.now();
+  const count = await work();
+  const seconds = (performance.now() - startMs) / 1000;
+  // The last hold is seen by the next look.
+  await systemClock.sleep(5);
+  delay.disable();
+  const peakResidentBytes = usage()[0]?.peakResidentBytes ?? 0;
+  return { seconds, longestHoldMs: delay.max / 1e6, peakResidentBytes, count };
+}
+
+function identityOf(keeper: number) {
+  return {
+    keeperId: keeperIdOf(population, keeper),
+    storageId: storageIdOf(population, keeper),
+    incarnation: incarnations.get(keeper) ?? 1,
+  };
+}
+
+async function register(keeper: number): Promise<void> {
+  incarnations.set(keeper, (incarnations.get(keeper) ?? 1) + 1);
+  const address = `127.0.0.1:${1_000 + keeper}`;
+  const registration = { ...identityOf(keeper), address, zone: '', capacity, softwareVersion: 'scale' };
+  await core.registry.register(registration, '', undefined);
+}
+
+async function heartbeat(keeper: number): Promise<void> {
+  const words = { activeStreams: 0, freeTaskSlots: 0, stopping: false, storageError: null };
+  await core.registry.heartbeat({ ...identityOf(keeper), capacity, ...words }, []);
+}
+
+/** The first keeper is silent until it is dead. */
+async function silence(): Promise<void> {
+  for (let passedMs = 0; passedMs <= defaultSettings.deadAfterMs; passedMs += 1_000) {
+    clock.leap(1_000);
+    for (let keeper = 1; keeper < population.keepers; keeper += 1) await heartbeat(keeper);
+    await core.registry.tick();
+  }
+}
+
+async function queued(): Promise<number> {
+  const row = await store.read(({ db }) =>
+    db
+      .selectFrom('repair_queue')
+      .select(({ fn }) => fn.countAll<number>().as('chunks'))
+      .executeTakeFirstOrThrow(),
+  );
+  return row.chunks;
+}
+
+/** The whole queue, page by page, as the worker does. */
+async function pass(): Promise<number> {
+  let pages = 1;
+  for (; await core.repair.step(); pages += 1) await turn();
+  return pages;
+}
+
+const methods = {
+  async generate(path: string, of: Population): Promise<void> {
+    await generate(path, of);
+  },
+
+  /** From the opening of the file to a core that answers, all keepers expected back. */
+  open(path: string, of: Population): Promise<Figures> {
+    population = of;
+    clock = new LeapingClock();
+    return measure(async () => {
+      store = await openSqliteStore({ path });
+      core = await buildCore({
+        store,
+        clock,
+        random: systemRandom,
+        logger: silentLogger,
+        settings: defaultSettings,
+      });
+      await core.namespace.getEntry(['file-0']);
+      return 1;
+    });
+  },
+
+  async registerAll(): Promise<void> {
+    for (let keeper = 0; keeper < population.keepers; keeper += 1) await register(keeper);
+  },
+
+  /** All pieces of the first keeper, as after its restart. */
+  async report(): Promise<Figures> {
+    await register(0);
+    const chunkIds: string[] = [];
+    for (let index = 0; index < population.chunks; index += 1) {
+      if (keepersOf(population, index).includes(0)) chunkIds.push(chunkIdOf(population, index));
+    }
+    const pageSize = limits.maxPiecesPerReportPage;
+    return measure(async () => {
+      for (let start = 0, page = 0; start < chunkIds.length; start += pageSize, page += 1) {
+        const pieces = chunkIds
+          .slice(start, start + pageSize)
+          .map((chunkId) => ({ chunkId, lengthBytes: chunkBytes, digest: digestOf(chunkId) }));
+        const last = start + pageSize >= chunkIds.length;
+        const identity = identityOf(0);
+        await core.registry.report(identity, { ...identity, reportId: '0'.repeat(32), page, pieces, last });
+        await turn();
+      }
+      return chunkIds.length;
+    });
+  },
+
+  /** A status that nobody has asked for lately. */
+  status(): Promise<Figures> {
+    clock.leap(3_600_000);
+    return measure(async () => (await core.status.status()).chunksBelowPolicy);
+  },
+
+  /** From the look at the leases that finds the first keeper dead to the last of its chunks in the queue. */
+  async death(): Promise<Figures> {
+    for (let keeper = 0; keeper < population.keepers; keeper += 1) await heartbeat(keeper);
+    return measure(async () => {
+      await silence();
+      while (await queueNextPage(store)) await turn();
+      return queued();
+    });
+  },
+
+  /** The planner over the whole queue; copies are ordered up to its limits, and nobody makes any. */
+  pass(): Promise<Figures> {
+    return measure(pass);
+  },
+
+  /** The first keeper is back: the queue empties. */
+  return(): Promise<Figures> {
+    return measure(async () => {
+      await heartbeat(0);
+      const chunks = await queued();
+      while ((await queued()) > 0) await pass();
+      return chunks;
+    });
+  },
+
+  async close(): Promise<void> {
+    await store.close();
+  },
+};
+export type ScaleMethods = typeof methods;
+serve(methods);

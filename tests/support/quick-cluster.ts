@@ -1,0 +1,71 @@
+/**
+ * Clusters with shortened times, so that a death and its repair take seconds. No time here changes what is safe; a
+ * busy machine only makes more deaths of them.
+ */
+import {
+  type Cluster,
+  type StartClusterOptions,
+  startCluster,
+  startProcessCluster,
+} from '@holdfast/local-cluster';
+import type { HoldfastClient } from '@holdfast/client';
+import { defaultSettings } from '@holdfast/master-tracker';
+import { seededBytes } from './files.js';
+import type { Ledger } from './ledger.js';
+import { waitFor } from './wait.js';
+
+/** The smallest there is: many chunks in few bytes. */
+export const chunkSizeBytes = 64 * 1024;
+
+const times = {
+  heartbeatIntervalMs: 100,
+  suspectAfterMs: 500,
+  deadAfterMs: 2_000,
+  // Keepers that are stopped in order for good are dead soon, too.
+  maintenanceMs: 4_000,
+  repairTickMs: 100,
+  reclaimGraceMs: 100,
+  // An upload that is given up in the middle must be over by the end of the test.
+  uploadLeaseMs: 15_000,
+  // The scenarios lose one keeper after the other, and none of them for the network's sake.
+  repairLimits: { ...defaultSettings.repairLimits, brakeWindowMs: 1_000 },
+};
+
+/** In this process. */
+export function quickCluster(keepers: number, options: StartClusterOptions = {}): Promise<Cluster> {
+  return startCluster({ keepers, ...options, trackerSettings: { ...times, ...options.trackerSettings } });
+}
+
+/** The same as processes of their own, somewhat slower: they are to live through the starts of others. */
+export function quickProcessCluster(keepers: number, dataDir: string): Promise<Cluster> {
+  const trackerFlags = Object.entries({
+    'heartbeat-interval': '200ms',
+    'suspect-after': '1s',
+    'dead-after': '4s',
+    maintenance: '30s',
+    'reclaim-grace': '100ms',
+    'upload-lease': '15s',
+  }).map(([flag, value]) => `--${flag}=${value}`);
+  return startProcessCluster({ dataDir, keepers, trackerFlags });
+}
+
+/** Stores `count` files of `chunks` chunks each, /f-0 and on, three copies of everything acknowledged. */
+export async function storeFiles(
+  client: HoldfastClient,
+  ledger: Ledger,
+  { count, chunks, seed }: { readonly count: number; readonly chunks: number; readonly seed: number },
+): Promise<void> {
+  for (let index = 0; index < count; index += 1) {
+    // The last chunk of each is shorter.
+    const bytes = seededBytes(seed + index, chunks * chunkSizeBytes - 1 - index);
+    await ledger.upload(client, `/f-${index}`, bytes, { chunkSizeBytes, minWrite: 3 });
+  }
+}
+
+/** Waits until the tracker says that a keeper is in the state. */
+export async function waitForState(client: HoldfastClient, keeperId: string, state: string): Promise<void> {
+  await waitFor(`keeper ${keeperId} to be ${state}`, async () => {
+    const { keepers } = await client.status();
+    return keepers.find((keeper) => keeper.keeperId === keeperId)?.state === state;
+  });
+}
