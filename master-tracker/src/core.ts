@@ -18,6 +18,7 @@ import { loadKeepers } from './registry/known-keepers.js';
 import { Registry } from './registry/registry.js';
 import { TaskBoard } from './registry/task-board.js';
 import { InFlightTable } from './repair/in-flight.js';
+import { RepairRuns } from './repair/repair-runs.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
 import type { MetadataStore } from './store/metadata-store.js';
@@ -57,7 +58,8 @@ function tickIntervalMs({ suspectAfterMs }: TrackerSettings): number {
 /** Takes the next epoch and builds the core. Nothing runs until `workers.start()`. */
 export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const { store, clock, random, logger, settings } = options;
-  const identity = await takeIdentity(store, random, clock);
+  const events = new EventLog(store, clock);
+  const identity = await takeIdentity(store, random, clock, events);
   const membership = new Membership({
     nowMs: clock.monotonicMs(),
     expected: await loadKeepers(store),
@@ -70,11 +72,11 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
       pauseToleranceMs: Math.min(2_000, settings.suspectAfterMs * 0.4),
     },
   });
-  const guard = new RegressionGuard(store, identity, logger);
+  const guard = new RegressionGuard(store, identity, logger, events);
   const tokens = new TokenIssuer(identity, clock, settings.tokenLifetimeMs);
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
-  const events = new EventLog(store, clock);
+  const runs = new RepairRuns({ store, clock, events, membership });
   const common = {
     store,
     clock,
@@ -87,6 +89,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tokens,
     tasks,
     inFlight,
+    runs,
   };
 
   const repair = new Repair({ ...common, limits: settings.repairLimits });
@@ -103,7 +106,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   });
   const registry = new Registry({
     ...common,
-    reports: new FullReports(store, logger),
+    reports: new FullReports(store, logger, events),
     onRepairNews: () => workers.repair.wake(),
   });
   const workers = createWorkers({

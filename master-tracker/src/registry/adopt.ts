@@ -10,13 +10,16 @@ import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import type { ChunkState, PieceState } from '../store/schema.js';
 import {
+  type Unreadable,
   claimOf,
   currentStorages,
   recordClaims,
   recordDurable,
   recordGarbage,
   recordLost,
+  unreadableAmong,
 } from './pieces.js';
+import { reasons } from './reasons.js';
 
 /** What a keeper says of a piece that it holds. */
 export interface PieceSummary {
@@ -37,6 +40,12 @@ export interface Adoption {
   readonly unknown: number;
   /** With other bytes than their chunk's. */
   readonly mismatched: number;
+  /** The chunks whose pieces count from now on. */
+  readonly durable: readonly string[];
+  /** Chunks that could not be read and can be now. */
+  readonly found: Unreadable;
+  /** Chunks that can be read no more. */
+  readonly lost: Unreadable;
 }
 
 interface Known {
@@ -101,17 +110,24 @@ export async function newsIn(
   return news;
 }
 
+const nothing: Adoption = {
+  ...{ durable: [], unknown: 0, mismatched: 0 },
+  ...{ found: { chunks: 0, example: '' }, lost: { chunks: 0, example: '' } },
+};
+
 /**
  * Records the pieces; no chunk may be named twice. Does nothing for a storage that was replaced since it spoke:
- * its pieces went with it.
+ * its pieces went with it. `whyThere` says why the keeper has a piece that nobody had planned there (reasons.ts).
  */
 export async function adopt(
   tx: MetadataTransaction,
   { keeperId, storageId }: PieceSource,
   pieces: readonly PieceSummary[],
+  whyThere: (chunkId: string) => string = () => reasons.reported,
 ): Promise<Adoption> {
   const current = await currentStorages(tx, [keeperId]);
-  if (current.get(keeperId) !== storageId) return { unknown: 0, mismatched: 0 };
+  if (current.get(keeperId) !== storageId) return nothing;
+  const planned = new Set<string>();
   const byVerdict: Record<Verdict, PieceSummary[]> = {
     'nothing new': [],
     durable: [],
@@ -127,11 +143,19 @@ export async function adopt(
       page.map((piece) => piece.chunkId),
     );
     for (const piece of page) byVerdict[judge(piece, rows.get(piece.chunkId))].push(piece);
+    for (const row of rows.values()) if (row.pieceState === 'planned') planned.add(row.chunk_id);
   }
   const keys = (verdict: Verdict) => byVerdict[verdict].map(({ chunkId }) => ({ chunkId, keeperId }));
-  await recordDurable(tx, keys('durable'));
+  const durable = byVerdict.durable.map(({ chunkId }) => chunkId);
+  const found = await unreadableAmong(tx, durable);
+  await recordDurable(
+    tx,
+    durable.map((chunkId) => ({
+      ...{ chunkId, keeperId, because: planned.has(chunkId) ? reasons.upload : whyThere(chunkId) },
+    })),
+  );
   await recordGarbage(tx, keys('garbage'));
-  await recordLost(
+  const lost = await recordLost(
     tx,
     keeperId,
     byVerdict.mismatched.map((piece) => piece.chunkId),
@@ -144,5 +168,6 @@ export async function adopt(
       claim: claimOf(lengthBytes, digest),
     })),
   );
-  return { unknown: byVerdict.unknown.length, mismatched: byVerdict.mismatched.length };
+  const { unknown, mismatched } = byVerdict;
+  return { durable, unknown: unknown.length, mismatched: mismatched.length, found, lost };
 }

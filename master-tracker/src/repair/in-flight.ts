@@ -29,6 +29,8 @@ export interface InFlightCopy {
   readonly sourcesNeeded: number;
   /** When it was ordered, on the tracker's monotonic clock. */
   readonly startedMs: number;
+  /** Why the chunk wants it (registry/reasons.ts). */
+  readonly because?: string;
 }
 
 /** How many copies a keeper takes part in. */
@@ -65,6 +67,11 @@ export class InFlightTable {
     if (this.#copies.size >= this.#limit) return 'full';
     this.#copies.set(key, copy);
     return 'added';
+  }
+
+  /** The copy of a chunk to a keeper, if one is being made. */
+  get(chunkId: string, targetKeeperId: string): InFlightCopy | undefined {
+    return this.#copies.get(keyOf(chunkId, targetKeeperId));
   }
 
   /** Forgets a copy that ended, well or not; undefined if it was not known any more, which is fine. */

@@ -12,6 +12,7 @@ import type { Membership } from '../membership/membership.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { InFlightTable } from './in-flight.js';
+import type { RepairRuns } from './repair-runs.js';
 import { planRepair } from './repair-planner.js';
 import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits } from './repair-view.js';
 
@@ -28,9 +29,11 @@ export interface RepairParts {
   readonly tasks: TaskBoard;
   readonly inFlight: InFlightTable;
   readonly limits: RepairLimits;
+  readonly runs: RepairRuns;
 }
 
 interface QueuedChunk extends RepairChunk {
+  readonly because: string;
   readonly digest: string;
   readonly piecesLeft: number;
 }
@@ -48,7 +51,7 @@ export class Repair {
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, random, guard, tasks, inFlight, limits, logger } = this.#parts;
+    const { store, clock, random, guard, tasks, inFlight, limits, logger, runs } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
@@ -56,7 +59,11 @@ export class Repair {
     const chunks = await store.read((snapshot) => pageOfQueue(snapshot, from));
     const last = chunks.length < pageSize ? undefined : chunks.at(-1);
     this.#cursor = last && { piecesLeft: last.piecesLeft, chunkId: last.chunkId };
-    if (chunks.length === 0) return false;
+    if (chunks.length === 0) {
+      if (!from) await runs.nothingWaits();
+      return false;
+    }
+    await runs.waiting(chunks.map((chunk) => chunk.because));
     const plan = planRepair({
       nowMs,
       safeMode: !this.#knowsWhoIsThere(),
@@ -76,7 +83,7 @@ export class Repair {
 
   #order(copy: PlannedCopy, chunk: QueuedChunk | undefined, startedMs: number): void {
     const { tasks, inFlight } = this.#parts;
-    if (!chunk || inFlight.add({ ...copy, startedMs }) !== 'added') return;
+    if (!chunk || inFlight.add({ ...copy, startedMs, because: chunk.because }) !== 'added') return;
     const posted = tasks.post(copy.targetKeeperId, {
       kind: 'fetch',
       chunkId: copy.chunkId,
@@ -142,7 +149,7 @@ async function pageOfQueue({ db }: MetadataSnapshot, cursor: Cursor): Promise<Qu
   let query = db
     .selectFrom('repair_queue')
     .innerJoin('chunks', 'chunks.chunk_id', 'repair_queue.chunk_id')
-    .select(['repair_queue.chunk_id', 'pieces_left', 'length', 'digest', 'pieces'])
+    .select(['repair_queue.chunk_id', 'pieces_left', 'because', 'length', 'digest', 'pieces'])
     .orderBy('pieces_left')
     .orderBy('repair_queue.chunk_id')
     .limit(pageSize);
@@ -173,6 +180,7 @@ async function pageOfQueue({ db }: MetadataSnapshot, cursor: Cursor): Promise<Qu
   return rows.map((row) => ({
     chunkId: row.chunk_id,
     piecesLeft: row.pieces_left,
+    because: row.because,
     lengthBytes: row.length ?? 0,
     digest: row.digest ?? '',
     policy: { pieces: row.pieces, needed: 1, minWrite: 1 },

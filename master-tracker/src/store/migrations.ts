@@ -8,7 +8,11 @@ import { type Kysely, sql } from 'kysely';
 // A migration works on the schema of its own time, not on today's types.
 type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
-const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema, addEvents];
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
+  createFirstSchema,
+  addEvents,
+  addReasons,
+];
 
 const schemaVersion = migrations.length;
 
@@ -211,4 +215,29 @@ async function addEvents(db: AnyDatabase): Promise<void> {
     .addColumn('subject', 'text', (column) => column.notNull())
     .addColumn('text', 'text', (column) => column.notNull())
     .execute();
+}
+
+/** Why pieces are where they are and why chunks wait, what a run of repair did, and chunks by policy. */
+async function addReasons(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('pieces').addColumn('because', 'text').execute();
+  await db.schema
+    .alterTable('repair_queue')
+    .addColumn('because', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+  await db.schema
+    .createTable('repair_run')
+    .addColumn('id', 'integer', (column) => column.primaryKey())
+    .addColumn('started_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('copies', 'bigint', (column) => column.notNull())
+    .addColumn('bytes', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('chunk_counts')
+    .addColumn('pieces', 'integer', (column) => column.primaryKey())
+    .addColumn('chunks', 'bigint', (column) => column.notNull())
+    .execute();
+  await sql`
+    insert into chunk_counts (pieces, chunks)
+    select pieces, count(*) from chunks where state = 'live' group by pieces
+  `.execute(db);
 }

@@ -100,6 +100,14 @@ interface PiecesTable {
   since_transaction_id: number;
   /** `length:digest` of a planned piece that its keeper reported before the chunk was sealed. */
   claim: string | null;
+  /** Why it is on this keeper (registry/reasons.ts); null if that was not written down. */
+  because: string | null;
+}
+
+/** Live chunks by how many pieces they are to have: what status would otherwise count one by one. */
+interface ChunkCountsTable {
+  pieces: number;
+  chunks: number;
 }
 
 interface KeepersTable {
@@ -152,8 +160,18 @@ interface EventsTable {
 /** Chunks that may be below policy. A superset: repair takes off what it finds complete. */
 interface RepairQueueTable {
   chunk_id: string;
-  /** How many pieces counted when it was queued: the fewest come first. */
+  /** How many pieces counted when it was queued: the fewest come first. Since then it may have got more. */
   pieces_left: number;
+  /** Why it lacks pieces (registry/reasons.ts); '' if that is not known. */
+  because: string;
+}
+
+/** One row from the event that says that repair began to the one that says that it ended (repair/repair-runs.ts). */
+interface RepairRunTable {
+  id: number;
+  started_at_unix_ms: number;
+  copies: number;
+  bytes: number;
 }
 
 export interface MetadataTables {
@@ -167,6 +185,8 @@ export interface MetadataTables {
   uploads: UploadsTable;
   requests: RequestsTable;
   repair_queue: RepairQueueTable;
+  repair_run: RepairRunTable;
+  chunk_counts: ChunkCountsTable;
   events: EventsTable;
 }
 

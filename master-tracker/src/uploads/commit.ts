@@ -13,7 +13,8 @@ import {
   resolveParent,
 } from '../namespace/resolve.js';
 import { retireVersion } from '../namespace/versions.js';
-import { giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { countLive, giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { reasons } from '../registry/reasons.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
@@ -259,8 +260,9 @@ async function closeSession(
     await tx.run(forgetPlanned, { chunkIds: page });
   }
   tx.count('chunks', used.length);
+  await countLive(tx, session.policy.pieces, used.length);
   const incomplete = used.filter((chunkId) => (chunks.get(chunkId)?.counted ?? 0) < session.policy.pieces);
-  await queueForRepair(tx, incomplete);
+  await queueForRepair(tx, incomplete, reasons.short);
   const { uploadId } = session;
   if (session.allocated > used.length) await giveUpUpload(tx, uploadId);
   await tx.run(closeUpload, { uploadId, transactionId: tx.transactionId });

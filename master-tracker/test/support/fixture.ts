@@ -289,6 +289,19 @@ export class TestTracker {
     return Object.fromEntries(rows.map((row) => [row.keeper_id, row.state]));
   }
 
+  /** The chunks that the metadata says a keeper has. */
+  async reported({ keeperId }: FakeKeeper): Promise<string[]> {
+    const rows = await this.store.read(({ db }) =>
+      db
+        .selectFrom('pieces')
+        .select('chunk_id')
+        .where('keeper_id', '=', keeperId)
+        .where('state', '=', 'durable')
+        .execute(),
+    );
+    return rows.map((row) => row.chunk_id);
+  }
+
   async chunkState(chunkId: string): Promise<string | undefined> {
     const row = await this.store.read(({ db }) =>
       db.selectFrom('chunks').select('state').where('chunk_id', '=', chunkId).executeTakeFirst(),
