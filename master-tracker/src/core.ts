@@ -126,7 +126,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     uploads,
     locations: new Locations(common),
     registry,
-    status: new StatusReporter(common),
+    status: new StatusReporter({ ...common, repair }),
     events,
     repair,
     reclaim,

@@ -1,10 +1,17 @@
 /** ClusterService: how the cluster stands, for operators. */
-import type { ClusterServiceHandlers, KeeperStatus as KeeperStatusMessage } from '@holdfast/proto';
+import type {
+  ClusterServiceHandlers,
+  KeeperStatus as KeeperStatusMessage,
+  RepairStatus as RepairStatusMessage,
+  ScrubProgress as ScrubProgressMessage,
+} from '@holdfast/proto';
 import type { Logger } from '@holdfast/shared';
 import { unary, wireText, writeAuthority, writePolicy } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { KeeperStatus, StatusReporter } from '../cluster/status.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
+import type { ScrubProgress } from '../membership/keeper.js';
+import type { RepairStatus } from '../repair/repair-status.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
@@ -33,14 +40,19 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
         files: counters.files,
         directories: counters.directories,
         logicalBytes: counters.logical_bytes,
-        chunks: counters.chunks,
+        chunks: cluster.chunks,
         chunksBelowPolicy: cluster.chunksBelowPolicy,
         chunksUnreadable: cluster.chunksUnreadable,
         openUploads: counters.open_uploads,
-        repairsInFlight: cluster.repairsInFlight,
-        piecesToReclaim: cluster.piecesToReclaim,
+        repairsInFlight: cluster.repair.copiesInFlight,
+        piecesToReclaim: cluster.reclaim.piecesToReclaim,
         keepers: cluster.keepers.map(writeKeeper),
         summary: wireText(cluster.summary),
+        pieceCounts: cluster.pieceCounts.map((pieceCount) => ({ ...pieceCount })),
+        repair: writeRepair(cluster.repair),
+        // trashed_versions and trashed_bytes belong here too.
+        reclaim: { ...cluster.reclaim },
+        ...(cluster.scrub && { scrub: writeScrub(cluster.scrub) }),
       };
     }, logger),
     ListKeepers: unary(async () => ({ keepers: (await status.keepers()).map(writeKeeper) }), logger),
@@ -79,5 +91,27 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     softwareVersion: keeper.softwareVersion,
     reported: keeper.reported,
     storageError: keeper.storageError ?? '',
+    ...(keeper.scrub && { scrub: writeScrub(keeper.scrub) }),
+  };
+}
+
+function writeRepair({ text, remainingMs, blocked, ...repair }: RepairStatus): RepairStatusMessage {
+  return {
+    ...repair,
+    text: wireText(text),
+    blocked: blocked.map((each) => ({ ...each })),
+    ...(remainingMs !== undefined && { remainingMs }),
+  };
+}
+
+function writeScrub({
+  startedAtUnixMs,
+  previousStartedAtUnixMs,
+  ...scrub
+}: ScrubProgress): ScrubProgressMessage {
+  return {
+    ...scrub,
+    ...(startedAtUnixMs !== undefined && { startedAtUnixMs }),
+    ...(previousStartedAtUnixMs !== undefined && { previousStartedAtUnixMs }),
   };
 }

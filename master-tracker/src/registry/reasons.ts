@@ -23,11 +23,6 @@ export const reasons = {
 /** Puts a keeper into words; its id may be one that is not known any more. */
 export type KeeperName = (keeperId: string) => string;
 
-/** The beginning of a keeper's id: enough for people, and for commands. */
-export function shortKeeperId(keeperId: string): string {
-  return keeperId.slice(0, 8);
-}
-
 const whyMissing: Readonly<Record<string, (keeper: string) => string>> = {
   short: () => 'it was written with fewer copies than its policy asks for',
   dead: (keeper) => `${keeper} is gone`,

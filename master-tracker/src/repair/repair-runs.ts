@@ -12,8 +12,9 @@
 import type { Clock } from '@holdfast/shared';
 import type { EventLog } from '../events/event-log.js';
 import { bytesInWords, durationInWords, plural } from '../events/words.js';
+import { keeperName } from '../membership/keeper-name.js';
 import type { Membership } from '../membership/membership.js';
-import { isLoss, shortKeeperId, whyMissingInWords } from '../registry/reasons.js';
+import { isLoss, whyMissingInWords } from '../registry/reasons.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { CopyRate } from './copy-rate.js';
 
@@ -61,7 +62,9 @@ export class RepairRuns {
         .insertInto('repair_run')
         .values({ ...startedAt, copies, bytes })
         .execute();
-      const why = whyMissingInWords(loss ?? because[0] ?? '', (keeperId) => this.#name(keeperId));
+      const why = whyMissingInWords(loss ?? because[0] ?? '', (keeperId) =>
+        keeperName(this.#parts.membership, keeperId),
+      );
       const text = `${plural(chunks, 'chunk waits', 'chunks wait')} for copies${why === '' ? '' : `: ${why}`}`;
       await events.record(tx, { kind: 'repair-started', subject: '', text });
     });
@@ -115,10 +118,5 @@ export class RepairRuns {
       async ({ db }) => (await db.selectFrom('repair_run').select('id').executeTakeFirst()) !== undefined,
     );
     return this.#told;
-  }
-
-  #name(keeperId: string): string {
-    const keeper = this.#parts.membership.get(keeperId);
-    return `keeper ${shortKeeperId(keeperId)}${keeper ? ` at ${keeper.address}` : ''}`;
   }
 }

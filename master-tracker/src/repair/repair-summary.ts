@@ -45,12 +45,34 @@ export function emptyTally(safeMode: boolean, braked: boolean): RepairTally {
   };
 }
 
-/** Closes the count and puts it into words. */
+/** Closes the count. */
 export function summarize(tally: RepairTally): RepairSummary {
-  return { ...tally, text: inWords(tally) };
+  return { ...tally, text: tallyInWords(tally) };
 }
 
-function inWords(tally: RepairTally): string {
+/** What two pages of one look at the queue found together. */
+export function addTally(sum: RepairTally, page: Omit<RepairSummary, 'text'>): RepairTally {
+  return {
+    safeMode: page.safeMode,
+    braked: page.braked,
+    below: addEach(sum.below, page.below),
+    unreadable: sum.unreadable + page.unreadable,
+    healthy: sum.healthy + page.healthy,
+    inFlight: sum.inFlight + page.inFlight,
+    planned: addEach(sum.planned, page.planned),
+    blocked: addEach(sum.blocked, page.blocked),
+  };
+}
+
+function addEach<Key extends string>(
+  a: Readonly<Record<Key, number>>,
+  b: Readonly<Record<Key, number>>,
+): Record<Key, number> {
+  const keys = Object.keys(a) as Key[];
+  return Object.fromEntries(keys.map((key) => [key, a[key] + b[key]])) as Record<Key, number>;
+}
+
+export function tallyInWords(tally: RepairTally): string {
   if (tally.safeMode) return 'Safe mode: nothing is planned until the keepers have reported their pieces.';
   const sentences = [plannedInWords(tally)];
   for (const [reason, chunks] of Object.entries(tally.blocked)) {

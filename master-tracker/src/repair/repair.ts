@@ -8,12 +8,14 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
+import { keeperName } from '../membership/keeper-name.js';
 import type { Membership } from '../membership/membership.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { InFlightTable } from './in-flight.js';
 import type { RepairRuns } from './repair-runs.js';
-import { planRepair } from './repair-planner.js';
+import { isBraked, planRepair } from './repair-planner.js';
+import { RepairPass, type RepairStatus, type RepairStatusInput, describeRepair } from './repair-status.js';
 import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits } from './repair-view.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
@@ -42,6 +44,7 @@ type Cursor = { readonly piecesLeft: number; readonly chunkId: string } | undefi
 
 export class Repair {
   readonly #parts: RepairParts;
+  readonly #pass = new RepairPass();
   #cursor: Cursor;
   #lastSummary = '';
 
@@ -60,7 +63,9 @@ export class Repair {
     const last = chunks.length < pageSize ? undefined : chunks.at(-1);
     this.#cursor = last && { piecesLeft: last.piecesLeft, chunkId: last.chunkId };
     if (chunks.length === 0) {
-      if (!from) await runs.nothingWaits();
+      if (from) return false;
+      this.#pass.clear();
+      await runs.nothingWaits();
       return false;
     }
     await runs.waiting(chunks.map((chunk) => chunk.because));
@@ -73,12 +78,29 @@ export class Repair {
       limits,
       random: () => random.fraction(),
     });
+    this.#pass.add(plan.summary, last === undefined);
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) this.#order(copy, byId.get(copy.chunkId), nowMs);
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return last !== undefined;
+  }
+
+  /** What repair is doing, given how the queue stands. */
+  status(queue: Pick<RepairStatusInput, 'chunksQueued' | 'bytesMissing' | 'reasons'>): RepairStatus {
+    const { clock, guard, inFlight, limits, membership, runs } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    const standstill = guard.regressed ? 'regressed' : this.#knowsWhoIsThere() ? undefined : 'safe mode';
+    return describeRepair({
+      ...queue,
+      copiesInFlight: inFlight.size,
+      bytesPerSecond: runs.rate.bytesPerSecond(nowMs),
+      braked: isBraked({ limits, keepers: this.#keepers(), nowMs }),
+      standstill,
+      found: this.#pass.found,
+      name: (keeperId) => keeperName(membership, keeperId),
+    });
   }
 
   #order(copy: PlannedCopy, chunk: QueuedChunk | undefined, startedMs: number): void {
