@@ -121,7 +121,7 @@ function countLooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
           eb
             .case()
             .when('counted', '<', eb.ref('pieces'))
-            .then(eb('length', '*', eb('pieces', '-', eb.ref('counted'))))
+            .then(eb('length', '*', eb.parens('pieces', '-', eb.ref('counted'))))
             .else(0)
             .end(),
         )
@@ -150,7 +150,7 @@ function countUnlooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
       'queued.pieces_left as countedPieces',
       eb.fn.countAll<number>().as('chunks'),
       eb.fn
-        .sum<number>(eb('length', '*', eb('chunks.pieces', '-', eb.ref('queued.pieces_left'))))
+        .sum<number>(eb('length', '*', eb.parens('chunks.pieces', '-', eb.ref('queued.pieces_left'))))
         .as('bytesMissing'),
     ])
     .groupBy(['chunks.pieces', 'queued.pieces_left'])
