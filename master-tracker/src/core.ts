@@ -4,6 +4,8 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
+import { LossPreviewer } from './cluster/loss.js';
+import { Explainer } from './cluster/explain.js';
 import { RegressionGuard } from './cluster/regression.js';
 import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
@@ -44,6 +46,8 @@ export interface TrackerCore {
   readonly locations: Locations;
   readonly registry: Registry;
   readonly status: StatusReporter;
+  readonly explainer: Explainer;
+  readonly losses: LossPreviewer;
   readonly events: EventLog;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
@@ -118,15 +122,18 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tickIntervalMs: tickIntervalMs(settings),
     repairTickMs: settings.repairTickMs,
   });
+  const namespace = new Namespace({ ...common, onUnlinked: () => workers.reclaim.wake() });
   return {
     identity,
     membership,
     tokens,
-    namespace: new Namespace({ ...common, onUnlinked: () => workers.reclaim.wake() }),
+    namespace,
     uploads,
     locations: new Locations(common),
     registry,
     status: new StatusReporter({ ...common, repair }),
+    explainer: new Explainer({ ...common, namespace, repair }),
+    losses: new LossPreviewer({ ...common, ...settings }),
     events,
     repair,
     reclaim,

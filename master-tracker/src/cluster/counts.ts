@@ -43,15 +43,16 @@ interface QueuedCount extends PieceCount {
   readonly bytesMissing: number;
 }
 
-export async function count(snapshot: MetadataSnapshot): Promise<Counts> {
+/** `maxLooked` chunks of the queue are looked at one by one. */
+export async function count(snapshot: MetadataSnapshot, maxLooked = maxQueueCounted): Promise<Counts> {
   const { db } = snapshot;
   const { chunksQueued } = await db
     .selectFrom('repair_queue')
     .select(({ fn }) => fn.countAll<number>().as('chunksQueued'))
     .executeTakeFirstOrThrow();
-  const looked = await countLooked(snapshot);
-  const chunksNotCounted = Math.max(0, chunksQueued - maxQueueCounted);
-  const unlooked = chunksNotCounted > 0 ? await countUnlooked(snapshot) : [];
+  const looked = await countLooked(snapshot, maxLooked);
+  const chunksNotCounted = Math.max(0, chunksQueued - maxLooked);
+  const unlooked = chunksNotCounted > 0 ? await countUnlooked(snapshot, maxLooked) : [];
   const totals = await db.selectFrom('chunk_counts').selectAll().execute();
   const byKeeper = await db
     .selectFrom('pieces')
@@ -84,7 +85,7 @@ function chunksIn(counts: readonly PieceCount[]): number {
 }
 
 /** The front of the queue, the fewest pieces first, by what its chunks have now. */
-function countLooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
+function countLooked({ db }: MetadataSnapshot, maxLooked: number): Promise<QueuedCount[]> {
   return db
     .selectFrom((from) =>
       from
@@ -94,7 +95,7 @@ function countLooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
             .select('chunk_id')
             .orderBy('pieces_left')
             .orderBy('chunk_id')
-            .limit(maxQueueCounted)
+            .limit(maxLooked)
             .as('queued'),
         )
         .innerJoin('chunks', 'chunks.chunk_id', 'queued.chunk_id')
@@ -132,7 +133,7 @@ function countLooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
 }
 
 /** The rest of the queue by what its chunks had when they were queued: about 1 µs a chunk. */
-function countUnlooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
+function countUnlooked({ db }: MetadataSnapshot, maxLooked: number): Promise<QueuedCount[]> {
   return db
     .selectFrom((from) =>
       from
@@ -141,7 +142,7 @@ function countUnlooked({ db }: MetadataSnapshot): Promise<QueuedCount[]> {
         .orderBy('pieces_left')
         .orderBy('chunk_id')
         .limit(Number.MAX_SAFE_INTEGER)
-        .offset(maxQueueCounted)
+        .offset(maxLooked)
         .as('queued'),
     )
     .innerJoin('chunks', 'chunks.chunk_id', 'queued.chunk_id')

@@ -102,10 +102,12 @@ export class StatusReporter {
     if (this.#counts && startedMs < this.#countedUntilMs) return this.#counts;
     // Whoever asks meanwhile shares the count.
     this.#countedUntilMs = Infinity;
-    this.#counts = store.read(count).finally(() => {
-      const nowMs = clock.monotonicMs();
-      this.#countedUntilMs = nowMs + Math.max(countedForMs, countShare * (nowMs - startedMs));
-    });
+    this.#counts = store
+      .read((snapshot) => count(snapshot))
+      .finally(() => {
+        const nowMs = clock.monotonicMs();
+        this.#countedUntilMs = nowMs + Math.max(countedForMs, countShare * (nowMs - startedMs));
+      });
     this.#counts.catch(() => {
       this.#counts = undefined;
     });

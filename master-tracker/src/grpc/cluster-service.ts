@@ -15,9 +15,10 @@ import type { RepairStatus } from '../repair/repair-status.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
+import { type InspectionParts, inspectionHandlers, keeperStates } from './inspection-service.js';
 import { notOffered } from './namespace-service.js';
 
-export interface ClusterServiceParts {
+export interface ClusterServiceParts extends InspectionParts {
   readonly status: StatusReporter;
   readonly identity: TrackerIdentity;
   readonly store: MetadataStore;
@@ -65,18 +66,9 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     CancelJob: notOffered('CancelJob'),
     SetMaintenance: notOffered('SetMaintenance'),
     ForgetKeeper: notOffered('ForgetKeeper'),
-    ExplainEntry: notOffered('ExplainEntry'),
-    PreviewKeeperLoss: notOffered('PreviewKeeperLoss'),
-    ListEvents: notOffered('ListEvents'),
+    ...inspectionHandlers(parts),
   };
 }
-
-const states = {
-  live: 'KEEPER_STATE_LIVE',
-  suspect: 'KEEPER_STATE_SUSPECT',
-  dead: 'KEEPER_STATE_DEAD',
-  maintenance: 'KEEPER_STATE_MAINTENANCE',
-} as const;
 
 function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
   const { keeperId, address, zone, lastHeartbeatAgeMs } = keeper;
@@ -84,7 +76,7 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     keeper: { keeperId, address, zone },
     storageId: keeper.storageId,
     incarnation: keeper.incarnation,
-    state: states[keeper.state],
+    state: keeperStates[keeper.state],
     capacity: { ...keeper.capacity },
     pieces: keeper.pieces,
     ...(lastHeartbeatAgeMs !== undefined && { lastHeartbeatAgeMs }),

@@ -202,10 +202,10 @@ export async function queueForRepair(
           .leftJoin('keepers', (join) =>
             join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
           )
-          .select(({ fn, val }) => [
+          .select((eb) => [
             'chunks.chunk_id',
-            fn.count<number>('keepers.keeper_id').as('pieces_left'),
-            val(because).as('because'),
+            eb.fn.count<number>('keepers.keeper_id').as('pieces_left'),
+            eb.val(because).as('because'),
           ])
           .where('chunks.chunk_id', 'in', page)
           .where('chunks.state', '=', 'live')
@@ -259,10 +259,10 @@ export async function markDead(
         .leftJoin('keepers', (join) =>
           join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
         )
-        .select(({ fn, val }) => [
+        .select((eb) => [
           'chunks.chunk_id',
-          fn.count<number>('keepers.keeper_id').as('pieces_left'),
-          val(because).as('because'),
+          eb.fn.count<number>('keepers.keeper_id').as('pieces_left'),
+          eb.val(because).as('because'),
         ])
         .where('lost.keeper_id', '=', keeperId)
         .where('lost.state', '=', 'durable')

@@ -74,6 +74,13 @@ export class InFlightTable {
     return this.#copies.get(keyOf(chunkId, targetKeeperId));
   }
 
+  /** The copies of a chunk that are being made. */
+  copiesOf(chunkId: string): InFlightCopy[] {
+    const copies: InFlightCopy[] = [];
+    for (const copy of this.#copies.values()) if (copy.chunkId === chunkId) copies.push(copy);
+    return copies;
+  }
+
   /** Forgets a copy that ended, well or not; undefined if it was not known any more, which is fine. */
   complete(chunkId: string, targetKeeperId: string): InFlightCopy | undefined {
     const key = keyOf(chunkId, targetKeeperId);

@@ -10,7 +10,13 @@ import { type RepairTally, addTally, emptyTally, tallyInWords } from './repair-s
 import type { BlockReason, RepairSummary } from './repair-view.js';
 
 /** Why nothing can be planned at all. */
-type Standstill = 'regressed' | 'safe mode';
+export type Standstill = 'regressed' | 'safe mode';
+
+export const standstillInWords: Readonly<Record<Standstill, string>> = {
+  regressed: 'nothing is copied while the metadata is behind what keepers have seen',
+  'safe mode':
+    'the tracker has just started and does not know yet who is there: nothing is copied until every keeper was heard of or counts as gone',
+};
 
 export interface RepairStatus {
   /** In a few sentences. */
@@ -89,12 +95,10 @@ export function describeRepair(input: RepairStatusInput): RepairStatus {
 
 function inWords(input: RepairStatusInput): string {
   const { chunksQueued, bytesMissing, standstill, found, braked } = input;
-  if (standstill === 'regressed')
-    return 'Nothing is copied while the metadata is behind what keepers have seen.';
   const waits = `${plural(chunksQueued, 'chunk waits', 'chunks wait')} for copies of ${bytesInWords(bytesMissing)}${why(input)}.`;
-  if (standstill === 'safe mode') {
-    const queue = chunksQueued > 0 ? `${waits} ` : '';
-    return `${queue}The tracker has just started and does not know yet who is there: nothing is copied until every keeper was heard of or counts as gone.`;
+  if (standstill) {
+    const words = standstillInWords[standstill];
+    return `${chunksQueued > 0 ? `${waits} ` : ''}${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
   }
   if (chunksQueued === 0)
     return `No chunk waits for a copy.${braked ? ' Many keepers were lost at once.' : ''}`;

@@ -25,7 +25,7 @@ const URGENCY_IN_WORDS: Readonly<Record<RepairUrgency, string>> = {
 };
 
 /** What each reason means and what helps. */
-const REASON_IN_WORDS: Readonly<Record<BlockReason, string>> = {
+export const reasonInWords: Readonly<Record<BlockReason, string>> = {
   'no target with room': 'no target with room: add a keeper or free space',
   'no source': 'no source: no keeper that answers has the pieces to copy from',
   brake: 'the brake holds: many keepers were lost at once and may come back',
@@ -77,7 +77,7 @@ export function tallyInWords(tally: RepairTally): string {
   const sentences = [plannedInWords(tally)];
   for (const [reason, chunks] of Object.entries(tally.blocked)) {
     if (chunks > 0)
-      sentences.push(`${count(chunks, 'chunk')} blocked, ${REASON_IN_WORDS[reason as BlockReason]}.`);
+      sentences.push(`${count(chunks, 'chunk')} blocked, ${reasonInWords[reason as BlockReason]}.`);
   }
   if (tally.inFlight > 0) sentences.push(`${count(tally.inFlight, 'chunk')} being completed.`);
   if (tally.unreadable > 0) {

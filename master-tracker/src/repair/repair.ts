@@ -15,8 +15,14 @@ import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js
 import type { InFlightTable } from './in-flight.js';
 import type { RepairRuns } from './repair-runs.js';
 import { isBraked, planRepair } from './repair-planner.js';
-import { RepairPass, type RepairStatus, type RepairStatusInput, describeRepair } from './repair-status.js';
-import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits } from './repair-view.js';
+import {
+  RepairPass,
+  type RepairStatus,
+  type RepairStatusInput,
+  type Standstill,
+  describeRepair,
+} from './repair-status.js';
+import type { BlockReason, PlannedCopy, RepairChunk, RepairKeeper, RepairLimits } from './repair-view.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
 const pageSize = 500;
@@ -38,6 +44,14 @@ interface QueuedChunk extends RepairChunk {
   readonly because: string;
   readonly digest: string;
   readonly piecesLeft: number;
+}
+
+/** What may be done about chunks now. */
+export interface Prospects {
+  /** Why nothing is copied at all. */
+  readonly standstill: Standstill | undefined;
+  /** The chunks that would get no copy now, and why. */
+  readonly blocked: ReadonlyMap<string, BlockReason>;
 }
 
 type Cursor = { readonly piecesLeft: number; readonly chunkId: string } | undefined;
@@ -87,17 +101,39 @@ export class Repair {
     return last !== undefined;
   }
 
+  /** What would be decided about chunks if they came next. Decides nothing. */
+  prospects(chunks: readonly RepairChunk[]): Prospects {
+    const { clock, random, inFlight, limits } = this.#parts;
+    const { blocked } = planRepair({
+      nowMs: clock.monotonicMs(),
+      safeMode: false,
+      chunks,
+      keepers: this.#keepers(),
+      inFlight: inFlight.list(),
+      limits,
+      random: () => random.fraction(),
+    });
+    return {
+      standstill: this.#standstill(),
+      blocked: new Map(blocked.map(({ chunkId, reason }) => [chunkId, reason])),
+    };
+  }
+
+  #standstill(): Standstill | undefined {
+    if (this.#parts.guard.regressed) return 'regressed';
+    return this.#knowsWhoIsThere() ? undefined : 'safe mode';
+  }
+
   /** What repair is doing, given how the queue stands. */
   status(queue: Pick<RepairStatusInput, 'chunksQueued' | 'bytesMissing' | 'reasons'>): RepairStatus {
-    const { clock, guard, inFlight, limits, membership, runs } = this.#parts;
+    const { clock, inFlight, limits, membership, runs } = this.#parts;
     const nowMs = clock.monotonicMs();
-    const standstill = guard.regressed ? 'regressed' : this.#knowsWhoIsThere() ? undefined : 'safe mode';
     return describeRepair({
       ...queue,
       copiesInFlight: inFlight.size,
       bytesPerSecond: runs.rate.bytesPerSecond(nowMs),
       braked: isBraked({ limits, keepers: this.#keepers(), nowMs }),
-      standstill,
+      standstill: this.#standstill(),
       found: this.#pass.found,
       name: (keeperId) => keeperName(membership, keeperId),
     });
