@@ -4,6 +4,8 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
+import { LossPreviewer } from './cluster/loss.js';
+import { Explainer } from './cluster/explain.js';
 import { RegressionGuard } from './cluster/regression.js';
 import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
@@ -20,6 +22,7 @@ import { loadKeepers } from './registry/known-keepers.js';
 import { Registry } from './registry/registry.js';
 import { TaskBoard } from './registry/task-board.js';
 import { InFlightTable } from './repair/in-flight.js';
+import { RepairRuns } from './repair/repair-runs.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
 import type { MetadataStore } from './store/metadata-store.js';
@@ -45,6 +48,8 @@ export interface TrackerCore {
   readonly locations: Locations;
   readonly registry: Registry;
   readonly status: StatusReporter;
+  readonly explainer: Explainer;
+  readonly losses: LossPreviewer;
   readonly events: EventLog;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
@@ -60,7 +65,8 @@ function tickIntervalMs({ suspectAfterMs }: TrackerSettings): number {
 /** Takes the next epoch and builds the core. Nothing runs until `workers.start()`. */
 export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const { store, clock, random, logger, settings } = options;
-  const identity = await takeIdentity(store, random, clock);
+  const events = new EventLog(store, clock);
+  const identity = await takeIdentity(store, random, clock, events);
   const membership = new Membership({
     nowMs: clock.monotonicMs(),
     expected: await loadKeepers(store),
@@ -73,12 +79,12 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
       pauseToleranceMs: Math.min(2_000, settings.suspectAfterMs * 0.4),
     },
   });
-  const guard = new RegressionGuard(store, identity, logger);
+  const guard = new RegressionGuard(store, identity, logger, events);
   const tokens = new TokenIssuer(identity, clock, settings.tokenLifetimeMs);
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
-  const events = new EventLog(store, clock);
-  const reports = new FullReports(store, logger);
+  const runs = new RepairRuns({ store, clock, events, membership });
+  const reports = new FullReports(store, logger, events);
   const common = {
     store,
     clock,
@@ -91,6 +97,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tokens,
     tasks,
     inFlight,
+    runs,
   };
 
   const repair = new Repair({ ...common, limits: settings.repairLimits });
@@ -131,15 +138,18 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tickIntervalMs: tickIntervalMs(settings),
     repairTickMs: settings.repairTickMs,
   });
+  const namespace = new Namespace({ ...common, onUnlinked: () => workers.reclaim.wake() });
   return {
     identity,
     membership,
     tokens,
-    namespace: new Namespace({ ...common, onUnlinked: () => workers.reclaim.wake() }),
+    namespace,
     uploads,
     locations: new Locations(common),
     registry,
-    status: new StatusReporter(common),
+    status: new StatusReporter({ ...common, repair }),
+    explainer: new Explainer({ ...common, namespace, repair }),
+    losses: new LossPreviewer({ ...common, ...settings }),
     events,
     repair,
     reclaim,

@@ -1,5 +1,6 @@
 /** The tracker's background work: leases, changes of keepers, repair, reclamation, jobs. Each is a loop of small steps. */
 import { type Clock, type Logger, Worker } from '@holdfast/shared';
+import type { EventLog } from './events/event-log.js';
 import type { Jobs } from './jobs/jobs.js';
 import { queueNextPage } from './registry/keeper-changes.js';
 import type { Reclaim } from './reclaim/reclaim.js';
@@ -17,6 +18,7 @@ export interface WorkersParts {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly store: MetadataStore;
+  readonly events: EventLog;
   readonly registry: Registry;
   readonly uploads: Uploads;
   readonly repair: Repair;
@@ -53,7 +55,7 @@ export function createWorkers(parts: WorkersParts): Workers {
     return (await uploads.expire(expiredPerStep)) === expiredPerStep;
   });
   const changes = worker('changes of keepers', tickIntervalMs, async () => {
-    const more = await queueNextPage(parts.store);
+    const more = await queueNextPage(parts.store, parts.events);
     if (more) repair.wake();
     return more;
   });

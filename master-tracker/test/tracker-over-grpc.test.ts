@@ -140,6 +140,64 @@ describe('the master tracker over gRPC', () => {
     expect(entry.entry?.durability).toMatchObject({ fewestPieces: 2, chunksBelowPolicy: 1 });
   });
 
+  it('explains a file, previews a loss, and tells what happened, in pages', async () => {
+    await registerKeepers();
+    await putFile('/file');
+    const explained = await call(cluster.ExplainEntry, { path: '/file' });
+    expect(explained).toMatchObject({
+      entry: { path: '/file', durability: { fewestPieces: 3 } },
+      chunks: [{ fileOffset: 0, length: 10, policyPieces: 3, countedPieces: 3 }],
+      nextPageToken: '',
+    });
+    expect(explained.chunks[0]?.pieces).toHaveLength(3);
+    expect(explained.chunks[0]?.pieces[0]).toMatchObject({
+      ...{ keeperState: 'KEEPER_STATE_LIVE', state: 'PIECE_STATE_DURABLE', counted: true },
+      placedBecause: 'written by the upload',
+    });
+    const keeperIds = keepers.map(({ identity }) => identity.keeperId);
+    expect(await call(cluster.PreviewKeeperLoss, { keeperIds })).toMatchObject({
+      ...{ lostChunks: 1, lostFiles: 1, lostPaths: ['/file'], canWrite: false },
+    });
+    const kinds = async (request: { pageSize?: number; afterEventId?: number }) => {
+      const found: string[] = [];
+      for (let pageToken = ''; ;) {
+        const page = await call(cluster.ListEvents, { ...request, pageToken });
+        found.push(...page.events.map(({ eventId, kind }) => `${eventId} ${kind}`));
+        if (page.nextPageToken === '') return found;
+        expect(page.events).toHaveLength(request.pageSize ?? 100);
+        pageToken = page.nextPageToken;
+      }
+    };
+    const all = ['1 tracker-started', '2 keeper-joined', '3 keeper-joined', '4 keeper-joined'];
+    expect(await kinds({ pageSize: 3 })).toEqual(all.toReversed());
+    expect(await kinds({ pageSize: 1, afterEventId: 1 })).toEqual(all.slice(1));
+    expect(await kinds({ afterEventId: 4 })).toEqual([]);
+  });
+
+  it('refuses nonsense about files, keepers and events', async () => {
+    await registerKeepers();
+    for (const pageToken of [
+      '*',
+      'MQ',
+      Buffer.from('1 2 3').toString('base64url'),
+      Buffer.from('-1 0').toString('base64url'),
+    ]) {
+      await failure('INVALID_ARGUMENT', call(cluster.ExplainEntry, { path: '/', pageToken }));
+    }
+    await failure('INVALID_ARGUMENT', call(cluster.ExplainEntry, { path: 'relative' }));
+    await failure('IS_A_DIRECTORY', call(cluster.ExplainEntry, { path: '/' }));
+    await failure(
+      'INVALID_ARGUMENT',
+      call(cluster.ListEvents, { pageToken: Buffer.from('1 2').toString('base64url') }),
+    );
+    await failure('INVALID_ARGUMENT', call(cluster.PreviewKeeperLoss, { keeperIds: [] }));
+    await failure('INVALID_ARGUMENT', call(cluster.PreviewKeeperLoss, { keeperIds: ['no id'] }));
+    await failure('NOT_FOUND', call(cluster.PreviewKeeperLoss, { keeperIds: [id()] }));
+    const keeperIds = Array.from({ length: 1_001 }, () => id());
+    await failure('LIMIT_EXCEEDED', call(cluster.PreviewKeeperLoss, { keeperIds }));
+    expect((await call(cluster.ListEvents, { pageSize: 4_000_000_000 })).events).toHaveLength(4);
+  });
+
   it('refuses a second tracker on the same data directory', async () => {
     await failure('DATA_DIR_LOCKED', startMasterTracker({ dataDir, listen: '127.0.0.1:0' }));
   });

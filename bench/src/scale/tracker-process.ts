@@ -52,7 +52,7 @@ class LeapingClock implements Clock {
 }
 
 const roomBytes = 2 ** 50;
-const capacity = { totalBytes: 2 * roomBytes, usedBytes: roomBytes, freeBytes: roomBytes };
+const capacity = { totalBytes: 2 * roomBytes, usedBytes: roomBytes, freeBytes: roomBytes, trashBytes: 0 };
 /** Of the steps that follow each other: the event loop has its turn, as between a worker's steps. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -186,7 +186,7 @@ const methods = {
     for (let keeper = 0; keeper < population.keepers; keeper += 1) await heartbeat(keeper);
     return measure(async () => {
       await silence();
-      while (await queueNextPage(store)) await turn();
+      while (await queueNextPage(store, core.events)) await turn();
       return queued();
     });
   },

@@ -7,7 +7,9 @@
  */
 import { type Clock, type Authority, type Random, newId } from '@holdfast/shared';
 import { createHmac } from 'node:crypto';
-import type { MetadataStore } from '../store/metadata-store.js';
+import type { EventLog, NewEvent } from '../events/event-log.js';
+import { plural } from '../events/words.js';
+import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { rootId } from '../store/schema.js';
 
 /** How far a keeper has seen the metadata come. */
@@ -36,6 +38,7 @@ export async function takeIdentity(
   store: MetadataStore,
   random: Random,
   clock: Clock,
+  events: EventLog,
 ): Promise<TrackerIdentity> {
   const instanceId = newId(random);
   const inheritedTransactionId = store.transactionId;
@@ -46,6 +49,7 @@ export async function takeIdentity(
         .updateTable('cluster')
         .set({ epoch: known.epoch + 1, instance_id: instanceId })
         .execute();
+      await events.record(tx, await describeStart(tx, known.epoch + 1));
       return { ...known, epoch: known.epoch + 1 };
     }
     const created = {
@@ -80,6 +84,7 @@ export async function takeIdentity(
         created_at_unix_ms: clock.wallMs(),
       })
       .execute();
+    await events.record(tx, await describeStart(tx, created.epoch));
     return created;
   });
   const hmac = (text: string): Buffer =>
@@ -95,6 +100,20 @@ export async function takeIdentity(
       row.witnessed_epoch === null || row.witnessed_transaction_id === null
         ? undefined
         : { epoch: row.witnessed_epoch, transactionId: row.witnessed_transaction_id },
+  };
+}
+
+async function describeStart({ db }: MetadataTransaction, epoch: number): Promise<NewEvent> {
+  const { dead } = await db
+    .selectFrom('keepers')
+    .select(({ fn }) => fn.countAll<number>().as('dead'))
+    .where('dead', '=', 1)
+    .executeTakeFirstOrThrow();
+  const leases = `; ${plural(dead, 'keeper')} that ${dead === 1 ? 'was' : 'were'} gone may come back, and count until their leases run out`;
+  return {
+    kind: 'tracker-started',
+    subject: '',
+    text: `the tracker started (epoch ${epoch})${dead > 0 ? leases : ''}`,
   };
 }
 

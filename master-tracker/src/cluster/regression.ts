@@ -11,6 +11,7 @@
  * otherwise catch up with the number that the keepers remember and hide the loss.
  */
 import { type Authority, HoldfastError, type Logger } from '@holdfast/shared';
+import type { EventLog } from '../events/event-log.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import type { TrackerIdentity, Witnessed } from './identity.js';
 
@@ -18,9 +19,11 @@ export class RegressionGuard {
   readonly #store: MetadataStore;
   readonly #own: TrackerIdentity;
   readonly #logger: Logger;
+  readonly #events: EventLog;
   #witnessed: Witnessed | undefined;
 
-  constructor(store: MetadataStore, own: TrackerIdentity, logger: Logger) {
+  constructor(store: MetadataStore, own: TrackerIdentity, logger: Logger, events: EventLog) {
+    this.#events = events;
     this.#store = store;
     this.#own = own;
     this.#logger = logger;
@@ -62,6 +65,10 @@ export class RegressionGuard {
         .updateTable('cluster')
         .set({ witnessed_epoch: witnessed.epoch, witnessed_transaction_id: witnessed.transactionId })
         .execute();
+      const text =
+        `the keeper has witnessed transaction ${seen.transactionId} of epoch ${seen.epoch}, which this metadata ` +
+        'does not have: reads only and nothing is deleted, until the tracker starts from the newest copy';
+      await this.#events.record(tx, { kind: 'metadata-regressed', subject: keeperId, text });
     });
   }
 

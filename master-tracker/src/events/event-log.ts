@@ -9,7 +9,7 @@
 import type { Clock } from '@holdfast/shared';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 
-/** A closed set, in docs/operations.md with what each one says; a test compares the two. */
+/** A closed set, in docs/operations/events.md with what each one says; a test compares the two. */
 export const eventKinds = [
   'keeper-joined',
   'keeper-live',
@@ -17,6 +17,13 @@ export const eventKinds = [
   'keeper-dead',
   'keeper-maintenance',
   'storage-replaced',
+  'repair-started',
+  'repair-finished',
+  'chunk-lost',
+  'chunk-found',
+  'piece-bad',
+  'metadata-regressed',
+  'tracker-started',
   'keeper-forgotten',
   'job-started',
   'job-finished',

@@ -1,17 +1,25 @@
 /** ClusterService: how the cluster stands, for operators. */
-import type { ClusterServiceHandlers, KeeperStatus as KeeperStatusMessage } from '@holdfast/proto';
+import type {
+  ClusterServiceHandlers,
+  KeeperStatus as KeeperStatusMessage,
+  RepairStatus as RepairStatusMessage,
+  ScrubProgress as ScrubProgressMessage,
+} from '@holdfast/proto';
 import type { Logger } from '@holdfast/shared';
 import { unary, wireText, writeAuthority, writePolicy } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { KeeperStatus, StatusReporter } from '../cluster/status.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
+import type { ScrubProgress } from '../membership/keeper.js';
+import type { RepairStatus } from '../repair/repair-status.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
+import { type InspectionParts, inspectionHandlers, keeperStates } from './inspection-service.js';
 import { type JobServiceParts, jobHandlers } from './job-service.js';
 import { notOffered } from './namespace-service.js';
 
-export interface ClusterServiceParts extends JobServiceParts {
+export interface ClusterServiceParts extends InspectionParts, JobServiceParts {
   readonly status: StatusReporter;
   readonly identity: TrackerIdentity;
   readonly store: MetadataStore;
@@ -34,32 +42,28 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
         files: counters.files,
         directories: counters.directories,
         logicalBytes: counters.logical_bytes,
-        chunks: counters.chunks,
+        chunks: cluster.chunks,
         chunksBelowPolicy: cluster.chunksBelowPolicy,
         chunksUnreadable: cluster.chunksUnreadable,
         openUploads: counters.open_uploads,
-        repairsInFlight: cluster.repairsInFlight,
-        piecesToReclaim: cluster.piecesToReclaim,
+        repairsInFlight: cluster.repair.copiesInFlight,
+        piecesToReclaim: cluster.reclaim.piecesToReclaim,
         keepers: cluster.keepers.map(writeKeeper),
         summary: wireText(cluster.summary),
+        pieceCounts: cluster.pieceCounts.map((pieceCount) => ({ ...pieceCount })),
+        repair: writeRepair(cluster.repair),
+        // trashed_versions and trashed_bytes belong here too.
+        reclaim: { ...cluster.reclaim },
+        ...(cluster.scrub && { scrub: writeScrub(cluster.scrub) }),
       };
     }, logger),
     ListKeepers: unary(async () => ({ keepers: (await status.keepers()).map(writeKeeper) }), logger),
     ...jobHandlers(parts),
     SetMaintenance: notOffered('SetMaintenance'),
     ForgetKeeper: notOffered('ForgetKeeper'),
-    ExplainEntry: notOffered('ExplainEntry'),
-    PreviewKeeperLoss: notOffered('PreviewKeeperLoss'),
-    ListEvents: notOffered('ListEvents'),
+    ...inspectionHandlers(parts),
   };
 }
-
-const states = {
-  live: 'KEEPER_STATE_LIVE',
-  suspect: 'KEEPER_STATE_SUSPECT',
-  dead: 'KEEPER_STATE_DEAD',
-  maintenance: 'KEEPER_STATE_MAINTENANCE',
-} as const;
 
 function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
   const { keeperId, address, zone, lastHeartbeatAgeMs } = keeper;
@@ -67,7 +71,7 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     keeper: { keeperId, address, zone },
     storageId: keeper.storageId,
     incarnation: keeper.incarnation,
-    state: states[keeper.state],
+    state: keeperStates[keeper.state],
     capacity: { ...keeper.capacity },
     pieces: keeper.pieces,
     ...(lastHeartbeatAgeMs !== undefined && { lastHeartbeatAgeMs }),
@@ -75,5 +79,27 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     reported: keeper.reported,
     storageError: keeper.storageError ?? '',
     draining: keeper.draining,
+    ...(keeper.scrub && { scrub: writeScrub(keeper.scrub) }),
+  };
+}
+
+function writeRepair({ text, remainingMs, blocked, ...repair }: RepairStatus): RepairStatusMessage {
+  return {
+    ...repair,
+    text: wireText(text),
+    blocked: blocked.map((each) => ({ ...each })),
+    ...(remainingMs !== undefined && { remainingMs }),
+  };
+}
+
+function writeScrub({
+  startedAtUnixMs,
+  previousStartedAtUnixMs,
+  ...scrub
+}: ScrubProgress): ScrubProgressMessage {
+  return {
+    ...scrub,
+    ...(startedAtUnixMs !== undefined && { startedAtUnixMs }),
+    ...(previousStartedAtUnixMs !== undefined && { previousStartedAtUnixMs }),
   };
 }

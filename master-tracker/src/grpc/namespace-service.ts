@@ -105,7 +105,7 @@ function writeAttributes({ mode, modifiedAtUnixMs }: FileAttributes) {
   return { ...(mode !== undefined && { mode }), ...(modifiedAtUnixMs !== undefined && { modifiedAtUnixMs }) };
 }
 
-function writeEntry(entry: Entry): EntryMessage {
+export function writeEntry(entry: Entry): EntryMessage {
   const { attributes, policy, durability } = entry;
   return {
     path: entry.path,

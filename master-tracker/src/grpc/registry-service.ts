@@ -3,6 +3,7 @@ import type {
   KeeperRegistryServiceHandlers,
   KeeperTask as TaskMessage,
   PieceSummaryOutput,
+  ScrubProgressOutput,
   StorageCapacityOutput,
   TrackerAuthority,
 } from '@holdfast/proto';
@@ -23,7 +24,7 @@ import {
 } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
-import type { KeeperCapacity, KeeperIdentity } from '../membership/keeper.js';
+import type { KeeperCapacity, KeeperIdentity, ScrubProgress } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { PieceSummary } from '../registry/adopt.js';
 import type { Registry } from '../registry/registry.js';
@@ -83,6 +84,7 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
           storageError: request.storageError
             ? fromErrorDetail(request.storageError).message || 'unknown error'
             : null,
+          scrub: request.scrub ? readScrub(request.scrub) : undefined,
         },
         stored,
       );
@@ -125,11 +127,34 @@ function readIdentity(message: { keeperId: string; storageId: string; incarnatio
 }
 
 function readCapacity(message: StorageCapacityOutput | null): KeeperCapacity {
-  const { totalBytes, usedBytes, freeBytes } = checkPresent(message, 'capacity');
+  const { totalBytes, usedBytes, freeBytes, trashBytes } = checkPresent(message, 'capacity');
   return {
     totalBytes: checkInteger(totalBytes, 'capacity.total_bytes'),
     usedBytes: checkInteger(usedBytes, 'capacity.used_bytes'),
     freeBytes: checkInteger(freeBytes, 'capacity.free_bytes'),
+    trashBytes: checkInteger(trashBytes, 'capacity.trash_bytes'),
+  };
+}
+
+function readScrub(message: ScrubProgressOutput): ScrubProgress {
+  const count = (value: number, name: string): number => checkInteger(value, `scrub.${name}`);
+  const time = (value: number, name: string): number =>
+    checkInteger(value, `scrub.${name}`, Number.MIN_SAFE_INTEGER);
+  const { throughChunkId, startedAtUnixMs, previousStartedAtUnixMs, taskId } = message;
+  return {
+    scannedPieces: count(message.scannedPieces, 'scanned_pieces'),
+    expectedPieces: count(message.expectedPieces, 'expected_pieces'),
+    scannedBytes: count(message.scannedBytes, 'scanned_bytes'),
+    expectedBytes: count(message.expectedBytes, 'expected_bytes'),
+    corruptPieces: count(message.corruptPieces, 'corrupt_pieces'),
+    unreadPieces: count(message.unreadPieces, 'unread_pieces'),
+    throughChunkId: throughChunkId === '' ? '' : checkId(throughChunkId, 'scrub.through_chunk_id'),
+    ...(startedAtUnixMs !== undefined && { startedAtUnixMs: time(startedAtUnixMs, 'started_at_unix_ms') }),
+    ...(previousStartedAtUnixMs !== undefined && {
+      previousStartedAtUnixMs: time(previousStartedAtUnixMs, 'previous_started_at_unix_ms'),
+    }),
+    rounds: count(message.rounds, 'rounds'),
+    taskId: taskId === '' ? '' : checkId(taskId, 'scrub.task_id'),
   };
 }
 

@@ -10,6 +10,7 @@
  */
 import type { Membership } from '../membership/membership.js';
 import type { FullReports } from '../registry/full-report.js';
+import type { EventLog } from '../events/event-log.js';
 import { markDraining } from '../registry/keeper-changes.js';
 import { queueForRepair } from '../registry/pieces.js';
 import { loadChunks } from '../repair/load-chunks.js';
@@ -21,6 +22,7 @@ import type { Job, JobRunner, JobStep } from './job.js';
 const lookedAt = 100;
 
 export interface DrainParts {
+  readonly events: EventLog;
   readonly store: MetadataStore;
   readonly membership: Membership;
   readonly reports: FullReports;
@@ -131,7 +133,7 @@ export class Drain implements JobRunner {
   }
 
   async #setDraining(tx: MetadataTransaction, keeperId: string, draining: boolean): Promise<void> {
-    await markDraining(tx, keeperId, draining);
+    await markDraining(tx, this.#parts.events, keeperId, draining);
     // Inside the transaction, as those come one after the other: what is in memory then ends as the metadata does.
     this.#parts.membership.setDraining(keeperId, draining);
   }

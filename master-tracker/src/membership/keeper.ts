@@ -14,6 +14,28 @@ export interface KeeperCapacity {
   readonly usedBytes: number;
   /** What new pieces may still take. */
   readonly freeBytes: number;
+  /** How much of usedBytes is in the keeper's trash, which gives way to new pieces. */
+  readonly trashBytes: number;
+}
+
+/** How far a keeper has re-read its pieces, in the round that runs. Times are its wall clock's, for display only. */
+export interface ScrubProgress {
+  readonly scannedPieces: number;
+  readonly expectedPieces: number;
+  readonly scannedBytes: number;
+  readonly expectedBytes: number;
+  /** Damaged pieces that this round found. */
+  readonly corruptPieces: number;
+  /** Pieces that could not be read for another reason. */
+  readonly unreadPieces: number;
+  /** Everything up to this chunk id was read in this round; what is after it, in the round before. */
+  readonly throughChunkId: string;
+  readonly startedAtUnixMs?: number | undefined;
+  readonly previousStartedAtUnixMs?: number | undefined;
+  /** Whole rounds so far. */
+  readonly rounds: number;
+  /** The task that asked for this round; '' for one that began by itself. */
+  readonly taskId: string;
 }
 
 /** Which start of which keeper speaks. */
@@ -57,6 +79,7 @@ export interface KeeperHeartbeat extends KeeperIdentity {
   readonly stopping: boolean;
   /** Why the storage cannot be written, or null if it can. */
   readonly storageError: string | null;
+  readonly scrub?: ScrubProgress | undefined;
 }
 
 /** A snapshot of one keeper; it does not change when the registry does. */
@@ -76,6 +99,8 @@ export interface KeeperView extends KeeperIdentity {
   /** True once the full report of this start of the keeper is in. */
   readonly reported: boolean;
   readonly storageError: string | null;
+  /** How far it has re-read its pieces; null if this start of it has not said. */
+  readonly scrub: ScrubProgress | null;
   readonly activeStreams: number;
   readonly freeTaskSlots: number;
   /** What was allocated to it since its last heartbeat, in bytes. */

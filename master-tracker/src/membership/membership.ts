@@ -147,6 +147,7 @@ export class Membership {
     view.activeStreams = heartbeat.activeStreams;
     view.freeTaskSlots = heartbeat.freeTaskSlots;
     view.storageError = heartbeat.storageError;
+    view.scrub = heartbeat.scrub ?? view.scrub;
     view.reservedBytes = 0;
     view.reservedPieces = 0;
     // Once stopping, always stopping: see `maintenance` in lease.ts.
@@ -291,6 +292,7 @@ function blankView(keeper: ExpectedKeeper): KeeperView {
     draining: keeper.draining ?? false,
     reported: false,
     storageError: null,
+    scrub: null,
     activeStreams: 0,
     freeTaskSlots: 0,
     reservedBytes: 0,

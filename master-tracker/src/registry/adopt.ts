@@ -11,6 +11,7 @@ import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import type { ChunkState, PieceState } from '../store/schema.js';
 import {
+  type Unreadable,
   claimOf,
   currentStorages,
   queueForRepair,
@@ -18,7 +19,9 @@ import {
   recordDurable,
   recordGarbage,
   recordLost,
+  unreadableAmong,
 } from './pieces.js';
+import { reasons } from './reasons.js';
 
 /** What a keeper says of a piece that it holds. */
 export interface PieceSummary {
@@ -39,6 +42,12 @@ export interface Adoption {
   readonly unknown: number;
   /** With other bytes than their chunk's. */
   readonly mismatched: number;
+  /** The chunks whose pieces count from now on. */
+  readonly durable: readonly string[];
+  /** Chunks that could not be read and can be now. */
+  readonly found: Unreadable;
+  /** Chunks that can be read no more. */
+  readonly lost: Unreadable;
 }
 
 interface Known {
@@ -104,17 +113,24 @@ export async function newsIn(
   return news;
 }
 
+const nothing: Adoption = {
+  ...{ durable: [], unknown: 0, mismatched: 0 },
+  ...{ found: { chunks: 0, example: '' }, lost: { chunks: 0, example: '' } },
+};
+
 /**
  * Records the pieces; no chunk may be named twice. Does nothing for a storage that was replaced since it spoke:
- * its pieces went with it.
+ * its pieces went with it. `whyThere` says why the keeper has a piece that nobody had planned there (reasons.ts).
  */
 export async function adopt(
   tx: MetadataTransaction,
   { keeperId, storageId }: PieceSource,
   pieces: readonly PieceSummary[],
+  whyThere: (chunkId: string) => string = () => reasons.reported,
 ): Promise<Adoption> {
   const current = await currentStorages(tx, [keeperId]);
-  if (current.get(keeperId) !== storageId) return { unknown: 0, mismatched: 0 };
+  if (current.get(keeperId) !== storageId) return nothing;
+  const planned = new Set<string>();
   const byVerdict: Record<Verdict, PieceSummary[]> = {
     'nothing new': [],
     durable: [],
@@ -130,16 +146,21 @@ export async function adopt(
       page.map((piece) => piece.chunkId),
     );
     for (const piece of page) byVerdict[judge(piece, rows.get(piece.chunkId))].push(piece);
+    for (const row of rows.values()) if (row.pieceState === 'planned') planned.add(row.chunk_id);
   }
   const keys = (verdict: Verdict) => byVerdict[verdict].map(({ chunkId }) => ({ chunkId, keeperId }));
-  await recordDurable(tx, keys('durable'));
-  // The piece may be one more than its chunk needs, or the last that it lacked.
-  await queueForRepair(
+  const durable = byVerdict.durable.map(({ chunkId }) => chunkId);
+  const found = await unreadableAmong(tx, durable);
+  await recordDurable(
     tx,
-    byVerdict.durable.map((piece) => piece.chunkId),
+    durable.map((chunkId) => ({
+      ...{ chunkId, keeperId, because: planned.has(chunkId) ? reasons.upload : whyThere(chunkId) },
+    })),
   );
+  // The piece may be one more than its chunk needs, or the last that it lacked.
+  await queueForRepair(tx, durable);
   await recordGarbage(tx, keys('garbage'));
-  await recordLost(
+  const lost = await recordLost(
     tx,
     keeperId,
     byVerdict.mismatched.map((piece) => piece.chunkId),
@@ -152,5 +173,6 @@ export async function adopt(
       claim: claimOf(lengthBytes, digest),
     })),
   );
-  return { unknown: byVerdict.unknown.length, mismatched: byVerdict.mismatched.length };
+  const { unknown, mismatched } = byVerdict;
+  return { durable, unknown: unknown.length, mismatched: mismatched.length, found, lost };
 }

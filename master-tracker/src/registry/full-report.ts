@@ -9,10 +9,12 @@
  * keeper registered may be younger than the list the keeper reports from: their absence proves nothing.
  */
 import { HoldfastError, type Logger } from '@holdfast/shared';
+import type { EventLog } from '../events/event-log.js';
 import type { KeeperIdentity } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSummary, adopt } from './adopt.js';
-import { recordLost } from './pieces.js';
+import { badReport, foundChunks, lostChunks } from './piece-events.js';
+import { type Unreadable, recordLost } from './pieces.js';
 
 /** How many pieces one transaction may find lost: about 50 ms. */
 const maxLostPerTransaction = 1_000;
@@ -35,11 +37,15 @@ interface RunningReport {
   /** The last transaction before this start of the keeper registered. */
   readonly before: number;
   readonly totals: { pieces: number; unknown: number; mismatched: number; lost: number };
+  /** Chunks that cannot be read since this report, and such that can again. */
+  readonly unreadable: { chunks: number; example: string };
+  readonly readable: { chunks: number; example: string };
 }
 
 export class FullReports {
   readonly #store: MetadataStore;
   readonly #logger: Logger;
+  readonly #events: EventLog;
   /** By keeper: one report at a time. */
   readonly #running = new Map<string, RunningReport>();
   /** By keeper: the start that is to report, and the last transaction before it registered. */
@@ -47,7 +53,8 @@ export class FullReports {
   /** By keeper: settles when the page that came last was taken or refused. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(store: MetadataStore, logger: Logger) {
+  constructor(store: MetadataStore, logger: Logger, events: EventLog) {
+    this.#events = events;
     this.#store = store;
     this.#logger = logger;
   }
@@ -92,12 +99,14 @@ export class FullReports {
     report.totals.pieces += pieces.length;
     report.totals.unknown += adopted.unknown;
     report.totals.mismatched += adopted.mismatched;
+    add(report.unreadable, adopted.lost);
+    add(report.readable, adopted.found);
     const upTo = page.last ? end : (pieces.at(-1)?.chunkId ?? report.through);
     report.totals.lost += await this.#dropMissing(page, report, upTo);
     report.through = upTo;
     report.nextPage += 1;
+    if (page.last) await this.#conclude(keeperId, report);
     report.done = page.last;
-    if (report.done) this.#conclude(keeperId, report);
     return report.done;
   }
 
@@ -122,7 +131,11 @@ export class FullReports {
     }
     const totals = { pieces: 0, unknown: 0, mismatched: 0, lost: 0 };
     const { before } = expected;
-    const report = { reportId: page.reportId, nextPage: 0, through: '', done: false, before, totals };
+    const report: RunningReport = {
+      ...{ reportId: page.reportId, nextPage: 0, through: '', done: false, before, totals },
+      unreadable: { chunks: 0, example: '' },
+      readable: { chunks: 0, example: '' },
+    };
     this.#running.set(page.keeperId, report);
     return report;
   }
@@ -148,7 +161,7 @@ export class FullReports {
       );
       const missing = rows.map((row) => row.chunk_id).filter((chunkId) => !reported.has(chunkId));
       if (missing.length > 0) {
-        await this.#store.mutate((tx) => recordLost(tx, page.keeperId, missing));
+        add(report.unreadable, await this.#store.mutate((tx) => recordLost(tx, page.keeperId, missing)));
         lost += missing.length;
       }
       const last = rows.at(-1);
@@ -157,11 +170,27 @@ export class FullReports {
     }
   }
 
-  #conclude(keeperId: string, report: RunningReport): void {
+  /** Tells of the whole report at once: page by page, a wiped disk would be hundreds of events. */
+  async #conclude(keeperId: string, report: RunningReport): Promise<void> {
     const { totals } = report;
+    const told = [
+      ...badReport(keeperId, totals.lost, totals.mismatched),
+      ...lostChunks(keeperId, report.unreadable),
+      ...foundChunks(keeperId, report.readable),
+    ];
+    if (told.length > 0) {
+      await this.#store.mutate(async (tx) => {
+        for (const event of told) await this.#events.record(tx, event);
+      });
+    }
     const isNews = totals.lost > 0 || totals.unknown > 0 || totals.mismatched > 0;
     this.#logger[isNews ? 'warn' : 'info']('a keeper has reported all its pieces', { keeperId, ...totals });
   }
+}
+
+function add(sum: { chunks: number; example: string }, more: Unreadable): void {
+  sum.chunks += more.chunks;
+  sum.example ||= more.example;
 }
 
 function checkOrder(pieces: readonly PieceSummary[], through: string): void {

@@ -7,23 +7,42 @@
  * page by page, each page with the place to go on from in the same transaction. Until the last page the status counts
  * the rest of a dead keeper's as below policy.
  */
+import type { EventLog } from '../events/event-log.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
-import { queueForRepair } from './pieces.js';
+import { lostChunks } from './piece-events.js';
+import { type Unreadable, queueForRepair, unreadableOn } from './pieces.js';
+import { reasons } from './reasons.js';
 
 /** Pieces that one transaction looks at: about 20 ms. */
 const pageSize = 1_000;
 
-/** The keeper's pieces stop counting: their chunks lack one now. */
-export async function markDead(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await change(tx, keeperId, { dead: 1 });
+/**
+ * The keeper's pieces stop counting: their chunks lack one now. What cannot be read without it is an event, once all
+ * were looked at.
+ */
+export async function markDead(tx: MetadataTransaction, events: EventLog, keeperId: string): Promise<void> {
+  await change(tx, events, keeperId, { dead: 1 });
 }
 
 /**
- * The keeper's pieces count again: they are the same immutable bytes. Repair finds their chunks complete; those that
- * were completed elsewhere meanwhile have more than they need.
+ * The keeper's pieces count again, if they did not: they are the same immutable bytes. Repair finds their chunks
+ * complete; those that were completed elsewhere meanwhile have more than they need. Returns what could not be read
+ * until now.
  */
-export async function markAlive(tx: MetadataTransaction, keeperId: string): Promise<void> {
-  await change(tx, keeperId, { dead: 0 });
+export async function markAlive(
+  tx: MetadataTransaction,
+  events: EventLog,
+  keeperId: string,
+): Promise<Unreadable> {
+  const keeper = await tx.db
+    .selectFrom('keepers')
+    .select('dead')
+    .where('keeper_id', '=', keeperId)
+    .executeTakeFirst();
+  if (keeper?.dead !== 1) return { chunks: 0, example: '' };
+  const found = await unreadableOn(tx, keeperId);
+  await change(tx, events, keeperId, { dead: 0 });
+  return found;
 }
 
 /** The pieces of all keepers count again. */
@@ -34,51 +53,74 @@ export async function markAllAlive(tx: MetadataTransaction): Promise<void> {
 /** The keeper is to be emptied, or takes pieces again: its chunks are to have another piece, or have one too many. */
 export async function markDraining(
   tx: MetadataTransaction,
+  events: EventLog,
   keeperId: string,
   draining: boolean,
 ): Promise<void> {
-  await change(tx, keeperId, { draining: draining ? 1 : 0 });
+  await change(tx, events, keeperId, { draining: draining ? 1 : 0 });
 }
 
 /** Changes the row, and looks at the first page of the keeper's chunks; `queueNextPage` does the rest. */
 async function change(
   tx: MetadataTransaction,
+  events: EventLog,
   keeperId: string,
   columns: { readonly dead?: number; readonly draining?: number },
 ): Promise<void> {
-  await tx.db
+  const changed = await tx.db
     .updateTable('keepers')
     .set({ ...columns, queued_through: '' })
     .where('keeper_id', '=', keeperId)
-    .execute();
-  await queuePage(tx, keeperId, '');
+    .returningAll()
+    .executeTakeFirst();
+  if (changed) await lookOn(tx, events, changed);
 }
 
 /**
  * Everything of a keeper is gone: it came back with another storage under its old name, as only a directory that
  * was put together by hand does. One transaction, as the old pieces must not count a moment on the new storage.
+ * Returns what cannot be read now.
  */
-export async function recordKeeperLost(tx: MetadataTransaction, keeperId: string): Promise<void> {
+export async function recordKeeperLost(tx: MetadataTransaction, keeperId: string): Promise<Unreadable> {
   await tx.db.updateTable('keepers').set({ dead: 1 }).where('keeper_id', '=', keeperId).execute();
-  for (let from: string | undefined = ''; from !== undefined;) from = await queuePage(tx, keeperId, from);
+  const why = reasons.replaced(keeperId);
+  for (let from: string | undefined = ''; from !== undefined;)
+    from = await queuePage(tx, keeperId, from, why);
+  const unreadable = await unreadableOn(tx, keeperId);
   await tx.db.deleteFrom('pieces').where('keeper_id', '=', keeperId).execute();
+  return unreadable;
 }
 
 /** One page of the chunks of keepers that changed; true if there may be more. */
-export async function queueNextPage(store: MetadataStore): Promise<boolean> {
+export async function queueNextPage(store: MetadataStore, events: EventLog): Promise<boolean> {
   const find = ({ db }: MetadataSnapshot) =>
     db
       .selectFrom('keepers')
-      .select(['keeper_id', 'queued_through'])
+      .select(['keeper_id', 'dead', 'draining', 'queued_through'])
       .where('queued_through', 'is not', null)
       .limit(1)
       .executeTakeFirst();
   if (!(await store.read(find))) return false;
   return store.mutate(async (tx) => {
     const next = await find(tx);
-    if (next) await queuePage(tx, next.keeper_id, next.queued_through ?? '');
+    if (next) await lookOn(tx, events, next);
     return next !== undefined;
   });
+}
+
+interface ChangedKeeper {
+  readonly keeper_id: string;
+  readonly dead: number;
+  readonly draining: number;
+  readonly queued_through: string | null;
+}
+
+async function lookOn(tx: MetadataTransaction, events: EventLog, keeper: ChangedKeeper): Promise<void> {
+  const { keeper_id: keeperId, dead, draining, queued_through: from } = keeper;
+  const because = dead === 1 ? reasons.dead(keeperId) : draining === 1 ? reasons.drain(keeperId) : '';
+  const through = await queuePage(tx, keeperId, from ?? '', because);
+  if (through !== undefined || dead === 0) return;
+  for (const event of lostChunks(keeperId, await unreadableOn(tx, keeperId))) await events.record(tx, event);
 }
 
 /** The place to go on from, which is written down; undefined if that was the last page. */
@@ -86,6 +128,7 @@ async function queuePage(
   tx: MetadataTransaction,
   keeperId: string,
   from: string,
+  because: string,
 ): Promise<string | undefined> {
   const page = await tx.db
     .selectFrom('pieces')
@@ -97,7 +140,7 @@ async function queuePage(
     .limit(pageSize)
     .execute();
   const chunkIds = page.map((row) => row.chunk_id);
-  await queueForRepair(tx, chunkIds);
+  await queueForRepair(tx, chunkIds, because);
   const through = page.length < pageSize ? undefined : chunkIds.at(-1);
   await tx.db
     .updateTable('keepers')
@@ -107,9 +150,13 @@ async function queuePage(
   return through;
 }
 
-/** How many pieces of dead keepers no page has come to: each may be of a chunk that is below policy. */
-export async function piecesNotQueued({ db }: MetadataSnapshot): Promise<number> {
-  const row = await db
+/** Chunks of dead keepers that no page has come to, each of which lacks a piece at least, by their policy. */
+export async function chunksNotQueued({
+  db,
+}: MetadataSnapshot): Promise<
+  { readonly policyPieces: number; readonly chunks: number; readonly bytes: number }[]
+> {
+  return db
     .selectFrom('keepers')
     .innerJoin('pieces', (join) =>
       join
@@ -117,9 +164,38 @@ export async function piecesNotQueued({ db }: MetadataSnapshot): Promise<number>
         .on('pieces.state', '=', 'durable')
         .onRef('pieces.chunk_id', '>', 'keepers.queued_through'),
     )
-    .select(({ fn }) => fn.countAll<number>().as('pieces'))
+    .innerJoin('chunks', (join) =>
+      join.onRef('chunks.chunk_id', '=', 'pieces.chunk_id').on('chunks.state', '=', 'live'),
+    )
+    .leftJoin('repair_queue', (join) =>
+      join.onRef('repair_queue.chunk_id', '=', 'pieces.chunk_id').on('below_policy', '=', 1),
+    )
+    .select(({ fn }) => [
+      'chunks.pieces as policyPieces',
+      fn.count<number>('chunks.chunk_id').distinct().as('chunks'),
+      fn.sum<number>('chunks.length').as('bytes'),
+    ])
     .where('queued_through', 'is not', null)
     .where('dead', '=', 1)
-    .executeTakeFirstOrThrow();
-  return row.pieces;
+    .where('repair_queue.chunk_id', 'is', null)
+    .groupBy('chunks.pieces')
+    .execute();
+}
+
+/** True if a chunk may lack a piece: one is queued for it, or a dead keeper's were not all looked at. */
+export async function mayLackPieces({ db }: MetadataSnapshot): Promise<boolean> {
+  const queued = await db
+    .selectFrom('repair_queue')
+    .select('chunk_id')
+    .where('below_policy', '=', 1)
+    .limit(1)
+    .executeTakeFirst();
+  if (queued) return true;
+  const unlooked = await db
+    .selectFrom('keepers')
+    .select('keeper_id')
+    .where('queued_through', 'is not', null)
+    .where('dead', '=', 1)
+    .executeTakeFirst();
+  return unlooked !== undefined;
 }

@@ -2,10 +2,12 @@
  * The transitions of pieces and chunks, each in one place: what becomes durable, what becomes garbage, and which
  * chunks join the repair queue for it. All run inside a transaction of the caller.
  */
+import { type OnConflictBuilder, type SqlBool, sql } from 'kysely';
 import { batches } from '../store/batches.js';
-import type { MetadataTransaction } from '../store/metadata-store.js';
+import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
-import type { PieceState } from '../store/schema.js';
+import type { MetadataTables, PieceState } from '../store/schema.js';
+import { reasons } from './reasons.js';
 
 export interface PieceKey {
   readonly chunkId: string;
@@ -17,19 +19,25 @@ export function claimOf(lengthBytes: number, digest: string): string {
   return `${lengthBytes}:${digest}`;
 }
 
-type PieceChange = Readonly<{ chunkId: string; keeperId: string; claim: string | null }>;
+type PieceChange = Readonly<{
+  chunkId: string;
+  keeperId: string;
+  claim: string | null;
+  because: string | null;
+}>;
 
 const upsert = prepare(
   (db, args: { state: PieceState; transactionId: number; pieces: readonly PieceChange[] }) =>
     db
       .insertInto('pieces')
       .values(
-        args.pieces.map(({ chunkId, keeperId, claim }) => ({
+        args.pieces.map(({ chunkId, keeperId, claim, because }) => ({
           chunk_id: chunkId,
           keeper_id: keeperId,
           state: args.state,
           since_transaction_id: args.transactionId,
           claim,
+          because,
         })),
       )
       .onConflict((conflict) =>
@@ -37,24 +45,30 @@ const upsert = prepare(
           state: eb.ref('excluded.state'),
           since_transaction_id: eb.ref('excluded.since_transaction_id'),
           claim: eb.ref('excluded.claim'),
+          because: eb.ref('excluded.because'),
         })),
       ),
 );
 
 async function upsertPieces(
   tx: MetadataTransaction,
-  pieces: readonly (PieceKey & { claim?: string })[],
+  pieces: readonly (PieceKey & { claim?: string; because?: string | undefined })[],
   state: PieceState,
 ): Promise<void> {
   const { transactionId } = tx;
   for (const page of batches(pieces)) {
-    const changes = page.map(({ chunkId, keeperId, claim = null }) => ({ chunkId, keeperId, claim }));
+    const changes = page.map(({ chunkId, keeperId, claim = null, because = null }) => ({
+      ...{ chunkId, keeperId, claim, because },
+    }));
     await tx.run(upsert, { state, transactionId, pieces: changes });
   }
 }
 
-/** The pieces are on stable storage with their chunks' bytes. */
-export async function recordDurable(tx: MetadataTransaction, pieces: readonly PieceKey[]): Promise<void> {
+/** The pieces are on stable storage with their chunks' bytes; `because` says why there (reasons.ts). */
+export async function recordDurable(
+  tx: MetadataTransaction,
+  pieces: readonly (PieceKey & { because?: string | undefined })[],
+): Promise<void> {
   await upsertPieces(tx, pieces, 'durable');
 }
 
@@ -71,12 +85,65 @@ export async function recordGarbage(tx: MetadataTransaction, pieces: readonly Pi
   await upsertPieces(tx, pieces, 'garbage');
 }
 
-/** The keeper has lost these pieces. Their live chunks join the repair queue. */
+/** Chunks of files that no keeper that is there has: they cannot be read. */
+export interface Unreadable {
+  readonly chunks: number;
+  /** One of them; '' if there are none. */
+  readonly example: string;
+}
+
+/** The live ones of these chunks that have no piece that counts. Such a chunk is always in the repair queue. */
+export async function unreadableAmong(
+  { db }: MetadataSnapshot,
+  chunkIds: readonly string[],
+): Promise<Unreadable> {
+  const found: string[] = [];
+  for (const page of batches(chunkIds)) {
+    const rows = await db
+      .selectFrom('repair_queue')
+      .select('chunk_id')
+      .where('chunk_id', 'in', page)
+      .where('pieces_left', '=', 0)
+      .where(hasNoCountedPiece)
+      .execute();
+    found.push(...rows.map((row) => row.chunk_id));
+  }
+  return { chunks: found.length, example: found[0] ?? '' };
+}
+
+/** The chunks with a piece on this keeper that have none that counts: what goes with it, or comes back with it. */
+export async function unreadableOn({ db }: MetadataSnapshot, keeperId: string): Promise<Unreadable> {
+  const row = await db
+    .selectFrom('repair_queue')
+    .innerJoin('pieces as own', (join) =>
+      join
+        .onRef('own.chunk_id', '=', 'repair_queue.chunk_id')
+        .on('own.keeper_id', '=', keeperId)
+        .on('own.state', '=', 'durable'),
+    )
+    .select(({ fn }) => [
+      fn.countAll<number>().as('chunks'),
+      fn.min<string | null>('repair_queue.chunk_id').as('example'),
+    ])
+    .where('pieces_left', '=', 0)
+    .where(hasNoCountedPiece)
+    .executeTakeFirstOrThrow();
+  return { chunks: row.chunks, example: row.example ?? '' };
+}
+
+/** Of a row of the queue. `pieces_left` alone may be out of date: pieces that came since are not in it. */
+const hasNoCountedPiece = sql<SqlBool>`not exists (
+  select 1 from pieces as counted
+  join keepers on keepers.keeper_id = counted.keeper_id and keepers.dead = 0
+  where counted.chunk_id = repair_queue.chunk_id and counted.state = 'durable'
+)`;
+
+/** The keeper has lost these pieces. Their live chunks join the repair queue. Returns those that cannot be read now. */
 export async function recordLost(
   tx: MetadataTransaction,
   keeperId: string,
   chunkIds: readonly string[],
-): Promise<void> {
+): Promise<Unreadable> {
   for (const page of batches(chunkIds)) {
     await tx.db
       .deleteFrom('pieces')
@@ -84,8 +151,9 @@ export async function recordLost(
       .where('state', '=', 'durable')
       .where('chunk_id', 'in', page)
       .execute();
-    await queueForRepair(tx, page);
+    await queueForRepair(tx, page, reasons.lost(keeperId));
   }
+  return unreadableAmong(tx, chunkIds);
 }
 
 const storagesOf = prepare((db, { keeperIds }: { keeperIds: readonly string[] }) =>
@@ -105,19 +173,30 @@ export async function currentStorages(
   return storages;
 }
 
-/** Queues those of the chunks that are live and off their policy. */
-export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
-  for (const page of batches(chunkIds)) await queueOffPolicy(tx, page);
+/**
+ * Queues those of the chunks that are live and off their policy; `because` says why they lack pieces, if they do
+ * (reasons.ts).
+ */
+export async function queueForRepair(
+  tx: MetadataTransaction,
+  chunkIds: readonly string[],
+  because = '',
+): Promise<void> {
+  for (const page of batches(chunkIds)) await queueOffPolicy(tx, page, because);
 }
 
 /**
  * The one place that fills the queue: a chunk is off its policy unless exactly as many of its pieces as the policy
  * asks for are on keepers that are not dead, and none of them on one that is being emptied.
  */
-async function queueOffPolicy(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
+async function queueOffPolicy(
+  tx: MetadataTransaction,
+  chunkIds: readonly string[],
+  because: string,
+): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
-    .columns(['chunk_id', 'pieces_left', 'below_policy'])
+    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because'])
     .expression((from) =>
       from
         .selectFrom('chunks')
@@ -127,16 +206,17 @@ async function queueOffPolicy(tx: MetadataTransaction, chunkIds: readonly string
         .leftJoin('keepers', (join) =>
           join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
         )
-        .select(({ eb, fn }) => [
+        .select((eb) => [
           'chunks.chunk_id',
-          fn.count<number>('keepers.keeper_id').as('pieces_left'),
+          eb.fn.count<number>('keepers.keeper_id').as('pieces_left'),
           eb
             .case()
-            .when(fn.count('keepers.keeper_id'), '<', eb.ref('chunks.pieces'))
+            .when(eb.fn.count('keepers.keeper_id'), '<', eb.ref('chunks.pieces'))
             .then(1)
             .else(0)
             .end()
             .as('below_policy'),
+          eb.val(because).as('because'),
         ])
         .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
@@ -148,13 +228,36 @@ async function queueOffPolicy(tx: MetadataTransaction, chunkIds: readonly string
           ]),
         ),
     )
+    // What is known last of a chunk that is queued already; why it lacks pieces may be known from before.
     .onConflict((conflict) =>
       conflict.column('chunk_id').doUpdateSet((eb) => ({
         pieces_left: eb.ref('excluded.pieces_left'),
         below_policy: eb.ref('excluded.below_policy'),
+        because: eb
+          .case()
+          .when('excluded.because', '=', '')
+          .then(eb.ref('repair_queue.because'))
+          .else(eb.ref('excluded.because'))
+          .end(),
       })),
     )
     .execute();
+}
+
+const addToCount = prepare((db, args: { pieces: number; chunks: number }) =>
+  db
+    .insertInto('chunk_counts')
+    .values({ pieces: args.pieces, chunks: args.chunks })
+    .onConflict((conflict) =>
+      conflict.column('pieces').doUpdateSet((eb) => ({
+        chunks: eb('chunk_counts.chunks', '+', eb.ref('excluded.chunks')),
+      })),
+    ),
+);
+
+/** Counts chunks that became live with this many pieces in their policy. */
+export async function countLive(tx: MetadataTransaction, pieces: number, chunks: number): Promise<void> {
+  if (chunks > 0) await tx.run(addToCount, { pieces, chunks });
 }
 
 /**
@@ -219,6 +322,14 @@ export async function forgetTrashed(
 /** Gives chunks up: their pieces become tombstones, and they leave the repair queue. */
 export async function giveUpChunks(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
   for (const page of batches(chunkIds)) {
+    const live = await tx.db
+      .selectFrom('chunks')
+      .select(({ fn }) => ['pieces', fn.countAll<number>().as('chunks')])
+      .where('chunk_id', 'in', page)
+      .where('state', '=', 'live')
+      .groupBy('pieces')
+      .execute();
+    for (const { pieces, chunks } of live) await tx.run(addToCount, { pieces, chunks: -chunks });
     await tx.db
       .updateTable('chunks')
       .set({ state: 'garbage', garbage_transaction_id: tx.transactionId })

@@ -18,11 +18,14 @@ import type {
 import type { KeeperState } from '../membership/lease.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
+import type { RepairRuns } from '../repair/repair-runs.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
+import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
 import { recordLost, recordTrashed } from './pieces.js';
+import { reasons } from './reasons.js';
 import { receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
@@ -37,6 +40,7 @@ export interface RegistryParts {
   readonly inFlight: InFlightTable;
   readonly reports: FullReports;
   readonly events: EventLog;
+  readonly runs: RepairRuns;
   /** Called when repair may have something new to do. */
   readonly onRepairNews: () => void;
 }
@@ -55,9 +59,11 @@ export class Registry {
   readonly #parts: RegistryParts;
   /** Changes of state that the metadata does not show yet. */
   readonly #unapplied: KeeperTransition[] = [];
+  readonly #badPieces: BadPieceEvents;
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
+    this.#badPieces = new BadPieceEvents(parts.store, parts.clock, parts.events);
   }
 
   /** @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED */
@@ -81,7 +87,10 @@ export class Registry {
     // A wiped keeper's pieces are dropped, and a tracker behind its keepers drops nothing.
     if (verdict.storageReplaced) guard.assertWritable();
     await store.mutate(async (tx) => {
-      if (verdict.storageReplaced) await recordKeeperLost(tx, keeperId);
+      // Its row says from here on that it is not dead: a change of what can be read.
+      const told = verdict.storageReplaced
+        ? lostChunks(keeperId, await recordKeeperLost(tx, keeperId))
+        : foundChunks(keeperId, await markAlive(tx, events, keeperId));
       const row = rowOf(registration);
       await tx.db
         .insertInto('keepers')
@@ -89,7 +98,7 @@ export class Registry {
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
       const event = describeRegistration(registration, verdict);
-      if (event) await events.record(tx, event);
+      for (const each of [...(event ? [event] : []), ...told]) await events.record(tx, each);
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
@@ -120,13 +129,28 @@ export class Registry {
   }
 
   async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
-    const { store, logger, onRepairNews } = this.#parts;
+    const { store, logger, inFlight, runs, events, onRepairNews } = this.#parts;
     const { keeperId } = source;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
     const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
     if (news.length === 0) return;
-    const { unknown, mismatched } = await store.mutate((tx) => adopt(tx, source, news));
+    const whyThere = (chunkId: string): string => {
+      const copy = inFlight.get(chunkId, keeperId);
+      return copy ? (copy.because ?? '') : reasons.reported;
+    };
+    const { unknown, mismatched, copied } = await store.mutate(async (tx) => {
+      const adopted = await adopt(tx, source, news, whyThere);
+      const { found, lost } = adopted;
+      for (const event of [...foundChunks(keeperId, found), ...lostChunks(keeperId, lost)]) {
+        await events.record(tx, event);
+      }
+      const copies = adopted.durable.flatMap((chunkId) => inFlight.get(chunkId, keeperId) ?? []);
+      const bytes = copies.reduce((sum, copy) => sum + copy.pieceBytes, 0);
+      if (copies.length > 0) await runs.count(tx, copies.length, bytes);
+      return { ...adopted, copied: { copies: copies.length, bytes } };
+    });
+    if (copied.copies > 0) runs.note(copied.copies, copied.bytes);
     if (unknown + mismatched > 0) {
       logger.warn('a keeper stored pieces that fit no chunk; they are left alone', {
         keeperId,
@@ -190,12 +214,18 @@ export class Registry {
     const isLost =
       error && ['CHECKSUM_MISMATCH', 'DATA_LOSS', 'NOT_FOUND', 'DISK_FAILED'].includes(error.code);
     if (!isLost || this.#parts.guard.regressed) return;
-    await this.#parts.store.mutate((tx) => recordLost(tx, keeperId, [chunkId]));
+    const { store, events } = this.#parts;
+    await store.mutate(async (tx) => {
+      const lost = await recordLost(tx, keeperId, [chunkId]);
+      await this.#badPieces.record(tx, keeperId, [{ chunkId, why: error.message }]);
+      for (const event of lostChunks(keeperId, lost)) await events.record(tx, event);
+    });
   }
 
   /** Judges every lease. To be called every second. */
   async tick(): Promise<void> {
     await this.apply(this.#parts.membership.tick(this.#parts.clock.monotonicMs()));
+    await this.#badPieces.tick();
   }
 
   /** Makes the metadata and the tasks agree with changes of state; what fails is done at the next tick. */
@@ -222,7 +252,9 @@ export class Registry {
       await store.mutate(async (tx) => {
         await events.record(tx, event);
         // As it is now: the keeper may have come back while this change waited for its turn.
-        await (membership.isCounted(keeperId) ? markAlive(tx, keeperId) : markDead(tx, keeperId));
+        if (!membership.isCounted(keeperId)) return markDead(tx, events, keeperId);
+        const found = foundChunks(keeperId, await markAlive(tx, events, keeperId));
+        for (const each of found) await events.record(tx, each);
       });
     } else {
       // Nothing but the event: a store that cannot take it must not cost the keeper its heartbeat.

@@ -29,6 +29,8 @@ export interface InFlightCopy {
   readonly sourcesNeeded: number;
   /** When it was ordered, on the tracker's monotonic clock. */
   readonly startedMs: number;
+  /** Why the chunk wants it (registry/reasons.ts). */
+  readonly because?: string | undefined;
 }
 
 /** How many copies a keeper takes part in. */
@@ -65,6 +67,18 @@ export class InFlightTable {
     if (this.#copies.size >= this.#limit) return 'full';
     this.#copies.set(key, copy);
     return 'added';
+  }
+
+  /** The copy of a chunk to a keeper, if one is being made. */
+  get(chunkId: string, targetKeeperId: string): InFlightCopy | undefined {
+    return this.#copies.get(keyOf(chunkId, targetKeeperId));
+  }
+
+  /** The copies of a chunk that are being made. */
+  copiesOf(chunkId: string): InFlightCopy[] {
+    const copies: InFlightCopy[] = [];
+    for (const copy of this.#copies.values()) if (copy.chunkId === chunkId) copies.push(copy);
+    return copies;
   }
 
   /** Forgets a copy that ended, well or not; undefined if it was not known any more, which is fine. */

@@ -28,7 +28,7 @@ const URGENCY_IN_WORDS: Readonly<Record<RepairUrgency, string>> = {
 };
 
 /** What each reason means and what helps. */
-const REASON_IN_WORDS: Readonly<Record<BlockReason, string>> = {
+export const reasonInWords: Readonly<Record<BlockReason, string>> = {
   'no target with room': 'no target with room: add a keeper or free space',
   'no source': 'no source: no keeper that answers has the pieces to copy from',
   brake: 'the brake holds: many keepers were lost at once and may come back',
@@ -53,16 +53,16 @@ function noUrgencies(): Record<RepairUrgency, number> {
   return { endangered: 0, 'below-half': 0, 'below-policy': 0, draining: 0, 'badly-placed': 0 };
 }
 
-/** Closes the count and puts it into words. */
+/** Closes the count. */
 export function summarize(tally: RepairTally): RepairSummary {
-  return { ...tally, text: inWords(tally) };
+  return { ...tally, text: tallyInWords(tally) };
 }
 
 /** What keeps chunks of a plan, other than that others come first; '' if nothing does. */
 export function blockedInWords({ blocked }: RepairSummary): string {
   return Object.entries(blocked)
     .filter(([reason, chunks]) => chunks > 0 && reason !== 'budget')
-    .map(([reason, chunks]) => `${count(chunks, 'chunk')}, ${REASON_IN_WORDS[reason as BlockReason]}`)
+    .map(([reason, chunks]) => `${count(chunks, 'chunk')}, ${reasonInWords[reason as BlockReason]}`)
     .join('; ');
 }
 
@@ -72,12 +72,35 @@ export function unconfirmedInWords(chunks: number): string {
   return `${count(chunks, 'chunk')}, until the keepers of their other copies are there and have reported`;
 }
 
-function inWords(tally: RepairTally): string {
+/** What two pages of one look at the queue found together. */
+export function addTally(sum: RepairTally, page: Omit<RepairSummary, 'text'>): RepairTally {
+  return {
+    safeMode: page.safeMode,
+    braked: page.braked,
+    below: addEach(sum.below, page.below),
+    unreadable: sum.unreadable + page.unreadable,
+    surplus: sum.surplus + page.surplus,
+    healthy: sum.healthy + page.healthy,
+    inFlight: sum.inFlight + page.inFlight,
+    planned: addEach(sum.planned, page.planned),
+    blocked: addEach(sum.blocked, page.blocked),
+  };
+}
+
+function addEach<Key extends string>(
+  a: Readonly<Record<Key, number>>,
+  b: Readonly<Record<Key, number>>,
+): Record<Key, number> {
+  const keys = Object.keys(a) as Key[];
+  return Object.fromEntries(keys.map((key) => [key, a[key] + b[key]])) as Record<Key, number>;
+}
+
+export function tallyInWords(tally: RepairTally): string {
   if (tally.safeMode) return 'Safe mode: nothing is planned until the keepers have reported their pieces.';
   const sentences = [plannedInWords(tally)];
   for (const [reason, chunks] of Object.entries(tally.blocked)) {
     if (chunks > 0)
-      sentences.push(`${count(chunks, 'chunk')} blocked, ${REASON_IN_WORDS[reason as BlockReason]}.`);
+      sentences.push(`${count(chunks, 'chunk')} blocked, ${reasonInWords[reason as BlockReason]}.`);
   }
   if (tally.inFlight > 0) sentences.push(`${count(tally.inFlight, 'chunk')} being completed.`);
   if (tally.surplus > 0) sentences.push(`${count(tally.surplus, 'chunk')} with a piece too many.`);

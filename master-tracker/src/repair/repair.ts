@@ -10,15 +10,24 @@
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import { creditDrains } from '../jobs/job-rows.js';
+import { keeperName } from '../membership/keeper-name.js';
 import type { Membership } from '../membership/membership.js';
 import { recordSurplus } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
-import type { InFlightTable } from './in-flight.js';
+import type { InFlightCopy, InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
-import { planRepair } from './repair-planner.js';
+import { isBraked, planRepair } from './repair-planner.js';
+import type { RepairRuns } from './repair-runs.js';
+import {
+  RepairPass,
+  type RepairStatus,
+  type RepairStatusInput,
+  type Standstill,
+  describeRepair,
+} from './repair-status.js';
 import { blockedInWords, unconfirmedInWords } from './repair-summary.js';
-import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
+import type { BlockReason, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
 import { chooseVictim } from './surplus.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
@@ -34,6 +43,7 @@ export interface RepairParts {
   readonly tasks: TaskBoard;
   readonly inFlight: InFlightTable;
   readonly limits: RepairLimits;
+  readonly runs: RepairRuns;
 }
 
 /**
@@ -43,10 +53,19 @@ export interface RepairParts {
 const maxTrimsPerStep = 100;
 const trimIntervalMs = 1_000;
 
+/** What may be done about chunks now. */
+export interface Prospects {
+  /** Why nothing is copied at all. */
+  readonly standstill: Standstill | undefined;
+  /** The chunks that would get no copy now, and why. */
+  readonly blocked: ReadonlyMap<string, BlockReason>;
+}
+
 type Cursor = { readonly piecesLeft: number; readonly chunkId: string } | undefined;
 
 export class Repair {
   readonly #parts: RepairParts;
+  readonly #pass = new RepairPass();
   #cursor: Cursor;
   #lastSummary = '';
   #trimmedMs = -Infinity;
@@ -57,17 +76,23 @@ export class Repair {
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, guard, tasks, inFlight, logger } = this.#parts;
+    const { store, clock, guard, tasks, inFlight, logger, runs } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
     const from = this.#cursor;
-    const { chunks, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
+    const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
-    if (chunks.length === 0) return false;
+    if (chunks.length === 0 && from) return false;
+    if (lacking.size > 0) await runs.waiting([...lacking.values()]);
     const plan = planRepair(this.#view(chunks));
+    this.#pass.add(plan.summary, next === undefined);
+    if (next === undefined && lacking.size === 0) await runs.nothingWaits();
+    if (chunks.length === 0) return false;
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
-    for (const copy of plan.copies) this.#order(copy, byId.get(copy.chunkId), nowMs);
+    for (const copy of plan.copies) {
+      this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
+    }
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
     await this.#trim(plan.surplusChunkIds, nowMs);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
@@ -89,9 +114,38 @@ export class Repair {
       .join('; ');
   }
 
-  #order(copy: PlannedCopy, chunk: QueuedChunk | undefined, startedMs: number): void {
+  /** What would be decided about chunks if they came next. Decides nothing. */
+  prospects(chunks: readonly RepairChunk[]): Prospects {
+    const { blocked } = planRepair({ ...this.#view(chunks), safeMode: false });
+    return {
+      standstill: this.#standstill(),
+      blocked: new Map(blocked.map(({ chunkId, reason }) => [chunkId, reason])),
+    };
+  }
+
+  #standstill(): Standstill | undefined {
+    if (this.#parts.guard.regressed) return 'regressed';
+    return this.knowsWhoIsThere() ? undefined : 'safe mode';
+  }
+
+  /** What repair is doing, given how the queue stands. */
+  status(queue: Pick<RepairStatusInput, 'chunksQueued' | 'bytesMissing' | 'reasons'>): RepairStatus {
+    const { clock, inFlight, limits, membership, runs } = this.#parts;
+    const nowMs = clock.monotonicMs();
+    return describeRepair({
+      ...queue,
+      copiesInFlight: inFlight.size,
+      bytesPerSecond: runs.rate.bytesPerSecond(nowMs),
+      braked: isBraked({ limits, keepers: this.keepers(), nowMs }),
+      standstill: this.#standstill(),
+      found: this.#pass.found,
+      name: (keeperId) => keeperName(membership, keeperId),
+    });
+  }
+
+  #order(copy: InFlightCopy, chunk: QueuedChunk | undefined): void {
     const { tasks, inFlight } = this.#parts;
-    if (!chunk || inFlight.add({ ...copy, startedMs }) !== 'added') return;
+    if (!chunk || inFlight.add(copy) !== 'added') return;
     const posted = tasks.post(copy.targetKeeperId, {
       kind: 'fetch',
       chunkId: copy.chunkId,
@@ -199,14 +253,20 @@ export class Repair {
   }
 }
 
-/** The next chunks of the queue in its order, and where the page after them begins; undefined for the first one. */
+/** The next chunks of the queue in its order. */
 async function pageOfQueue(
   snapshot: MetadataSnapshot,
   cursor: Cursor,
-): Promise<{ chunks: QueuedChunk[]; next: Cursor }> {
+): Promise<{
+  chunks: QueuedChunk[];
+  /** By id, why those lack pieces (registry/reasons.ts) that did when they were queued. */
+  lacking: ReadonlyMap<string, string>;
+  /** Where the page after this one begins; undefined for the first one. */
+  next: Cursor;
+}> {
   let query = snapshot.db
     .selectFrom('repair_queue')
-    .select(['chunk_id', 'pieces_left'])
+    .select(['chunk_id', 'pieces_left', 'below_policy', 'because'])
     .orderBy('pieces_left')
     .orderBy('chunk_id')
     .limit(pageSize);
@@ -225,6 +285,7 @@ async function pageOfQueue(
       snapshot,
       rows.map((row) => row.chunk_id),
     ),
+    lacking: new Map(rows.filter((row) => row.below_policy === 1).map((row) => [row.chunk_id, row.because])),
     next: last && { piecesLeft: last.pieces_left, chunkId: last.chunk_id },
   };
 }

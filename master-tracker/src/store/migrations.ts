@@ -14,6 +14,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addDraining,
   addJobs,
   addQueuedThrough,
+  addReasons,
 ];
 
 const schemaVersion = migrations.length;
@@ -253,4 +254,29 @@ async function addJobs(db: AnyDatabase): Promise<void> {
 
 async function addQueuedThrough(db: AnyDatabase): Promise<void> {
   await db.schema.alterTable('keepers').addColumn('queued_through', 'text').execute();
+}
+
+/** Why pieces are where they are and why chunks wait, what a run of repair did, and chunks by policy. */
+async function addReasons(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('pieces').addColumn('because', 'text').execute();
+  await db.schema
+    .alterTable('repair_queue')
+    .addColumn('because', 'text', (column) => column.notNull().defaultTo(''))
+    .execute();
+  await db.schema
+    .createTable('repair_run')
+    .addColumn('id', 'integer', (column) => column.primaryKey())
+    .addColumn('started_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('copies', 'bigint', (column) => column.notNull())
+    .addColumn('bytes', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema
+    .createTable('chunk_counts')
+    .addColumn('pieces', 'integer', (column) => column.primaryKey())
+    .addColumn('chunks', 'bigint', (column) => column.notNull())
+    .execute();
+  await sql`
+    insert into chunk_counts (pieces, chunks)
+    select pieces, count(*) from chunks where state = 'live' group by pieces
+  `.execute(db);
 }

@@ -102,6 +102,14 @@ interface PiecesTable {
   since_transaction_id: number;
   /** `length:digest` of a planned piece that its keeper reported before the chunk was sealed. */
   claim: string | null;
+  /** Why it is on this keeper (registry/reasons.ts); null if that was not written down. */
+  because: string | null;
+}
+
+/** Live chunks by how many pieces they are to have: what status would otherwise count one by one. */
+interface ChunkCountsTable {
+  pieces: number;
+  chunks: number;
 }
 
 interface KeepersTable {
@@ -186,10 +194,20 @@ export interface JobsTable {
  */
 interface RepairQueueTable {
   chunk_id: string;
-  /** How many pieces counted when it was queued: the fewest come first. */
+  /** How many pieces counted when it was queued: the fewest come first. Since then it may have got more. */
   pieces_left: number;
   /** 1 if these were fewer than its policy asks for. */
   below_policy: number;
+  /** Why it lacks pieces (registry/reasons.ts); '' if that is not known. */
+  because: string;
+}
+
+/** One row from the event that says that repair began to the one that says that it ended (repair/repair-runs.ts). */
+interface RepairRunTable {
+  id: number;
+  started_at_unix_ms: number;
+  copies: number;
+  bytes: number;
 }
 
 export interface MetadataTables {
@@ -203,6 +221,8 @@ export interface MetadataTables {
   uploads: UploadsTable;
   requests: RequestsTable;
   repair_queue: RepairQueueTable;
+  repair_run: RepairRunTable;
+  chunk_counts: ChunkCountsTable;
   events: EventsTable;
   jobs: JobsTable;
 }

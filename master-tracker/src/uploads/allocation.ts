@@ -45,6 +45,7 @@ const insertPieces = prepare((db, args: { transactionId: number; planned: readon
       state: 'planned' as const,
       since_transaction_id: args.transactionId,
       claim: null,
+      because: null,
     })),
   ),
 );

@@ -13,7 +13,8 @@ import {
   resolveParent,
 } from '../namespace/resolve.js';
 import { retireVersion } from '../namespace/versions.js';
-import { giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { countLive, giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { reasons } from '../registry/reasons.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
@@ -262,11 +263,12 @@ async function closeSession(
     await tx.run(forgetPlanned, { chunkIds: page });
   }
   tx.count('chunks', used.length);
+  await countLive(tx, session.policy.pieces, used.length);
   const offPolicy = used.filter((chunkId) => {
     const { counted = 0, leaving = 0 } = chunks.get(chunkId) ?? {};
     return counted !== session.policy.pieces || leaving > 0;
   });
-  await queueForRepair(tx, offPolicy);
+  await queueForRepair(tx, offPolicy, reasons.short);
   const { uploadId } = session;
   if (session.allocated > used.length) await giveUpUpload(tx, uploadId);
   await tx.run(closeUpload, { uploadId, transactionId: tx.transactionId });

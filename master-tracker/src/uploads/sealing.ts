@@ -9,6 +9,7 @@ import { HoldfastError } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { Membership } from '../membership/membership.js';
 import { claimOf, currentStorages, recordDurable } from '../registry/pieces.js';
+import { reasons } from '../registry/reasons.js';
 import { receiptFits } from '../registry/receipts.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
@@ -102,7 +103,7 @@ export async function recordSeals(
     const pieces = page.flatMap(({ chunkId, storages }) =>
       [...storages]
         .filter(([keeperId, storageId]) => current.get(keeperId) === storageId)
-        .map(([keeperId]) => ({ chunkId, keeperId })),
+        .map(([keeperId]) => ({ chunkId, keeperId, because: reasons.upload })),
     );
     await recordDurable(tx, pieces);
     await acceptClaims(tx, page);
@@ -139,6 +140,8 @@ async function acceptClaims(tx: MetadataTransaction, seals: readonly VerifiedSea
   const accepted = rows.filter((row) => row.claim === claims.get(row.chunk_id));
   await recordDurable(
     tx,
-    accepted.map((row) => ({ chunkId: row.chunk_id, keeperId: row.keeper_id })),
+    accepted.map((row) => ({
+      ...{ chunkId: row.chunk_id, keeperId: row.keeper_id, because: reasons.upload },
+    })),
   );
 }

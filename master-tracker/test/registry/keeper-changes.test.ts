@@ -29,13 +29,13 @@ describe('the death of a keeper with many pieces', () => {
     await die();
     expect(await tracker.queued()).toHaveLength(1_000);
     expect(await belowPolicy()).toBe(chunks);
-    expect(await queueNextPage(tracker.store)).toBe(true);
+    expect(await queueNextPage(tracker.store, tracker.core.events)).toBe(true);
     expect(await tracker.queued()).toHaveLength(2_000);
     expect(await belowPolicy()).toBe(chunks);
     expect((await tracker.core.status.status()).summary).toMatch(/^degraded: .*2300 of 2300 chunks/);
-    expect(await queueNextPage(tracker.store)).toBe(true);
+    expect(await queueNextPage(tracker.store, tracker.core.events)).toBe(true);
     expect(await tracker.queued()).toHaveLength(chunks);
-    expect(await queueNextPage(tracker.store)).toBe(false);
+    expect(await queueNextPage(tracker.store, tracker.core.events)).toBe(false);
     expect(await belowPolicy()).toBe(chunks);
   });
 
@@ -57,7 +57,7 @@ describe('the death of a keeper with many pieces', () => {
   it('queues nothing more when the keeper is back', async () => {
     await die();
     await tracker.keepers[0]!.heartbeat();
-    while (await queueNextPage(tracker.store));
+    while (await queueNextPage(tracker.store, tracker.core.events));
     expect(await tracker.queued()).toHaveLength(1_000);
     while (await tracker.core.repair.step());
     expect(await tracker.queued()).toEqual([]);
@@ -67,11 +67,11 @@ describe('the death of a keeper with many pieces', () => {
   it('begins anew after a crash in the middle, once the leases of the new start are over', async () => {
     await die();
     await tracker.restart();
-    while (await queueNextPage(tracker.store));
+    while (await queueNextPage(tracker.store, tracker.core.events));
     expect(await tracker.queued()).toHaveLength(1_000);
     for (const keeper of tracker.keepers.slice(1)) await keeper.register();
     await die();
-    while (await queueNextPage(tracker.store));
+    while (await queueNextPage(tracker.store, tracker.core.events));
     expect(await tracker.queued()).toHaveLength(chunks);
   });
 });

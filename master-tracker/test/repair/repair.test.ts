@@ -44,7 +44,7 @@ describe('repair', () => {
     await tracker.restart();
     for (const keeper of tracker.keepers.slice(0, 3)) await keeper.register();
     await tracker.core.repair.step();
-    expect((await tracker.core.status.status()).repairsInFlight).toBe(0);
+    expect((await tracker.core.status.status()).repair.copiesInFlight).toBe(0);
     await tracker.keepers[3]!.register();
     await work();
     expect(await tracker.queued()).toEqual([]);
@@ -55,7 +55,7 @@ describe('repair', () => {
     const policy = { ...defaultPolicy, pieces: 2, minWrite: 1 };
     await tracker.put('/file', { on: [source!], policy });
     await tracker.core.repair.step();
-    expect((await tracker.core.status.status()).repairsInFlight).toBe(1);
+    expect((await tracker.core.status.status()).repair.copiesInFlight).toBe(1);
     await tracker.pass(31_000, others);
     for (const keeper of others) expect(await keeper.heartbeat()).toEqual([]);
   });

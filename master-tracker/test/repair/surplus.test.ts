@@ -233,7 +233,7 @@ describe(`any history (seed ${seed})`, () => {
         }
       };
       const drain = async (each: FakeKeeper, draining: boolean): Promise<void> => {
-        await tracker.store.mutate((tx) => markDraining(tx, each.keeperId, draining));
+        await tracker.store.mutate((tx) => markDraining(tx, tracker.core.events, each.keeperId, draining));
         tracker.core.membership.setDraining(each.keeperId, draining);
       };
       /** A step of repair; what it gives up leaves enough with keepers that are there, and really have it (S5). */

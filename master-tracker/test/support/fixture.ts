@@ -72,7 +72,7 @@ export class FakeKeeper {
   }
 
   get capacity() {
-    return { totalBytes: 2_000 * MiB, usedBytes: 0, freeBytes: this.freeBytes };
+    return { totalBytes: 2_000 * MiB, usedBytes: 0, freeBytes: this.freeBytes, trashBytes: 0 };
   }
 
   async register(
@@ -287,6 +287,19 @@ export class TestTracker {
       db.selectFrom('pieces').select(['keeper_id', 'state']).where('chunk_id', '=', chunkId).execute(),
     );
     return Object.fromEntries(rows.map((row) => [row.keeper_id, row.state]));
+  }
+
+  /** The chunks that the metadata says a keeper has. */
+  async reported({ keeperId }: FakeKeeper): Promise<string[]> {
+    const rows = await this.store.read(({ db }) =>
+      db
+        .selectFrom('pieces')
+        .select('chunk_id')
+        .where('keeper_id', '=', keeperId)
+        .where('state', '=', 'durable')
+        .execute(),
+    );
+    return rows.map((row) => row.chunk_id);
   }
 
   async chunkState(chunkId: string): Promise<string | undefined> {

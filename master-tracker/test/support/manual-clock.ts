@@ -14,6 +14,8 @@ export class ManualClock implements Clock {
   }
 
   sleep(durationMs: number): Promise<void> {
+    // A turn for others, not a time.
+    if (durationMs === 0) return new Promise((resolve) => setImmediate(resolve));
     return new Promise((resolve) => this.schedule(durationMs, resolve));
   }
 
