@@ -5,6 +5,7 @@
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
 import { RegressionGuard } from './cluster/regression.js';
+import { ServedTime } from './cluster/served-time.js';
 import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
 import { TransactionTimes } from './cluster/transaction-times.js';
@@ -21,6 +22,7 @@ import { InFlightTable } from './repair/in-flight.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
 import type { MetadataStore } from './store/metadata-store.js';
+import { Trash } from './trash/trash.js';
 import { Allocator } from './uploads/allocation.js';
 import { UploadLeases } from './uploads/leases.js';
 import { Uploads } from './uploads/uploads.js';
@@ -39,6 +41,7 @@ export interface TrackerCore {
   readonly membership: Membership;
   readonly tokens: TokenIssuer;
   readonly namespace: Namespace;
+  readonly trash: Trash;
   readonly uploads: Uploads;
   readonly locations: Locations;
   readonly registry: Registry;
@@ -75,6 +78,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
   const events = new EventLog(store, clock);
+  const served = new ServedTime(clock, store.counters.served_ms);
+  const rules = { retentionMs: settings.trashRetentionMs, served, clock };
   const common = {
     store,
     clock,
@@ -87,11 +92,14 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tokens,
     tasks,
     inFlight,
+    rules,
   };
 
   const repair = new Repair({ ...common, limits: settings.repairLimits });
+  const trash = new Trash(common);
   const reclaim = new Reclaim({
     ...common,
+    trash,
     times: transactionTimes(options),
     ...settings,
     graceMs: settings.reclaimGraceMs,
@@ -120,6 +128,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     membership,
     tokens,
     namespace: new Namespace({ ...common, onUnlinked: () => workers.reclaim.wake() }),
+    trash,
     uploads,
     locations: new Locations(common),
     registry,

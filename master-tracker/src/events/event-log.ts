@@ -17,6 +17,7 @@ export const eventKinds = [
   'keeper-dead',
   'keeper-maintenance',
   'storage-replaced',
+  'trash-shortened',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

@@ -125,11 +125,12 @@ function readIdentity(message: { keeperId: string; storageId: string; incarnatio
 }
 
 function readCapacity(message: StorageCapacityOutput | null): KeeperCapacity {
-  const { totalBytes, usedBytes, freeBytes } = checkPresent(message, 'capacity');
+  const { totalBytes, usedBytes, freeBytes, trashBytes } = checkPresent(message, 'capacity');
   return {
     totalBytes: checkInteger(totalBytes, 'capacity.total_bytes'),
     usedBytes: checkInteger(usedBytes, 'capacity.used_bytes'),
     freeBytes: checkInteger(freeBytes, 'capacity.free_bytes'),
+    trashBytes: checkInteger(trashBytes, 'capacity.trash_bytes'),
   };
 }
 

@@ -14,6 +14,8 @@ export interface KeeperCapacity {
   readonly usedBytes: number;
   /** What new pieces may still take. */
   readonly freeBytes: number;
+  /** How much of usedBytes is in the keeper's trash, which gives way to new pieces. */
+  readonly trashBytes: number;
 }
 
 /** Which start of which keeper speaks. */

@@ -17,7 +17,13 @@ export async function loadKeepers(store: MetadataStore): Promise<ExpectedKeeper[
     incarnation: row.incarnation,
     address: row.address,
     zone: row.zone,
-    capacity: { totalBytes: row.total_bytes, usedBytes: row.used_bytes, freeBytes: row.free_bytes },
+    capacity: {
+      totalBytes: row.total_bytes,
+      usedBytes: row.used_bytes,
+      freeBytes: row.free_bytes,
+      // Not kept: it says so itself in a moment.
+      trashBytes: 0,
+    },
     softwareVersion: row.software_version,
     stopping: row.stopping === 1,
   }));

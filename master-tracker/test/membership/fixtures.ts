@@ -3,7 +3,7 @@ import { Membership } from '../../src/membership/membership.js';
 import type { MembershipOptions } from '../../src/membership/membership.js';
 import type { KeeperHeartbeat, KeeperRegistration } from '../../src/membership/keeper.js';
 
-export const capacity = { totalBytes: 1_000, usedBytes: 400, freeBytes: 600 };
+export const capacity = { totalBytes: 1_000, usedBytes: 400, freeBytes: 600, trashBytes: 0 };
 
 export function registration(
   keeperId: string,

@@ -72,7 +72,7 @@ export class FakeKeeper {
   }
 
   get capacity() {
-    return { totalBytes: 2_000 * MiB, usedBytes: 0, freeBytes: this.freeBytes };
+    return { totalBytes: 2_000 * MiB, usedBytes: 0, freeBytes: this.freeBytes, trashBytes: 0 };
   }
 
   async register(
