@@ -49,7 +49,7 @@ describe('the master tracker over gRPC', () => {
   const call = <Request, Response>(method: CallableMethod<Request, Response>, request: Request) =>
     callUnary(channel, 'tracker', method, request, { deadlineMs: 10_000 });
 
-  const capacity = { totalBytes: 2 ** 40, usedBytes: 0, freeBytes: 2 ** 40 };
+  const capacity = { totalBytes: 2 ** 40, usedBytes: 0, freeBytes: 2 ** 40, trashBytes: 70 };
   const keepers = [1, 2, 3].map((index): RegisteredKeeper => ({
     identity: { keeperId: id(), storageId: id(), incarnation: 1 },
     address: `127.0.0.1:${7_600 + index}`,
@@ -101,7 +101,8 @@ describe('the master tracker over gRPC', () => {
     const status = await call(cluster.GetClusterStatus, {});
     expect(status).toMatchObject({ files: 1, directories: 1, logicalBytes: 10, chunks: 1 });
     expect(status.keepers.map((keeper) => keeper.state)).toEqual(Array(3).fill('KEEPER_STATE_LIVE'));
-    expect((await call(cluster.ListKeepers, {})).keepers).toHaveLength(3);
+    const known = await call(cluster.ListKeepers, {});
+    expect(known.keepers.map((keeper) => keeper.capacity?.trashBytes)).toEqual([70, 70, 70]);
   });
 
   it('lists in pages with an opaque token', async () => {
