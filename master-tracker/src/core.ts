@@ -106,7 +106,10 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   });
   const uploads = new Uploads({
     ...common,
-    allocator: new Allocator(membership, random, tokens),
+    allocator: new Allocator(membership, random, tokens, () => {
+      reclaim.noteRefused();
+      workers.reclaim.wake();
+    }),
     leases: await loadLeases(options),
   });
   const registry = new Registry({

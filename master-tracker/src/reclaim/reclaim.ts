@@ -55,9 +55,15 @@ export class Reclaim {
   /** Where the next look for garbage chunks without pieces begins. */
   #forgotten = { transactionId: 0, chunkId: '' };
   #madeRoomMs = -Infinity;
+  #refused = false;
 
   constructor(parts: ReclaimParts) {
     this.#parts = parts;
+  }
+
+  /** There was no room for a chunk: the next step makes some, if the trash has any. */
+  noteRefused(): void {
+    this.#refused = true;
   }
 
   /** A little of everything; true if there may be more to do at once. */
@@ -88,15 +94,13 @@ export class Reclaim {
     const nowMs = rules.clock.monotonicMs();
     if (trash.summary.versions === 0 || nowMs - this.#madeRoomMs < makeRoomIntervalMs) return;
     const bytes = bytesToGiveUp({
-      keepers: membership
-        .list()
-        .flatMap(({ state, storageError, capacity }) =>
-          state === 'live' && storageError === null ? [capacity] : [],
-        ),
+      keepers: membership.placementCandidates(),
       pieces: defaultPolicy.pieces,
       chunkSizeBytes: defaultChunkSizeBytes,
       retiredBytes: store.counters.retired_bytes,
+      refused: this.#refused,
     });
+    this.#refused = false;
     if (bytes === 0) return;
     await trash.shorten(bytes);
     this.#madeRoomMs = nowMs;

@@ -14,24 +14,33 @@ const plentyBytes = 4 * 1024 ** 3;
 const fewestChunks = 4;
 
 export interface PressureView {
-  /** Keepers that take new pieces, their room in bytes. */
-  readonly keepers: readonly { readonly totalBytes: number; readonly freeBytes: number }[];
+  /** Keepers that take new pieces; what they have free in bytes, and what of it is promised. */
+  readonly keepers: readonly {
+    readonly totalBytes: number;
+    readonly freeBytes: number;
+    readonly reservedBytes: number;
+  }[];
   /** How many pieces an upload has that asks for no number. */
   readonly pieces: number;
   readonly chunkSizeBytes: number;
   /** The sizes of versions that were given up and whose room has not come back. */
   readonly retiredBytes: number;
+  /** True if there was no room for a chunk of an upload lately, which may have ended and left some. */
+  readonly refused: boolean;
 }
 
 /**
  * How many bytes of versions are to be given up before their time; 0 while there are enough keepers with room. What
  * is asked for brings keepers to twice what is short, so that it is not asked for again at every upload.
  */
-export function bytesToGiveUp({ keepers, pieces, chunkSizeBytes, retiredBytes }: PressureView): number {
+export function bytesToGiveUp(view: PressureView): number {
+  const { keepers, pieces, chunkSizeBytes, retiredBytes, refused } = view;
   const lacking = keepers
-    .map(({ totalBytes, freeBytes }) => {
+    .map(({ totalBytes, freeBytes, reservedBytes }) => {
       const lowBytes = Math.max(fewestChunks * chunkSizeBytes, Math.min(plentyBytes, lowShare * totalBytes));
-      return { isShort: freeBytes < lowBytes, lackingBytes: Math.max(0, 2 * lowBytes - freeBytes) };
+      const roomBytes = freeBytes - reservedBytes;
+      const lackingBytes = Math.max(refused ? lowBytes : 0, 2 * lowBytes - roomBytes);
+      return { isShort: refused || roomBytes < lowBytes, lackingBytes };
     })
     .sort((a, b) => a.lackingBytes - b.lackingBytes)
     // The roomiest of them, as many as a chunk needs.

@@ -5,8 +5,8 @@ const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
 
 function view(freeGiB: readonly number[], more: Partial<PressureView> = {}): PressureView {
-  const keepers = freeGiB.map((free) => ({ totalBytes: 40 * GiB, freeBytes: free * GiB }));
-  return { keepers, pieces: 3, chunkSizeBytes: 16 * MiB, retiredBytes: 0, ...more };
+  const keepers = freeGiB.map((free) => ({ totalBytes: 40 * GiB, freeBytes: free * GiB, reservedBytes: 0 }));
+  return { keepers, pieces: 3, chunkSizeBytes: 16 * MiB, retiredBytes: 0, refused: false, ...more };
 }
 
 describe('the trash gives way', () => {
@@ -30,9 +30,15 @@ describe('the trash gives way', () => {
     expect(bytesToGiveUp(view([0, 0, 0], { retiredBytes: 9 * GiB }))).toBe(0);
   });
 
+  it('also to what is promised already, and to an upload that found no room', () => {
+    const keepers = [{ totalBytes: 40 * GiB, freeBytes: 2 * GiB, reservedBytes: GiB }];
+    expect(bytesToGiveUp(view([], { keepers }))).toBe(3 * GiB);
+    expect(bytesToGiveUp(view([30, 30, 30], { refused: true }))).toBe(2 * GiB);
+  });
+
   it('early on small disks, late on big ones', () => {
     const keeper = (totalBytes: number, freeBytes: number) =>
-      bytesToGiveUp(view([], { keepers: [{ totalBytes, freeBytes }] }));
+      bytesToGiveUp(view([], { keepers: [{ totalBytes, freeBytes, reservedBytes: 0 }] }));
     expect(keeper(100 * MiB, 63 * MiB)).toBe(65 * MiB);
     expect(keeper(1_000 * GiB, 4 * GiB)).toBe(0);
     expect(keeper(1_000 * GiB, 3 * GiB)).toBe(5 * GiB);

@@ -2,12 +2,16 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TrashPosition } from '../../src/trash/listing.js';
 import { TestTracker, failure, id, names } from '../support/fixture.js';
 
-const hourMs = 3_600_000;
+const minuteMs = 60_000;
+const retentionMs = 120 * minuteMs;
 
 describe('the trash', () => {
   let tracker: TestTracker;
   beforeEach(async () => {
-    tracker = await TestTracker.start({ keepers: 3, settings: { reclaimGraceMs: 60_000 } });
+    tracker = await TestTracker.start({
+      keepers: 3,
+      settings: { reclaimGraceMs: minuteMs, trashRetentionMs: retentionMs },
+    });
   });
   afterEach(() => tracker.end());
 
@@ -47,8 +51,8 @@ describe('the trash', () => {
   };
   /** In steps of a minute, as much as counts of one: no keeper is heard meanwhile. */
   const serve = async (durationMs: number): Promise<void> => {
-    for (let passedMs = 0; passedMs < durationMs; passedMs += 60_000) {
-      tracker.clock.advance(Math.min(60_000, durationMs - passedMs));
+    for (let passedMs = 0; passedMs < durationMs; passedMs += minuteMs) {
+      tracker.clock.advance(Math.min(minuteMs, durationMs - passedMs));
       await tracker.core.reclaim.step();
     }
   };
@@ -63,7 +67,7 @@ describe('the trash', () => {
     expect(await chunksOf('/a/b/file')).toEqual(chunkIds);
     expect(tracker.store.counters).toMatchObject({ files: 1, directories: 2, logical_bytes: 200, chunks: 2 });
     expect(tracker.core.trash.summary).toEqual({ versions: 0, bytes: 0 });
-    await serve(26 * hourMs);
+    await serve(retentionMs + 5 * minuteMs);
     for (const chunkId of chunkIds) expect(await tracker.chunkState(chunkId)).toBe('live');
     expect(tracker.store.counters).toMatchObject({ chunks: 2, retired_bytes: 0 });
   });
@@ -202,14 +206,14 @@ describe('the trash', () => {
     it('after its time, and not before; then readers have their grace', async () => {
       const { chunkIds, version } = await tracker.put('/file');
       await remove('/file');
-      await serve(24 * hourMs - 60_000);
+      await serve(retentionMs - minuteMs);
       expect(await paths()).toEqual(['/file']);
-      await serve(2 * 60_000);
+      await serve(2 * minuteMs);
       expect(await paths()).toEqual([]);
       await failure('NOT_FOUND', restore('/file'));
       expect(await tracker.chunkState(chunkIds[0]!)).toBe('live');
       await tracker.core.locations.locate({ target: { version }, offset: 0, lengthBytes: 0, pageSize: 1 });
-      await serve(3 * 60_000);
+      await serve(3 * minuteMs);
       expect(await tracker.chunkState(chunkIds[0]!)).not.toBe('live');
       expect(tracker.store.counters).toMatchObject({ trashed_bytes: 0, retired_bytes: 0, chunks: 0 });
     });
@@ -218,21 +222,21 @@ describe('the trash', () => {
       await tracker.put('/file');
       await remove('/file');
       for (let restart = 0; restart < 23; restart += 1) {
-        await serve(hourMs);
+        await serve(5 * minuteMs);
         await tracker.restart();
       }
       expect(await paths()).toEqual(['/file']);
       // Each restart may have lost a minute.
-      await serve(hourMs - 60_000);
+      await serve(4 * minuteMs);
       expect(await paths()).toEqual(['/file']);
-      await serve(25 * 60_000);
+      await serve(25 * minuteMs);
       expect(await paths()).toEqual([]);
     });
 
     it('not because the tracker stood still for days', async () => {
       await tracker.put('/file');
       await remove('/file');
-      tracker.clock.advance(100 * hourMs);
+      tracker.clock.advance(100 * retentionMs);
       await tracker.core.reclaim.step();
       expect(await paths()).toEqual(['/file']);
     });
@@ -320,7 +324,7 @@ describe('the trash', () => {
     await tracker.keepers[0]!.register(clusterId, witnessed);
     await failure('METADATA_REGRESSED', restore('/file'));
     await failure('METADATA_REGRESSED', empty());
-    await serve(30 * hourMs);
+    await serve(2 * retentionMs);
     expect(await paths()).toEqual(['/file']);
   });
 });
