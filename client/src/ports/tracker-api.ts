@@ -72,7 +72,7 @@ export interface TrashedVersion {
   readonly replaced: boolean;
 }
 
-export interface TrashPage {
+interface TrashPage {
   readonly versions: readonly TrashedVersion[];
   /** '' on the last page. */
   readonly nextPageToken: string;

@@ -83,7 +83,7 @@ export interface TrashTable extends LeftColumns {
 }
 
 /** Where the entries below `unlinkedId` were. One without a row was deleted before there was a trash. */
-export interface UnlinkedTable extends LeftColumns {
+interface UnlinkedTable extends LeftColumns {
   readonly entry_id: number;
   readonly path: string;
 }

@@ -42,7 +42,7 @@ export interface TrashParts {
 }
 
 /** A version that can be restored. */
-export interface TrashedVersion {
+interface TrashedVersion {
   readonly path: string;
   readonly version: number;
   readonly sizeBytes: number;

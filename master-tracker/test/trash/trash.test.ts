@@ -233,6 +233,16 @@ describe('the trash', () => {
       expect(await paths()).toEqual([]);
     });
 
+    it('in time also where nothing was in the trash for long before', async () => {
+      await serve(retentionMs);
+      await tracker.pass(1_000);
+      await tracker.put('/file');
+      await remove('/file');
+      await tracker.restart();
+      await serve(retentionMs + 2 * minuteMs);
+      expect(await paths()).toEqual([]);
+    });
+
     it('not because the tracker stood still for days', async () => {
       await tracker.put('/file');
       await remove('/file');
@@ -312,6 +322,18 @@ describe('the trash', () => {
       await tracker.pass(70_000);
       expect(tracker.store.counters).toMatchObject({ chunks: 0, retired_bytes: 0 });
     });
+  });
+
+  it('has nothing of what was deleted before there was a trash', async () => {
+    const { chunkIds } = await tracker.put('/tree/file');
+    await remove('/tree', true);
+    await tracker.store.mutate(async ({ db }) => {
+      await db.deleteFrom('unlinked').execute();
+    });
+    await serve(5 * minuteMs);
+    expect(await paths()).toEqual([]);
+    expect(await tracker.chunkState(chunkIds[0]!)).not.toBe('live');
+    expect(tracker.store.counters).toMatchObject({ trashed_versions: 0, retired_bytes: 0, chunks: 0 });
   });
 
   it('is only looked at while the metadata is behind', async () => {
