@@ -12,7 +12,7 @@ import { batches } from '../store/batches.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { unlinkedId } from '../store/schema.js';
 import type { EntryRow } from './resolve.js';
-import { type Left, type TrashRules, leftNow, retireVersions, trashVersion } from './versions.js';
+import { type Left, type TrashRules, leftNow, retireVersions, trashVersions } from './versions.js';
 
 /** Takes a directory out of the namespace with all that is below it; returns how many entries that was. */
 export async function unlinkTree(
@@ -62,34 +62,38 @@ export async function reapUnlinked(store: MetadataStore, rules: TrashRules, limi
   const page = await store.read(({ db }) => pageOfUnlinked(db, limit));
   if (page.length === 0) return false;
   return store.mutate(async (tx) => {
-    const rows = await pageOfUnlinked(tx.db, limit);
     const gone: number[] = [];
-    for (const row of rows) {
-      if (row.type === 'file') {
-        await trashUnlinked(tx, row, rules);
-        gone.push(row.entry_id);
-      } else if (!(await liftChildren(tx, row, limit))) {
-        gone.push(row.entry_id);
-      } else {
-        // One directory's children are enough for a page.
-        break;
-      }
+    let left = limit;
+    for (const row of await pageOfUnlinked(tx.db, limit)) {
+      if (left <= 0) break;
+      const taken = row.type === 'file' ? 0 : await takeOut(tx, row, left, rules);
+      // Only trackers without a trash have left files here.
+      if (row.type === 'file') await retireVersions(tx, [sized(row)]);
+      // A directory that may have more in it stays for the next time.
+      if (taken < left) gone.push(row.entry_id);
+      left -= taken + 1;
     }
+    await removeRows(tx, gone);
     for (const ids of batches(gone)) {
-      await tx.db.deleteFrom('entries').where('entry_id', 'in', ids).execute();
       await tx.db.deleteFrom('unlinked').where('entry_id', 'in', ids).execute();
     }
     return true;
   });
 }
 
-interface UnlinkedRow {
+type Was = { readonly path: string } & Left;
+
+interface EntryOfTree {
   readonly entry_id: number;
   readonly type: 'file' | 'directory';
   readonly version: number;
+  /** null for a directory. */
   readonly size_bytes: number | null;
+}
+
+interface UnlinkedRow extends EntryOfTree {
   /** Where it was and when it left; undefined for what was deleted before there was a trash. */
-  readonly was: ({ readonly path: string } & Left) | undefined;
+  readonly was: Was | undefined;
 }
 
 async function pageOfUnlinked(db: MetadataTransaction['db'], limit: number): Promise<UnlinkedRow[]> {
@@ -111,36 +115,59 @@ async function pageOfUnlinked(db: MetadataTransaction['db'], limit: number): Pro
   }));
 }
 
-async function trashUnlinked(
-  tx: MetadataTransaction,
-  { version, size_bytes, was }: UnlinkedRow,
-  rules: TrashRules,
-): Promise<void> {
-  const sizeBytes = size_bytes ?? 0;
-  if (!was) return retireVersions(tx, [{ version, size_bytes: sizeBytes }]);
-  const { path, ...left } = was;
-  return trashVersion(tx, { version, sizeBytes, path, replaced: false }, rules, left);
+function sized({ version, size_bytes }: EntryOfTree): { version: number; size_bytes: number } {
+  return { version, size_bytes: size_bytes ?? 0 };
 }
 
-/** Moves up to `limit` children of an unlinked directory beside it; false if it has none. */
-async function liftChildren(
+async function removeRows(tx: MetadataTransaction, entryIds: readonly number[]): Promise<void> {
+  for (const ids of batches(entryIds)) {
+    await tx.db.deleteFrom('entries').where('entry_id', 'in', ids).execute();
+  }
+}
+
+/**
+ * Takes up to `limit` children out of an unlinked directory: files go to the trash, directories beside it. Returns
+ * how many that was.
+ */
+async function takeOut(
   tx: MetadataTransaction,
   { entry_id, was }: UnlinkedRow,
   limit: number,
-): Promise<boolean> {
+  rules: TrashRules,
+): Promise<number> {
   const children = await tx.db
     .selectFrom('entries')
-    .select(['entry_id', 'name'])
+    .leftJoin('versions', 'versions.version', 'entries.version')
+    .select(['entry_id', 'name', 'type', 'entries.version', 'size_bytes'])
     .where('parent_id', '=', entry_id)
     .limit(limit)
     .execute();
-  for (const page of batches(children)) {
+  const files = children.filter(({ type }) => type === 'file');
+  if (was) {
+    const { path, ...left } = was;
+    const leaving = files.map((file) => ({
+      version: file.version,
+      sizeBytes: sized(file).size_bytes,
+      path: `${path}/${file.name}`,
+      replaced: false,
+    }));
+    await trashVersions(tx, leaving, rules, left);
+  } else {
+    await retireVersions(tx, files.map(sized));
+  }
+  await removeRows(
+    tx,
+    files.map((file) => file.entry_id),
+  );
+  const directories = children.filter(({ type }) => type === 'directory');
+  for (const page of batches(directories)) {
     if (was) {
-      const places = page.map((child) => ({ ...was, ...child, path: `${was.path}/${child.name}` }));
-      await tx.db
-        .insertInto('unlinked')
-        .values(places.map(({ name: _name, ...place }) => place))
-        .execute();
+      const places = page.map((child) => ({
+        ...was,
+        entry_id: child.entry_id,
+        path: `${was.path}/${child.name}`,
+      }));
+      await tx.db.insertInto('unlinked').values(places).execute();
     }
     await tx.db
       .updateTable('entries')
@@ -148,13 +175,12 @@ async function liftChildren(
       .where(
         'entry_id',
         'in',
-        page.map((child) => child.entry_id),
+        page.map((directory) => directory.entry_id),
       )
       .execute();
   }
-  return children.length > 0;
+  return children.length;
 }
-
 /**
  * Whether anything that was at or below a path, or in a tree that held it, is still to be taken apart: of what
  * left up to a transaction. A few look-ups by index.

@@ -39,19 +39,28 @@ export function leftNow(tx: MetadataTransaction, { served, clock }: TrashRules):
   };
 }
 
-const insertTrash = prepare((db, row: Row<TrashTable>) => db.insertInto('trash').values(row));
+const insertTrash = prepare((db, { rows }: { rows: readonly Row<TrashTable>[] }) =>
+  db.insertInto('trash').values(rows),
+);
 
-/** Takes a version off its path: into the trash, or where there is none, to be reclaimed after its grace. */
-export async function trashVersion(
+/** Takes versions off their paths: into the trash, or where there is none, to be reclaimed after their grace. */
+export async function trashVersions(
   tx: MetadataTransaction,
-  { version, sizeBytes, path, replaced }: Leaving,
+  leaving: readonly Leaving[],
   rules: TrashRules,
   left: Left = leftNow(tx, rules),
 ): Promise<void> {
-  if (rules.retentionMs === 0) return retireVersions(tx, [{ version, size_bytes: sizeBytes }]);
-  await tx.run(insertTrash, { version, path, size_bytes: sizeBytes, replaced: replaced ? 1 : 0, ...left });
-  tx.count('trashed_versions', 1);
-  tx.count('trashed_bytes', sizeBytes);
+  const sizes = leaving.map(({ version, sizeBytes }) => ({ version, size_bytes: sizeBytes }));
+  if (rules.retentionMs === 0) return retireVersions(tx, sizes);
+  for (const page of batches(leaving)) {
+    const rows = page.map(({ version, sizeBytes, path, replaced }) => ({
+      ...{ version, path, size_bytes: sizeBytes, replaced: replaced ? 1 : 0 },
+      ...left,
+    }));
+    await tx.run(insertTrash, { rows });
+  }
+  tx.count('trashed_versions', leaving.length);
+  tx.count('trashed_bytes', sumOf(sizes));
 }
 
 type Sized = Readonly<{ version: number; size_bytes: number }>;
@@ -123,7 +132,7 @@ export async function showVersion(
   }
   const oldBytes = await sizeOf(tx, shown.version);
   tx.count('logical_bytes', -oldBytes);
-  await trashVersion(tx, { version: shown.version, sizeBytes: oldBytes, path, replaced: true }, rules);
+  await trashVersions(tx, [{ version: shown.version, sizeBytes: oldBytes, path, replaced: true }], rules);
   await tx.db
     .updateTable('entries')
     .set({ version, created_at_unix_ms: nowUnixMs })
@@ -147,5 +156,5 @@ export async function removeEntry(
   const sizeBytes = await sizeOf(tx, version);
   tx.count('files', -1);
   tx.count('logical_bytes', -sizeBytes);
-  await trashVersion(tx, { version, sizeBytes, path, replaced }, rules);
+  await trashVersions(tx, [{ version, sizeBytes, path, replaced }], rules);
 }
