@@ -13,8 +13,9 @@ import { openLocalSource } from './local/file-source.js';
 import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file.js';
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
 import * as namespace from './namespace/namespace.js';
+import * as trash from './namespace/trash.js';
 import type { ClusterStatus } from './ports/cluster-status.js';
-import type { Entry } from './ports/tracker-api.js';
+import type { Entry, TrashSummary, TrashedVersion } from './ports/tracker-api.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
 import { streamSource } from './upload/stream-source.js';
@@ -169,6 +170,38 @@ export class HoldfastClient {
    */
   async makeDirectory(path: string, options: namespace.MakeDirectoryOptions = {}): Promise<Entry> {
     return namespace.makeDirectory(this.#context, path, heard(options));
+  }
+
+  /**
+   * The versions that can be restored at and below a path (default: all), in byte order of the paths, of each the
+   * one that left it last first; fetched as they are asked for.
+   *
+   * @example
+   * for await (const { path, version, replaced } of client.listTrash('/photos')) console.log(path, version);
+   */
+  listTrash(path = '/', options: namespace.CallSignal = {}): AsyncGenerator<TrashedVersion, void, undefined> {
+    return trash.listTrash(this.#context, path, heard(options));
+  }
+
+  /**
+   * Shows a file again that was deleted or replaced, with the directories that are missing: its bytes and
+   * attributes, as a new version.
+   *
+   * @throws HoldfastError NOT_FOUND if it is not in the trash (any more), ALREADY_EXISTS unless `overwrite`,
+   *   VERSION_CONFLICT, NOT_A_DIRECTORY, IS_A_DIRECTORY
+   * @example
+   * await client.restore('/photos/cat.jpg', { to: '/photos/cat-again.jpg' });
+   */
+  async restore(path: string, options: trash.RestoreOptions = {}): Promise<Entry> {
+    return trash.restore(this.#context, path, heard(options));
+  }
+
+  /**
+   * Gives up what can be restored at and below a path (default: everything). Its room comes back in the background,
+   * after a grace for those who read it. Resolves to what was given up.
+   */
+  async emptyTrash(path = '/', options: namespace.CallSignal = {}): Promise<TrashSummary> {
+    return trash.emptyTrash(this.#context, path, heard(options));
   }
 
   /** How the cluster stands: keepers, capacity, chunks that lack copies. */

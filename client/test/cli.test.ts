@@ -34,6 +34,15 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
     [['upload', 'a'], /missing/],
     [['ls', '/a', '/b'], /one path too many/],
     [['ls', '--lnog'], /did you mean --long/],
+    [['trash'], /what to do is missing/],
+    [['trash', 'sl'], /no verb "trash sl"; did you mean trash ls/],
+    [['trash', 'ls', '/a', '/b'], /one path too many/],
+    [['trash', 'restore'], /what to work on is missing/],
+    [['trash', 'restore', '/a', '--version', 'x'], /--version: expected a whole number/],
+    [['trash', 'restore', '/a', '--to', 'b'], /not start with "\/"/],
+    [['trash', 'restore', '-r', '/a', '--version', '1'], /not of a tree/],
+    [['trash', 'empty'], /Name a path, or add --yes/],
+    [['trash', 'empty', '/'], /Name a path, or add --yes/],
     [['ls', '-x'], /no flag -x/],
     [['ls', 'relative'], /not start with "\/"/],
     [['stat', '/a/../b'], /".." component/],
@@ -62,8 +71,9 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
   });
 
   it('but help and version end with 0, for every verb', async () => {
-    for (const verb of ['upload', 'download', 'ls', 'stat', 'cat', 'mkdir', 'mv', 'rm', 'status']) {
-      const { status, stdout } = await cli(cluster, [verb, '--help']);
+    const verbs = ['upload', 'download', 'ls', 'stat', 'cat', 'mkdir', 'mv', 'rm', 'status'];
+    for (const verb of [...verbs, 'trash ls', 'trash restore', 'trash empty']) {
+      const { status, stdout } = await cli(cluster, [...verb.split(' '), '--help']);
       expect({ verb, status }).toEqual({ verb, status: 0 });
       expect(stdout).toContain(`client ${verb} [flags]`);
       expect(stdout).toContain('Examples:');
@@ -404,5 +414,85 @@ describe('words', () => {
 
   it.each(['/x/..', '/x/.', '/'])('%s never leads out of the directory', (remote) => {
     expect(() => localPathIn('/d', remote, 'linux')).toThrow(/cannot hold/);
+  });
+});
+
+describe('trash', () => {
+  beforeEach(async () => {
+    for (const path of ['/dir/a', '/dir/b', '/dir b']) cluster.put(path, Buffer.from(`${path} 1`));
+    cluster.put('/dir/b', Buffer.from('/dir/b 2'));
+    for (const path of ['/dir/a', '/dir b']) await cli(cluster, ['rm', path]);
+  });
+
+  it('ls lists what can be restored, at and below a path', async () => {
+    const { stdout } = await cli(cluster, ['trash', 'ls']);
+    const lines = stdout.trim().split('\n');
+    expect(lines.map((line) => line.replace(/^(\w+) .* (v\d+ .*)$/, '$1 $2'))).toEqual([
+      'deleted v3 /dir b',
+      'deleted v1 /dir/a',
+      'replaced v2 /dir/b',
+    ]);
+    expect(lines[0]).toMatch(/24 h 0 min left/);
+    const { documents } = await cli(cluster, ['trash', 'ls', '/dir', '--json']);
+    expect(documents).toMatchObject([
+      {
+        path: '/dir',
+        versions: [
+          { path: '/dir/a', replaced: false },
+          { path: '/dir/b', replaced: true },
+        ],
+      },
+    ]);
+  });
+
+  it('restore brings back a file, a version of it, or to another place', async () => {
+    const { stdout, status } = await cli(cluster, ['trash', 'restore', '/dir/a']);
+    expect({ stdout, status }).toEqual({ stdout: '/dir/a is back at /dir/a, 8 B\n', status: 0 });
+    expect(text('/dir/a')).toBe('/dir/a 1');
+    expect((await cli(cluster, ['trash', 'restore', '/dir/b'])).status).toBe(4);
+    await cli(cluster, ['trash', 'restore', '/dir/b', '--version', '2', '--to', '/new/b']);
+    expect(text('/new/b')).toBe('/dir/b 1');
+    await cli(cluster, ['trash', 'restore', '/dir b', '--to', '/dir/b', '--force']);
+    expect(text('/dir/b')).toBe('/dir b 1');
+    expect(cluster.trash.map(({ path, version }) => [path, version])).toEqual([['/dir/b', 4]]);
+    const missing = await cli(cluster, ['trash', 'restore', '/dir']);
+    expect(missing).toMatchObject({ status: 3, stderr: expect.stringMatching(/use -r/) });
+  });
+
+  it('restore -r brings back all that was deleted, and leaves what was replaced', async () => {
+    await cli(cluster, ['rm', '-r', '/dir']);
+    cluster.put('/dir/a', Buffer.from('new'));
+    cluster.put('/dir/a', Buffer.from('newer'));
+    const { stdout, status } = await cli(cluster, ['trash', 'restore', '-r', '/dir', '--to', '/x']);
+    expect({ stdout, status }).toEqual({ stdout: 'restored 1 file, 8 B\n', status: 0 });
+    expect([text('/x/b'), text('/x/a'), text('/dir/a')]).toEqual(['/dir/b 2', undefined, 'newer']);
+    const { documents } = await cli(cluster, ['trash', 'restore', '-r', '/', '--json']);
+    expect(documents).toMatchObject([
+      { event: 'restored', from: '/dir b', path: '/dir b' },
+      { event: 'summary', files: 1, failed: 0 },
+    ]);
+    expect((await cli(cluster, ['trash', 'restore', '-r', '/'])).status).toBe(3);
+  });
+
+  it('restore -r goes on after a file that is in the way, and says so', async () => {
+    await cli(cluster, ['rm', '/dir/b']);
+    cluster.put('/x/a', Buffer.from('there'));
+    cluster.trash = cluster.trash.filter(({ replaced }) => !replaced);
+    const { stdout, status, stderr } = await cli(cluster, ['trash', 'restore', '-r', '/dir', '--to', '/x']);
+    expect({ stdout, status }).toEqual({ stdout: 'restored 1 file, 8 B, 1 failed\n', status: 4 });
+    expect(stderr).toMatch(/exists/);
+    expect([text('/x/a'), text('/x/b')]).toEqual(['there', '/dir/b 2']);
+  });
+
+  it('is nothing for rm --permanent', async () => {
+    await cli(cluster, ['rm', '--permanent', '/dir/b']);
+    expect(cluster.trash.map(({ path }) => path)).toEqual(['/dir/a', '/dir b']);
+  });
+
+  it('empty gives up what is named, or everything with --yes', async () => {
+    expect((await cli(cluster, ['trash', 'empty', '/dir'])).stdout).toBe('gave up 2 versions, 16 B\n');
+    expect(cluster.trash).toHaveLength(1);
+    const { documents } = await cli(cluster, ['trash', 'empty', '--yes', '--json']);
+    expect(documents).toEqual([{ path: '/', versions: 1, bytes: 8 }]);
   });
 });

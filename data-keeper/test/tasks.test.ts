@@ -134,6 +134,9 @@ describe('a trash order', () => {
     await expect(cluster.client().read(cluster.readRequest(chunkId))).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
+    await until(() =>
+      cluster.tracker.heartbeats.some(({ capacity }) => Number(capacity?.trashBytes) > data.length),
+    );
     const trash = join(cluster.keeper().dataDir, 'trash');
     await until(async () => (await readdir(trash)).length === 0);
     await until(() => cluster.tracker.heartbeats.at(-1)?.capacity?.usedBytes === 0);

@@ -7,6 +7,7 @@ import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
 import { LossPreviewer } from './cluster/loss.js';
 import { Explainer } from './cluster/explain.js';
 import { RegressionGuard } from './cluster/regression.js';
+import { ServedTime } from './cluster/served-time.js';
 import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
 import { TransactionTimes } from './cluster/transaction-times.js';
@@ -26,6 +27,7 @@ import { RepairRuns } from './repair/repair-runs.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
 import type { MetadataStore } from './store/metadata-store.js';
+import { Trash } from './trash/trash.js';
 import { Allocator } from './uploads/allocation.js';
 import { UploadLeases } from './uploads/leases.js';
 import { Uploads } from './uploads/uploads.js';
@@ -44,6 +46,7 @@ export interface TrackerCore {
   readonly membership: Membership;
   readonly tokens: TokenIssuer;
   readonly namespace: Namespace;
+  readonly trash: Trash;
   readonly uploads: Uploads;
   readonly locations: Locations;
   readonly registry: Registry;
@@ -85,6 +88,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const inFlight = new InFlightTable();
   const runs = new RepairRuns({ store, clock, events, membership });
   const reports = new FullReports(store, logger, events);
+  const served = new ServedTime(clock, store.counters.served_ms);
+  const rules = { retentionMs: settings.trashRetentionMs, served, clock };
   const common = {
     store,
     clock,
@@ -98,11 +103,14 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tasks,
     inFlight,
     runs,
+    rules,
   };
 
   const repair = new Repair({ ...common, limits: settings.repairLimits });
+  const trash = new Trash(common);
   const reclaim = new Reclaim({
     ...common,
+    trash,
     times: transactionTimes(options),
     ...settings,
     reports,
@@ -111,7 +119,10 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   });
   const uploads = new Uploads({
     ...common,
-    allocator: new Allocator(membership, random, tokens),
+    allocator: new Allocator(membership, random, tokens, () => {
+      reclaim.noteRefused();
+      workers.reclaim.wake();
+    }),
     leases: await loadLeases(options),
   });
   const jobs = new Jobs({
@@ -144,6 +155,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     membership,
     tokens,
     namespace,
+    trash,
     uploads,
     locations: new Locations(common),
     registry,

@@ -18,6 +18,7 @@ const program = 'master-tracker';
 
 /** Times are shown as they are typed. */
 function typedMs(durationMs: number): string {
+  if (durationMs % 3_600_000 === 0) return `${durationMs / 3_600_000}h`;
   return durationMs % 60_000 === 0 ? `${durationMs / 60_000}m` : `${durationMs / 1_000}s`;
 }
 
@@ -60,8 +61,12 @@ const options = {
     default: typedMs(defaultSettings.uploadLeaseMs),
   }),
   reclaimGrace: option.duration()({
-    describe: 'How long replaced and deleted versions stay readable for who reads them already',
+    describe: 'How long versions that were given up stay readable for who reads them already',
     default: typedMs(defaultSettings.reclaimGraceMs),
+  }),
+  trashRetention: option.duration()({
+    describe: 'How long deleted and replaced files can be restored; 0s: not at all',
+    default: typedMs(defaultSettings.trashRetentionMs),
   }),
   json: option.flag({ describe: 'Announce the start as a line of JSON', default: 'false' }),
   ...loggingOptions,
@@ -118,6 +123,7 @@ await runProgram({
             maintenanceMs: config.maintenance,
             uploadLeaseMs: config.uploadLease,
             reclaimGraceMs: config.reclaimGrace,
+            trashRetentionMs: config.trashRetention,
           },
         }),
     );

@@ -21,8 +21,10 @@ export interface TrackerSettings {
   readonly uploadLeaseMs: number;
   /** How long a write or read token is good. */
   readonly tokenLifetimeMs: number;
-  /** How long replaced and deleted versions stay readable for those who read them already. */
+  /** How long versions that were given up stay readable for those who read them already. */
   readonly reclaimGraceMs: number;
+  /** How long they can be restored before that, in served time; 0: not at all. */
+  readonly trashRetentionMs: number;
   /** How long the answers to mutations are remembered at least, beyond `retainedRequests`. */
   readonly requestRetentionMs: number;
   /** How many answers to mutations are remembered, however old. */
@@ -50,6 +52,8 @@ export const defaultSettings: TrackerSettings = {
   tokenLifetimeMs: 15 * minuteMs,
   // A reader asks for locations again at least every few minutes; this is how long one may go without.
   reclaimGraceMs: 10 * minuteMs,
+  // Whoever deletes the wrong thing in the evening can have it back the next morning.
+  trashRetentionMs: 24 * 60 * minuteMs,
   // Clients ask again for a minute (patientRetry); a suspended laptop for a little longer.
   requestRetentionMs: 10 * minuteMs,
   // About 60 MB on disk.

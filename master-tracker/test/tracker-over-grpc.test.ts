@@ -49,7 +49,7 @@ describe('the master tracker over gRPC', () => {
   const call = <Request, Response>(method: CallableMethod<Request, Response>, request: Request) =>
     callUnary(channel, 'tracker', method, request, { deadlineMs: 10_000 });
 
-  const capacity = { totalBytes: 2 ** 40, usedBytes: 0, freeBytes: 2 ** 40 };
+  const capacity = { totalBytes: 2 ** 40, usedBytes: 0, freeBytes: 2 ** 40, trashBytes: 70 };
   const keepers = [1, 2, 3].map((index): RegisteredKeeper => ({
     identity: { keeperId: id(), storageId: id(), incarnation: 1 },
     address: `127.0.0.1:${7_600 + index}`,
@@ -101,7 +101,8 @@ describe('the master tracker over gRPC', () => {
     const status = await call(cluster.GetClusterStatus, {});
     expect(status).toMatchObject({ files: 1, directories: 1, logicalBytes: 10, chunks: 1 });
     expect(status.keepers.map((keeper) => keeper.state)).toEqual(Array(3).fill('KEEPER_STATE_LIVE'));
-    expect((await call(cluster.ListKeepers, {})).keepers).toHaveLength(3);
+    const known = await call(cluster.ListKeepers, {});
+    expect(known.keepers.map((keeper) => keeper.capacity?.trashBytes)).toEqual([70, 70, 70]);
   });
 
   it('lists in pages with an opaque token', async () => {
@@ -119,6 +120,39 @@ describe('the master tracker over gRPC', () => {
     ]);
     expect(second.nextPageToken).toBe('');
     await failure('INVALID_ARGUMENT', call(namespace.ListEntries, { path: '/', pageToken: '*' }));
+  });
+
+  it('lists the trash in pages, restores from it and empties it', async () => {
+    await registerKeepers();
+    for (const path of ['/d/b', '/d/a', '/d b']) {
+      await call(namespace.CreateDirectory, { path: '/d', parents: true, requestId: id() });
+      await putFile(path);
+    }
+    await call(namespace.DeleteEntry, { path: '/d', recursive: true, requestId: id() });
+    await call(namespace.DeleteEntry, { path: '/d b', requestId: id() });
+    const pages: string[][] = [];
+    for (let pageToken = ''; pages.length === 0 || pageToken !== '';) {
+      const page = await call(namespace.ListTrash, { pageSize: 2, pageToken });
+      pages.push(page.versions.map(({ path }) => path));
+      expect(page.versions[0]).toMatchObject({ sizeBytes: 10, replaced: false });
+      expect(page.versions[0]!.expiresInMs).toBeGreaterThan(23 * 3_600_000);
+      pageToken = page.nextPageToken;
+    }
+    expect(pages).toEqual([['/d b', '/d/a'], ['/d/b']]);
+    expect((await call(namespace.ListTrash, { path: '/d' })).versions).toHaveLength(2);
+    const { entry } = await call(namespace.RestoreEntry, { path: '/d/a', requestId: id() });
+    expect(entry).toMatchObject({ path: '/d/a', sizeBytes: 10, policy: { pieces: 3 } });
+    await failure(
+      'ALREADY_EXISTS',
+      call(namespace.RestoreEntry, { path: '/d/b', destinationPath: '/d/a', requestId: id() }),
+    );
+    expect(await call(namespace.EmptyTrash, { path: '/d', requestId: id() })).toEqual({
+      versions: 1,
+      bytes: 10,
+    });
+    await failure('NOT_FOUND', call(namespace.RestoreEntry, { path: '/d/b', requestId: id() }));
+    expect(await call(namespace.EmptyTrash, { requestId: id() })).toEqual({ versions: 1, bytes: 10 });
+    expect((await call(namespace.ListTrash, {})).versions).toEqual([]);
   });
 
   it('hands tasks out in heartbeats and takes their ends', async () => {
@@ -214,7 +248,6 @@ describe('the master tracker over gRPC', () => {
 
   it('says of what it does not offer yet that it does not', async () => {
     await failure('UNIMPLEMENTED', call(namespace.CopyEntry, {}));
-    await failure('UNIMPLEMENTED', call(namespace.RestoreEntry, {}));
     const watch = callServerStream(channel, 'tracker', namespace.WatchEntries, {}, { deadlineMs: 10_000 });
     await failure('UNIMPLEMENTED', watch.next());
     await failure('UNIMPLEMENTED', call(namespace.CopyEntry as CallableMethod<object, unknown>, {}));
@@ -224,6 +257,7 @@ describe('the master tracker over gRPC', () => {
 
   const requestId = id();
   const keeper = { keeperId: id(), storageId: id(), incarnation: 1 };
+  const trashToken = (text: string): string => Buffer.from(text).toString('base64url');
   const nonsense: readonly (readonly [string, CallableMethod<never, unknown>, object])[] = [
     ...['', 'x', '//', '/a/', '/..', '/a\0b', `/${'x'.repeat(256)}`, `/${'x/'.repeat(2_100)}x`].map(
       (path) => [`GetEntry ${path.slice(0, 9)}`, namespace.GetEntry, { path }] as const,
@@ -239,6 +273,17 @@ describe('the master tracker over gRPC', () => {
       { sourcePath: '/a', destinationPath: '/b', expectedVersion: 2 ** 60, requestId },
     ],
     ['DeleteEntry', namespace.DeleteEntry, { path: '/', requestId }],
+    ['RestoreEntry', namespace.RestoreEntry, { path: 'a', requestId }],
+    ['RestoreEntry without an id', namespace.RestoreEntry, { path: '/a' }],
+    ['RestoreEntry, target', namespace.RestoreEntry, { path: '/a', destinationPath: '/..', requestId }],
+    ['RestoreEntry, 2^60', namespace.RestoreEntry, { path: '/a', version: 2 ** 60, requestId }],
+    ['RestoreEntry, expected', namespace.RestoreEntry, { path: '/a', expectedVersion: 2 ** 60, requestId }],
+    ['ListTrash', namespace.ListTrash, { path: 'a' }],
+    ...['*', trashToken('12'), trashToken('1/a'), trashToken('1/b/../c')].map(
+      (pageToken) => [`ListTrash ${pageToken}`, namespace.ListTrash, { path: '/b', pageToken }] as const,
+    ),
+    ['EmptyTrash', namespace.EmptyTrash, { path: '/a/', requestId }],
+    ['EmptyTrash without an id', namespace.EmptyTrash, { path: '/a' }],
     ['BeginUpload, the root', upload.BeginUpload, { path: '', requestId: '' }],
     ['BeginUpload, 65 chunks', upload.BeginUpload, { path: '/a', requestId, allocateCount: 65 }],
     ['BeginUpload, tiny chunks', upload.BeginUpload, { path: '/a', requestId, chunkSizeBytes: 1 }],

@@ -12,7 +12,12 @@ let cluster: Cluster;
 beforeEach(async () => {
   cluster = await startCluster({
     keepers: 3,
-    trackerSettings: { reclaimGraceMs: 100, repairTickMs: 100, heartbeatIntervalMs: 100 },
+    trackerSettings: {
+      reclaimGraceMs: 100,
+      trashRetentionMs: 0,
+      repairTickMs: 100,
+      heartbeatIntervalMs: 100,
+    },
     keeperSettings: { trashTtlMs: 100, trashIntervalMs: 100 },
   });
 });
@@ -70,7 +75,10 @@ it('a removed file gives its space back', async () => {
 });
 
 it('a reader in progress is not cut when its file is removed', async () => {
-  const patient = await startCluster({ keepers: 3, trackerSettings: { reclaimGraceMs: 20_000 } });
+  const patient = await startCluster({
+    keepers: 3,
+    trackerSettings: { reclaimGraceMs: 20_000, trashRetentionMs: 0 },
+  });
   const bytes = seededBytes(4, 40 * chunk);
   const client = await patient.connect();
   await client.upload(bytes, '/read', { chunkSizeBytes: chunk });

@@ -24,6 +24,7 @@ export interface CommandContext {
 }
 
 export interface CommandSpec {
+  /** One word, or two where several verbs belong together: "trash ls". */
   readonly name: string;
   /** What follows the name in the usage line. */
   readonly synopsis: string;

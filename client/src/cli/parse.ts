@@ -5,7 +5,7 @@
  * "--" for a flag.
  */
 import { HoldfastError } from '@holdfast/shared';
-import yargs, { type Options } from 'yargs';
+import yargs, { type Argv, type Options } from 'yargs';
 import { type CommandSpec, type Flags, globalOptions } from './command.js';
 
 export type Parsed =
@@ -22,6 +22,8 @@ export interface ParseOptions {
   readonly program: string;
   readonly version: string;
   readonly commands: readonly CommandSpec[];
+  /** The first words of verbs of two, with what they have in common. */
+  readonly groups: Readonly<Record<string, string>>;
   /** How wide help may be. */
   readonly columns: number;
 }
@@ -34,18 +36,23 @@ export async function parseCommandLine(argv: readonly string[], options: ParseOp
     output = text;
   }) as Record<string, unknown>;
   if (output !== '') return { kind: 'output', text: `${output}\n` };
-  const [verb, ...paths] = (raw['_'] as unknown[]).map(String);
-  if (verb === undefined) throw wrong('what to do is missing', `See ${program} --help for the verbs.`);
+  const words = (raw['_'] as unknown[]).map(String);
+  const isGroup = words[0] !== undefined && Object.hasOwn(options.groups, words[0]);
+  const overview = isGroup ? `${program} ${words[0]} --help` : `${program} --help`;
+  const verbWords = isGroup ? 2 : 1;
+  if (words.length < verbWords) throw wrong('what to do is missing', `See ${overview} for the verbs.`);
+  const verb = words.slice(0, verbWords).join(' ');
+  const paths = words.slice(verbWords);
   const command = commands.find(({ name }) => name === verb);
   const verbs = commands.map(({ name }) => name);
-  if (!command) throw await unknown(`there is no verb "${verb}"`, verb, verbs, `${program} --help`);
+  if (!command) throw await unknown(`there is no verb "${verb}"`, verb, verbs, overview);
   const help = `${program} ${command.name} --help`;
   await checkFlags(raw, { ...globalOptions, ...command.options }, help);
   checkPaths(command, paths, program);
   return { kind: 'command', command, paths, flags: flagsOf(raw) };
 }
 
-function build({ program, version, commands, columns }: ParseOptions) {
+function build({ program, version, commands, groups, columns }: ParseOptions) {
   const parser = yargs([])
     .scriptName(program)
     .usage(`${program} VERB [flags] …\n\nStores files in a Holdfast cluster and fetches them.`)
@@ -71,18 +78,34 @@ function build({ program, version, commands, columns }: ParseOptions) {
     );
   for (const [name, option] of Object.entries(globalOptions)) parser.option(name, option);
   for (const command of commands) {
-    parser.command(command.name, command.describe, (verb) => {
-      const more = command.details === undefined ? '' : ` ${command.details}`;
-      const usage = `${program} ${command.name} [flags] ${command.synopsis}`.trimEnd();
-      verb.usage(`${usage}\n\n${command.describe}.${more}`);
-      for (const [name, option] of Object.entries(command.options)) verb.option(name, option);
-      for (const [example, what] of command.examples) verb.example(exampleLine(program, example), what);
-      return verb;
-    });
+    if (!command.name.includes(' ')) addCommand(parser, command, program);
     const [first] = command.examples;
     if (first) parser.example(exampleLine(program, first[0]), first[1]);
   }
+  for (const [group, describe] of Object.entries(groups)) {
+    parser.command(group, describe, (verb) => {
+      verb.usage(`${program} ${group} VERB [flags] …\n\n${describe}.`);
+      for (const command of commands) {
+        if (command.name.startsWith(`${group} `)) addCommand(verb, command, program);
+      }
+      return verb;
+    });
+  }
   return parser;
+}
+
+function addCommand(parser: Argv, command: CommandSpec, program: string): void {
+  const word = command.name.slice(command.name.indexOf(' ') + 1);
+  parser.command(word, command.describe, (verb) => {
+    const more = command.details === undefined ? '' : ` ${command.details}`;
+    const usage = `${program} ${command.name} [flags] ${command.synopsis}`.trimEnd();
+    verb.usage(`${usage}\n\n${command.describe}.${more}`);
+    // A verb may have a flag of this name.
+    if ('version' in command.options) verb.version(false);
+    for (const [name, option] of Object.entries(command.options)) verb.option(name, option);
+    for (const [example, what] of command.examples) verb.example(exampleLine(program, example), what);
+    return verb;
+  });
 }
 
 /** Examples start with the verb, unless they show a pipe into the program. */

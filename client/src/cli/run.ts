@@ -17,6 +17,7 @@ import { mvCommand } from './commands/mv.js';
 import { rmCommand } from './commands/rm.js';
 import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
+import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './commands/trash.js';
 import { uploadCommand } from './commands/upload.js';
 import { flagValue } from './flag-values.js';
 import type { CliIo } from './io.js';
@@ -32,8 +33,13 @@ const commands: readonly CommandSpec[] = [
   mkdirCommand,
   mvCommand,
   rmCommand,
+  trashLsCommand,
+  trashRestoreCommand,
+  trashEmptyCommand,
   statusCommand,
 ];
+
+const groups = { trash: 'List, restore and give up what was deleted or replaced' };
 
 /** How a client is had; tests have one in memory. */
 export type Connect = (options: ConnectOptions) => Promise<HoldfastClient>;
@@ -50,7 +56,9 @@ export async function runCli(
   const columns = Math.min(maxHelpColumns, io.stdout.columns ?? maxHelpColumns);
   let parsed: Parsed;
   try {
-    parsed = await parseCommandLine(argv, { program: io.program, version: ownVersion(), commands, columns });
+    parsed = await parseCommandLine(argv, {
+      ...{ program: io.program, version: ownVersion(), commands, groups, columns },
+    });
   } catch (error) {
     // Before the flags are understood, --json is a word on the line.
     const json = argv.includes('--json');

@@ -9,6 +9,7 @@ import type {
   GetClusterStatusResponseOutput,
   KeeperStatusOutput,
   LocatedExtentOutput,
+  TrashedVersionOutput,
 } from '@holdfast/proto';
 import { HoldfastError, checkId, limits, splitPath } from '@holdfast/shared';
 import {
@@ -27,6 +28,7 @@ import type {
   Entry,
   FileAttributes,
   LocatedExtent,
+  TrashedVersion,
 } from '../ports/tracker-api.js';
 
 /** Reads an answer of `peer`; what it throws says that the answer was malformed. */
@@ -77,6 +79,19 @@ function readAttributes(message: EntryOutput['attributes']): FileAttributes {
 export function readDurability(message: DurabilityOutput | null | undefined): Durability {
   const { chunks, fewestPieces, policyPieces, chunksBelowPolicy } = checkPresent(message, 'durability');
   return { chunks, fewest: fewestPieces, wanted: policyPieces, chunksBelowPolicy };
+}
+
+export function readTrashedVersion(message: TrashedVersionOutput): TrashedVersion {
+  const { path, version, sizeBytes, trashedAtUnixMs, expiresInMs, replaced } = message;
+  splitPath(path);
+  return {
+    path,
+    version: checkInteger(version, 'version', 1),
+    sizeBytes: checkInteger(sizeBytes, 'size_bytes'),
+    trashedAtUnixMs: checkInteger(trashedAtUnixMs, 'trashed_at_unix_ms', -Number.MAX_SAFE_INTEGER),
+    expiresInMs: checkInteger(expiresInMs, 'expires_in_ms'),
+    replaced,
+  };
 }
 
 export function readAllocations(messages: readonly ChunkAllocationOutput[]): ChunkAllocation[] {

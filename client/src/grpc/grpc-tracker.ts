@@ -28,6 +28,7 @@ import {
   readDurability,
   readEntry,
   readLocatedExtent,
+  readTrashedVersion,
 } from './answers.js';
 
 /** Metadata: a healthy tracker answers in milliseconds, and one that syncs slowly within seconds. */
@@ -77,6 +78,15 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       call(namespaceService.MoveEntry, defined(request), options, ({ entry }) => readEntry(entry)),
     deleteEntry: (request, options) =>
       call(namespaceService.DeleteEntry, defined(request), options, ({ deletedEntries }) => deletedEntries),
+    listTrash: (path, pageToken, options) =>
+      call(namespaceService.ListTrash, { path, pageToken }, options, (page) => ({
+        versions: page.versions.map(readTrashedVersion),
+        nextPageToken: page.nextPageToken,
+      })),
+    restoreEntry: (request, options) =>
+      call(namespaceService.RestoreEntry, request, options, ({ entry }) => readEntry(entry)),
+    emptyTrash: (request, options) =>
+      call(namespaceService.EmptyTrash, request, options, ({ versions, bytes }) => ({ versions, bytes })),
 
     beginUpload: (request, options) =>
       call(uploadService.BeginUpload, beginMessage(request), options, (session) => ({

@@ -58,6 +58,32 @@ export interface EntryPage {
   readonly nextPageToken: string;
 }
 
+/** A file's version that no path shows any more and that can be restored. */
+export interface TrashedVersion {
+  /** Where it was. */
+  readonly path: string;
+  readonly version: number;
+  readonly sizeBytes: number;
+  /** When it left the path, by the tracker's wall clock, in milliseconds since 1970. For display. */
+  readonly trashedAtUnixMs: number;
+  /** How much longer it can be restored. */
+  readonly expiresInMs: number;
+  /** True if another version took its place, false if it was deleted. */
+  readonly replaced: boolean;
+}
+
+interface TrashPage {
+  readonly versions: readonly TrashedVersion[];
+  /** '' on the last page. */
+  readonly nextPageToken: string;
+}
+
+/** What was given up: how many versions, and their sizes. */
+export interface TrashSummary {
+  readonly versions: number;
+  readonly bytes: number;
+}
+
 /** A chunk to be written: where, in which order, and the word that allows it. */
 export interface ChunkAllocation {
   readonly chunkId: string;
@@ -192,6 +218,16 @@ interface DeleteEntryRequest {
   readonly requestId: string;
 }
 
+interface RestoreEntryRequest {
+  readonly path: string;
+  /** 0: the one that left the path last. */
+  readonly version: number;
+  readonly destinationPath: string;
+  /** 0: nothing; else a file at exactly this version. */
+  readonly expectedVersion: number;
+  readonly requestId: string;
+}
+
 export interface TrackerApi {
   getEntry(path: string, options?: CallOptions): Promise<Entry>;
   listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
@@ -202,6 +238,12 @@ export interface TrackerApi {
   moveEntry(request: MoveEntryRequest, options?: CallOptions): Promise<Entry>;
   /** Resolves to the number of entries that went. */
   deleteEntry(request: DeleteEntryRequest, options?: CallOptions): Promise<number>;
+  listTrash(path: string, pageToken: string, options?: CallOptions): Promise<TrashPage>;
+  restoreEntry(request: RestoreEntryRequest, options?: CallOptions): Promise<Entry>;
+  emptyTrash(
+    request: { readonly path: string; readonly requestId: string },
+    options?: CallOptions,
+  ): Promise<TrashSummary>;
 
   beginUpload(request: BeginUploadRequest, options?: CallOptions): Promise<UploadSession>;
   allocateChunks(

@@ -29,6 +29,7 @@ import type {
   LocatedExtent,
   SealedChunk,
   TrackerApi,
+  TrashedVersion,
 } from '../../src/ports/tracker-api.js';
 import { AutoClock } from './auto-clock.js';
 
@@ -76,6 +77,9 @@ function never(signal: AbortSignal): Promise<never> {
   });
 }
 
+const isBelow = (path: string, top: string): boolean =>
+  top === '/' || path === top || path.startsWith(`${top}/`);
+
 /** Waits until the caller gives up: a keeper that hangs. */
 export const hang = (_what: unknown, signal: AbortSignal): Promise<never> => never(signal);
 
@@ -86,6 +90,8 @@ export class FakeCluster {
   readonly sessions = new Map<string, Session>();
   readonly versions = new Map<number, StoredVersion>();
   readonly paths = new Map<string, number | 'directory'>([['/', 'directory']]);
+  /** What can be restored; the one that left its path last comes last. */
+  trash: TrashedVersion[] = [];
   readonly #answers = new Map<string, unknown>();
   readonly tracker: TrackerApi;
   readonly keeperApi: KeeperApi;
@@ -185,8 +191,16 @@ export class FakeCluster {
       durability,
     };
     this.versions.set(version, { entry, extents });
+    this.#leave(path, true);
     this.paths.set(path, version);
     return entry;
+  }
+
+  #leave(path: string, replaced: boolean): void {
+    const version = this.paths.get(path);
+    if (typeof version !== 'number') return;
+    const { sizeBytes } = this.versions.get(version)!.entry;
+    this.trash.push({ path, version, sizeBytes, trashedAtUnixMs: 0, expiresInMs: 86_400_000, replaced });
   }
 
   #entry(path: string): Entry {
@@ -282,8 +296,38 @@ export class FakeCluster {
           this.#entry(request.path);
           const below = [...this.paths.keys()].filter((at) => at.startsWith(`${request.path}/`));
           if (below.length > 0 && !request.recursive) throw new HoldfastError('NOT_EMPTY', 'it has entries');
-          for (const at of [request.path, ...below]) this.paths.delete(at);
+          for (const at of [request.path, ...below]) {
+            this.#leave(at, false);
+            this.paths.delete(at);
+          }
           return below.length + 1;
+        }),
+      listTrash: (path, token, o) =>
+        this.#call('listTrash', path, o?.signal, () => {
+          const found = this.trash.filter((row) => isBelow(row.path, path)).reverse();
+          // A stable sort: of each path, the one that left it last first.
+          found.sort((a, b) => Buffer.compare(Buffer.from(a.path), Buffer.from(b.path)));
+          const [from, to] = [Number(token), Number(token) + 2];
+          return { versions: found.slice(from, to), nextPageToken: to < found.length ? String(to) : '' };
+        }),
+      restoreEntry: (request, o) =>
+        this.#call('restoreEntry', request, o?.signal, () => {
+          const { path, version, destinationPath, expectedVersion } = request;
+          const row = this.trash.findLast(
+            (each) => each.path === path && (version === 0 || each.version === version),
+          );
+          if (!row) throw new HoldfastError('NOT_FOUND', `${path} is not in the trash`);
+          this.#checkTarget(destinationPath, expectedVersion, true);
+          const { extents } = this.versions.get(row.version)!;
+          const entry = this.#show(destinationPath, row.sizeBytes, extents, {}, 3);
+          this.trash = this.trash.filter((each) => each !== row);
+          return entry;
+        }),
+      emptyTrash: (request, o) =>
+        this.#call('emptyTrash', request, o?.signal, () => {
+          const gone = this.trash.filter((row) => isBelow(row.path, request.path));
+          this.trash = this.trash.filter((row) => !gone.includes(row));
+          return { versions: gone.length, bytes: gone.reduce((sum, row) => sum + row.sizeBytes, 0) };
         }),
       beginUpload: (request, o) =>
         this.#call('beginUpload', request, o?.signal, () => {

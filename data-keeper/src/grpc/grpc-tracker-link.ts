@@ -47,8 +47,8 @@ function writeSummary({ lengthBytes, ...piece }: PieceSummary): PieceSummaryMess
 }
 
 function writeCapacity(capacity: RegisterRequest['capacity']): RegisterRequest['capacity'] {
-  const { totalBytes, usedBytes, freeBytes } = capacity;
-  return { totalBytes, usedBytes, freeBytes };
+  const { totalBytes, usedBytes, freeBytes, trashBytes } = capacity;
+  return { totalBytes, usedBytes, freeBytes, trashBytes };
 }
 
 function readAction(task: KeeperTaskOutput): KeeperTask['action'] {

@@ -43,6 +43,7 @@ export interface Capacity {
   readonly totalBytes: number;
   readonly usedBytes: number;
   readonly freeBytes: number;
+  readonly trashBytes: number;
 }
 
 /** A piece that is being written. */

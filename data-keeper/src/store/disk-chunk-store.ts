@@ -263,7 +263,8 @@ export class DiskChunkStore implements ChunkStore {
       const capacity = await this.#space.capacity();
       // The trash gives way to new pieces, so its room is free: a keeper that told itself full because of its trash
       // would get no piece that makes it give way.
-      return { ...capacity, freeBytes: capacity.freeBytes + this.#trash.bytes };
+      const trashBytes = this.#trash.bytes;
+      return { ...capacity, freeBytes: capacity.freeBytes + trashBytes, trashBytes };
     } catch (error) {
       throw this.#options.health.failed(error, 'cannot see how much room there is');
     }

@@ -122,7 +122,8 @@ export class Space {
     };
   }
 
-  async capacity(): Promise<Capacity> {
+  /** What is in the trash counts as used here. */
+  async capacity(): Promise<Omit<Capacity, 'trashBytes'>> {
     const freeBytes = await this.freeBytes();
     const usedBytes = this.#usedBytes;
     return { totalBytes: usedBytes + this.#reservedBytes + freeBytes, usedBytes, freeBytes };

@@ -59,7 +59,7 @@ export class TrackerSession {
   #registeredMs = -Infinity;
   #reportDue = false;
   /** As last seen. */
-  #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0 };
+  #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0, trashBytes: 0 };
   #looking: Promise<Capacity> | undefined;
   /** Ends the full report that runs. */
   #endReport = (): void => undefined;

@@ -98,6 +98,7 @@ describe('room', () => {
       totalBytes: 2 * fileBytes,
       usedBytes: 2 * fileBytes,
       freeBytes: 0,
+      trashBytes: 0,
     });
   });
 
@@ -130,7 +131,7 @@ describe('room', () => {
     for (const spec of specs) await store(chunks, spec, data);
     for (const { chunkId } of specs) await chunks.trash([chunkId]);
     // Told as free, or the tracker would send no piece that the trash could give way to.
-    expect((await chunks.capacity()).freeBytes).toBe(3 * fileBytes);
+    expect(await chunks.capacity()).toMatchObject({ freeBytes: 3 * fileBytes, trashBytes: 3 * fileBytes });
     await store(chunks, specOf(data), data);
     const trashed = files.paths().filter((path) => path.startsWith('/data/trash/'));
     expect(trashed).toEqual(

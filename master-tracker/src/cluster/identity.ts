@@ -69,6 +69,10 @@ export async function takeIdentity(
       chunks: 0,
       open_uploads: 0,
       requests: 0,
+      trashed_versions: 0,
+      trashed_bytes: 0,
+      retired_bytes: 0,
+      served_ms: 0,
     };
     await tx.db.insertInto('cluster').values(created).execute();
     // The root counts as no directory: nobody made it.

@@ -194,6 +194,16 @@ export class LossPreviewer {
           .distinct()
           .where('chunk_id', 'in', batch)
           .where('retired_transaction_id', 'is', null)
+          .where((eb) =>
+            eb.not(
+              eb.exists(
+                eb
+                  .selectFrom('trash')
+                  .select('trash.version')
+                  .whereRef('trash.version', '=', 'versions.version'),
+              ),
+            ),
+          )
           .execute(),
       );
       versions.push(...rows.map((row) => row.version));

@@ -29,6 +29,8 @@ export interface KeeperStatus extends KeeperView {
 
 /** What was given up and how much room it still takes. */
 export interface ReclaimStatus {
+  readonly trashedVersions: number;
+  readonly trashedBytes: number;
   readonly piecesToReclaim: number;
   /** By the keepers' last heartbeats. */
   readonly keeperTrashBytes: number;
@@ -65,14 +67,20 @@ export class StatusReporter {
   async status(): Promise<ClusterStatus> {
     const { store, guard, repair } = this.#parts;
     const { pieces, dead, piecesToReclaim, reasons, ...counts } = await this.#count();
+    const { counters } = store;
     const keepers = this.#keepers(pieces, dead);
     const keeperTrashBytes = keepers.reduce((sum, { capacity }) => sum + capacity.trashBytes, 0);
     const status = {
       ...counts,
-      counters: store.counters,
+      counters,
       metadataRegressed: guard.regressed,
       repair: repair.status({ ...counts, reasons }),
-      reclaim: { piecesToReclaim, keeperTrashBytes },
+      reclaim: {
+        trashedVersions: counters.trashed_versions,
+        trashedBytes: counters.trashed_bytes,
+        piecesToReclaim,
+        keeperTrashBytes,
+      },
       scrub: sumScrubs(keepers.flatMap((keeper) => keeper.scrub ?? [])),
       keepers,
     };

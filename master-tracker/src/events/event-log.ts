@@ -29,6 +29,7 @@ export const eventKinds = [
   'job-finished',
   'job-cancelled',
   'job-failed',
+  'trash-shortened',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

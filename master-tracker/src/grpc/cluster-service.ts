@@ -52,7 +52,6 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
         summary: wireText(cluster.summary),
         pieceCounts: cluster.pieceCounts.map((pieceCount) => ({ ...pieceCount })),
         repair: writeRepair(cluster.repair),
-        // trashed_versions and trashed_bytes belong here too.
         reclaim: { ...cluster.reclaim },
         ...(cluster.scrub && { scrub: writeScrub(cluster.scrub) }),
       };

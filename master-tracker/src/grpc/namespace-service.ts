@@ -10,8 +10,14 @@ import { HoldfastError, type Logger, checkRequestId, limits, splitPath } from '@
 import { checkInteger, serverStream, unary, writePolicy } from '@holdfast/shared/grpc';
 import type { Durability, Entry, FileAttributes } from '../namespace/entry.js';
 import type { Namespace } from '../namespace/namespace.js';
+import type { TrashPosition } from '../trash/listing.js';
+import type { Trash } from '../trash/trash.js';
 
-export function namespaceHandlers(namespace: Namespace, logger: Logger): NamespaceServiceHandlers {
+export function namespaceHandlers(
+  namespace: Namespace,
+  trash: Trash,
+  logger: Logger,
+): NamespaceServiceHandlers {
   return {
     GetEntry: unary(
       async ({ path }) => ({ entry: writeEntry(await namespace.getEntry(splitPath(path))) }),
@@ -53,9 +59,35 @@ export function namespaceHandlers(namespace: Namespace, logger: Logger): Namespa
     }, logger),
 
     CopyEntry: notOffered('CopyEntry'),
-    RestoreEntry: notOffered('RestoreEntry'),
-    ListTrash: notOffered('ListTrash'),
-    EmptyTrash: notOffered('EmptyTrash'),
+
+    RestoreEntry: unary(async (request) => {
+      const names = splitPath(request.path);
+      const version = checkInteger(request.version, 'version');
+      const entry = await trash.restore({
+        names,
+        version: version === 0 ? undefined : version,
+        destination: request.destinationPath === '' ? names : splitPath(request.destinationPath),
+        expectedVersion: readExpectedVersion(request.expectedVersion) ?? 0,
+        requestId: checkRequestId(request.requestId),
+      });
+      return { entry: writeEntry(entry) };
+    }, logger),
+
+    ListTrash: unary(async ({ path, pageSize, pageToken }) => {
+      const names = splitPath(path === '' ? '/' : path);
+      const size = Math.min(pageSize || limits.defaultListPageSize, limits.maxListPageSize);
+      const page = await trash.list(names, size, readTrashToken(pageToken, names));
+      return {
+        versions: page.versions.map((version) => ({ ...version })),
+        nextPageToken: page.next ? writeTrashToken(page.next) : '',
+      };
+    }, logger),
+
+    EmptyTrash: unary(async ({ path, requestId }) => {
+      const names = splitPath(path === '' ? '/' : path);
+      return { ...(await trash.empty(names, checkRequestId(requestId))) };
+    }, logger),
+
     WatchEntries: serverStream(async () => Promise.reject(notOfferedError('WatchEntries')), logger),
   };
 }
@@ -84,6 +116,22 @@ function readPageToken(token: string): string {
   const name = Buffer.from(token, 'base64url').toString();
   if (writePageToken(name) === token && Buffer.byteLength(name) <= limits.maxNameBytes) return name;
   throw new HoldfastError('INVALID_ARGUMENT', 'page_token is not one that ListEntries gave');
+}
+
+/** Opaque to callers: where the last version of the page before stands. */
+function writeTrashToken({ path, leftTransactionId }: TrashPosition): string {
+  return Buffer.from(`${leftTransactionId}${path}`).toString('base64url');
+}
+
+function readTrashToken(token: string, below: readonly string[]): TrashPosition | undefined {
+  if (token === '') return undefined;
+  const text = Buffer.from(token, 'base64url').toString();
+  const [, digits = '', path = ''] = /^([0-9]{1,16})(\/.*)$/s.exec(text) ?? [];
+  const position = { path, leftTransactionId: Number(digits) };
+  const names = path === '' ? [] : splitPath(path);
+  const isBelow = names.length > 0 && below.every((name, depth) => names[depth] === name);
+  if (isBelow && writeTrashToken(position) === token) return position;
+  throw new HoldfastError('INVALID_ARGUMENT', 'page_token is not one that ListTrash gave for this path');
 }
 
 export function readAttributes(message: FileAttributesOutput | null): FileAttributes {

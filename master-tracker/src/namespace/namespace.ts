@@ -5,11 +5,11 @@
  * The promise: every mutation is one transaction and happens once for a request_id; a listing is in byte order
  * and every page of it is an index range, however large the directory.
  */
-import { type Clock, HoldfastError, type Policy, joinPath, limits } from '@holdfast/shared';
+import { HoldfastError, joinPath, limits } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import { once } from '../requests/requests.js';
-import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
-import type { VersionsTable } from '../store/schema.js';
+import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { describe, toEntry } from './describe.js';
 import { durabilityOf } from './durability.js';
 import type { Entry, EntryPage } from './entry.js';
 import {
@@ -23,18 +23,17 @@ import {
   isADirectory,
   isEmptyDirectory,
   notADirectory,
-  notFound,
   pathOf,
   resolve,
   resolveParent,
 } from './resolve.js';
 import { unlinkTree } from './unlinked.js';
-import { removeEntry } from './versions.js';
+import { type TrashRules, removeEntry } from './versions.js';
 
 export interface NamespaceParts {
   readonly store: MetadataStore;
-  readonly clock: Clock;
   readonly guard: RegressionGuard;
+  readonly rules: TrashRules;
   /** Called after something was deleted that is to be taken apart in the background. */
   readonly onUnlinked: () => void;
 }
@@ -156,7 +155,7 @@ export class Namespace {
     if (moving.type === 'directory' && target.type === 'file') throw notADirectory(path);
     if (moving.type === 'file' && target.type === 'directory') throw isADirectory(path);
     if (target.type === 'directory' && !(await isEmptyDirectory(tx, target.entry_id))) throw notEmpty(path);
-    await removeEntry(tx, target);
+    await removeEntry(tx, target, { path, replaced: true }, this.#parts.rules);
     return target;
   }
 
@@ -184,11 +183,11 @@ export class Namespace {
         });
       }
       if (entry.type === 'file' || (await isEmptyDirectory(tx, entry.entry_id))) {
-        await removeEntry(tx, entry);
+        await removeEntry(tx, entry, { path, replaced: false }, this.#parts.rules);
         return 1;
       }
       if (!recursive) throw notEmpty(path);
-      return unlinkTree(tx, entry);
+      return unlinkTree(tx, entry, path, this.#parts.rules);
     });
     this.#parts.onUnlinked();
     return deleted;
@@ -199,9 +198,9 @@ export class Namespace {
     asked: readonly unknown[],
     effect: (tx: MetadataTransaction, nowUnixMs: number) => Promise<T>,
   ): Promise<T> {
-    const { store, clock, guard } = this.#parts;
+    const { store, guard, rules } = this.#parts;
     guard.assertWritable();
-    return once(store, { requestId, asked }, (tx) => effect(tx, clock.wallMs()));
+    return once(store, { requestId, asked }, (tx) => effect(tx, rules.clock.wallMs()));
   }
 }
 
@@ -210,43 +209,4 @@ function notEmpty(path: string): HoldfastError {
     remedy: 'Empty the directory first, or delete it with all that is below it.',
     facts: { path },
   });
-}
-
-type VersionColumns = {
-  readonly [Key in 'size_bytes' | 'pieces' | 'min_write' | 'mode' | 'modified_at_unix_ms']:
-    VersionsTable[Key] | null;
-};
-
-async function describe(snapshot: MetadataSnapshot, names: Names): Promise<Entry> {
-  const row = await resolve(snapshot, names);
-  if (row.type === 'directory') return toEntry(pathOf(names), row, undefined);
-  const version = await snapshot.db
-    .selectFrom('versions')
-    .selectAll()
-    .where('version', '=', row.version)
-    .executeTakeFirst();
-  if (!version) throw notFound(pathOf(names));
-  return toEntry(pathOf(names), row, version);
-}
-
-function toEntry(path: string, row: EntryRow, version: VersionColumns | undefined): Entry {
-  const entry: Entry = {
-    path,
-    type: row.type,
-    sizeBytes: version?.size_bytes ?? 0,
-    version: row.version,
-    createdAtUnixMs: row.created_at_unix_ms,
-  };
-  if (!version?.pieces || !version.min_write) return entry;
-  const policy: Policy = {
-    scheme: 'replicas',
-    pieces: version.pieces,
-    needed: 1,
-    minWrite: version.min_write,
-  };
-  const attributes = {
-    mode: version.mode ?? undefined,
-    modifiedAtUnixMs: version.modified_at_unix_ms ?? undefined,
-  };
-  return { ...entry, policy, attributes };
 }

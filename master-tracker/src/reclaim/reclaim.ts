@@ -1,7 +1,8 @@
 /**
  * Reclamation: what nothing refers to any more gives its room back, in small steps, each a transaction:
  *
- *   a deleted tree      → its files' versions are retired
+ *   a deleted tree      → its files' versions go to the trash
+ *   a trashed version   → once its time is over, or nobody wants it any more, or room is short: it is retired
  *   a retired version   → once its grace is over: its extents go, and chunks without extents become garbage
  *   a garbage chunk     → its pieces are tombstones; their keepers are told to trash them
  *   a trashed piece     → the keeper says so, its row goes (registry); that of a live chunk a while later
@@ -11,19 +12,26 @@
  * each step follows a reference that a transaction has given up. And nothing is deleted while the metadata is
  * behind what keepers have witnessed.
  */
-import { limits } from '@holdfast/shared';
+import { type Policy, limits } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { TransactionTimes } from '../cluster/transaction-times.js';
 import type { Membership } from '../membership/membership.js';
 import { reapUnlinked } from '../namespace/unlinked.js';
+import type { TrashRules } from '../namespace/versions.js';
 import type { FullReports } from '../registry/full-report.js';
 import { forgetTrashed, giveUpChunks } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import { pruneRequests } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { bytesToGiveUp } from '../trash/pressure.js';
+import type { Trash } from '../trash/trash.js';
 
 /** Rows that one step may touch: about 10 ms, and a pause for other calls after it. */
 const stepSize = 500;
+/** Of small files: each is several statements. */
+const versionsPerStep = 50;
+/** How often the trash may be shortened: what was given up last must have shown in the keepers' heartbeats. */
+const makeRoomIntervalMs = 5_000;
 
 export interface ReclaimParts {
   readonly store: MetadataStore;
@@ -32,6 +40,11 @@ export interface ReclaimParts {
   readonly membership: Membership;
   readonly tasks: TaskBoard;
   readonly reports: FullReports;
+  readonly trash: Trash;
+  readonly rules: TrashRules;
+  /** Of an upload that asks for none. */
+  readonly defaultPolicy: Policy;
+  readonly defaultChunkSizeBytes: number;
   readonly graceMs: number;
   /** How long something that a keeper said may be under way: its lease, as a keeper waits no longer for an answer. */
   readonly wordLifetimeMs: number;
@@ -45,17 +58,28 @@ export class Reclaim {
   readonly #parts: ReclaimParts;
   /** Where the next look for garbage chunks without pieces begins. */
   #forgotten = { transactionId: 0, chunkId: '' };
+  #madeRoomMs = -Infinity;
+  #refused = false;
 
   constructor(parts: ReclaimParts) {
     this.#parts = parts;
   }
 
+  /** There was no room for a chunk: the next step makes some, if the trash has any. */
+  noteRefused(): void {
+    this.#refused = true;
+  }
+
   /** A little of everything; true if there may be more to do at once. */
   async step(): Promise<boolean> {
-    const { store, guard, times } = this.#parts;
+    const { store, guard, times, rules, trash } = this.#parts;
     times.mark(store.transactionId);
+    rules.served.tick();
     if (guard.regressed) return false;
-    const unlinked = await reapUnlinked(store, stepSize);
+    await rules.served.note(store);
+    const unlinked = await reapUnlinked(store, rules, stepSize);
+    const expired = await trash.expire();
+    await this.#makeRoom();
     const retired = await this.#dropRetired();
     await this.#orderTrash();
     const trashed = await this.#forgetTrashed();
@@ -66,10 +90,28 @@ export class Reclaim {
       beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
       limit: stepSize,
     });
-    return unlinked || retired || trashed || forgotten || closed || pruned === stepSize;
+    return unlinked || expired || retired || trashed || forgotten || closed || pruned === stepSize;
   }
 
-  /** Takes extents off one retired version whose grace is over. */
+  /** Shortens the trash where keepers are short of room. */
+  async #makeRoom(): Promise<void> {
+    const { store, membership, trash, rules, defaultPolicy, defaultChunkSizeBytes } = this.#parts;
+    const nowMs = rules.clock.monotonicMs();
+    if (trash.summary.versions === 0 || nowMs - this.#madeRoomMs < makeRoomIntervalMs) return;
+    const bytes = bytesToGiveUp({
+      keepers: membership.placementCandidates(),
+      pieces: defaultPolicy.pieces,
+      chunkSizeBytes: defaultChunkSizeBytes,
+      retiredBytes: store.counters.retired_bytes,
+      refused: this.#refused,
+    });
+    this.#refused = false;
+    if (bytes === 0) return;
+    await trash.shorten(bytes);
+    this.#madeRoomMs = nowMs;
+  }
+
+  /** Takes extents off retired versions whose grace is over: all those of small ones, a part of a big one's. */
   async #dropRetired(): Promise<boolean> {
     const { store, times, graceMs } = this.#parts;
     const horizon = times.horizon(graceMs);
@@ -80,13 +122,16 @@ export class Reclaim {
         .where('retired_transaction_id', 'is not', null)
         .where('retired_transaction_id', '<=', horizon)
         .orderBy('retired_transaction_id')
-        .limit(1)
-        .executeTakeFirst();
-    if (!(await store.read(find))) return false;
+        .limit(versionsPerStep)
+        .execute();
+    if ((await store.read(find)).length === 0) return false;
     return store.mutate(async (tx) => {
-      const next = await find(tx);
-      if (next) await dropExtents(tx, next.version);
-      return next !== undefined;
+      const versions = await find(tx);
+      let left = stepSize;
+      for (const { version } of versions) {
+        if (left > 0) left -= await dropExtents(tx, version, left);
+      }
+      return versions.length > 0;
     });
   }
 
@@ -214,14 +259,17 @@ async function forgetEmpty(tx: MetadataTransaction, chunkIds: readonly string[])
     .execute();
 }
 
-/** Up to stepSize extents of a version; the version itself once it has none. Unused chunks become garbage. */
-async function dropExtents(tx: MetadataTransaction, version: number): Promise<void> {
+/**
+ * Drops up to `limit` extents of a version, and the version itself once it has none; returns how many extents that
+ * was. Unused chunks become garbage.
+ */
+async function dropExtents(tx: MetadataTransaction, version: number, limit: number): Promise<number> {
   const extents = await tx.db
     .selectFrom('extents')
     .select(['file_offset', 'chunk_id'])
     .where('version', '=', version)
     .orderBy('file_offset')
-    .limit(stepSize)
+    .limit(limit)
     .execute();
   const last = extents.at(-1);
   if (last) {
@@ -242,5 +290,12 @@ async function dropExtents(tx: MetadataTransaction, version: number): Promise<vo
     await giveUpChunks(tx, unused);
     tx.count('chunks', -unused.length);
   }
-  if (extents.length < stepSize) await tx.db.deleteFrom('versions').where('version', '=', version).execute();
+  if (extents.length === limit) return extents.length;
+  const { size_bytes } = await tx.db
+    .deleteFrom('versions')
+    .where('version', '=', version)
+    .returning('size_bytes')
+    .executeTakeFirstOrThrow();
+  tx.count('retired_bytes', -size_bytes);
+  return extents.length;
 }

@@ -2,11 +2,11 @@
  * The transitions of pieces and chunks, each in one place: what becomes durable, what becomes garbage, and which
  * chunks join the repair queue for it. All run inside a transaction of the caller.
  */
-import { type OnConflictBuilder, type SqlBool, sql } from 'kysely';
+import { type SqlBool, sql } from 'kysely';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
-import type { MetadataTables, PieceState } from '../store/schema.js';
+import type { PieceState } from '../store/schema.js';
 import { reasons } from './reasons.js';
 
 export interface PieceKey {

@@ -22,6 +22,11 @@ export interface Counters {
   chunks: number;
   open_uploads: number;
   requests: number;
+  trashed_versions: number;
+  trashed_bytes: number;
+  retired_bytes: number;
+  /** Never decreases. */
+  served_ms: number;
 }
 
 export interface MetadataSnapshot {

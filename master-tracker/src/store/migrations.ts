@@ -15,6 +15,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addJobs,
   addQueuedThrough,
   addReasons,
+  addTrash,
 ];
 
 const schemaVersion = migrations.length;
@@ -279,4 +280,42 @@ async function addReasons(db: AnyDatabase): Promise<void> {
     insert into chunk_counts (pieces, chunks)
     select pieces, count(*) from chunks where state = 'live' group by pieces
   `.execute(db);
+}
+
+async function addTrash(db: AnyDatabase): Promise<void> {
+  for (const counter of ['trashed_versions', 'trashed_bytes', 'retired_bytes', 'served_ms']) {
+    await db.schema
+      .alterTable('cluster')
+      .addColumn(counter, 'bigint', (column) => column.notNull().defaultTo(0))
+      .execute();
+  }
+  // What was given up before there was a trash stays given up.
+  await sql`update cluster set retired_bytes =
+    coalesce((select sum(size_bytes) from versions where retired_transaction_id is not null), 0)`.execute(db);
+  await db.schema
+    .createTable('trash')
+    .addColumn('version', 'bigint', (column) => column.primaryKey().notNull())
+    .addColumn('path', 'text', (column) => column.notNull())
+    .addColumn('size_bytes', 'bigint', (column) => column.notNull())
+    .addColumn('replaced', 'integer', (column) => column.notNull())
+    .addColumn('left_transaction_id', 'bigint', (column) => column.notNull())
+    .addColumn('left_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('left_served_ms', 'bigint', (column) => column.notNull())
+    .execute();
+  // In the order of a listing; the size makes summing up an index scan.
+  await db.schema
+    .createIndex('trash_by_path')
+    .on('trash')
+    .columns(['path', 'left_transaction_id desc', 'size_bytes'])
+    .execute();
+  await db.schema.createIndex('trash_by_age').on('trash').columns(['left_served_ms', 'version']).execute();
+  await db.schema
+    .createTable('unlinked')
+    .addColumn('entry_id', 'bigint', (column) => column.primaryKey().notNull())
+    .addColumn('path', 'text', (column) => column.notNull())
+    .addColumn('left_transaction_id', 'bigint', (column) => column.notNull())
+    .addColumn('left_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('left_served_ms', 'bigint', (column) => column.notNull())
+    .execute();
+  await db.schema.createIndex('unlinked_by_path').on('unlinked').column('path').execute();
 }

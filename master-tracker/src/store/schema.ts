@@ -3,8 +3,8 @@
  * digits, digests 64; sizes are bytes; booleans are 0 and 1. migrations.ts creates what is declared here.
  *
  * How they hang together: an entry shows a version; a version is extents; an extent lies in a chunk; a chunk has
- * pieces on keepers. What was given up leaves in the other direction: versions are retired, chunks and pieces
- * become garbage, and a garbage piece is the tombstone that stays until its keeper says that the bytes are gone
+ * pieces on keepers. What was given up leaves in the other direction: versions go to the trash, then are retired,
+ * chunks and pieces become garbage, and a garbage piece is the tombstone that stays until its keeper says that the bytes are gone
  * (S6: nothing comes back through an old keeper).
  */
 
@@ -30,6 +30,13 @@ interface ClusterTable {
   chunks: number;
   open_uploads: number;
   requests: number;
+  /** What can be restored (namespace/trash.ts), and the sizes of it in bytes. */
+  trashed_versions: number;
+  trashed_bytes: number;
+  /** The sizes of the versions that were given up and whose row is still there. */
+  retired_bytes: number;
+  /** cluster/served-time.ts */
+  served_ms: number;
 }
 
 export interface EntriesTable {
@@ -52,8 +59,33 @@ export interface VersionsTable {
   mode: number | null;
   modified_at_unix_ms: number | null;
   created_at_unix_ms: number;
-  /** The transaction that took it from its path; null while a path shows it. */
+  /** The transaction that gave it up for good; null while a path shows it or it can be restored. */
   retired_transaction_id: number | null;
+}
+
+/** When something left its path. */
+interface LeftColumns {
+  readonly left_transaction_id: number;
+  /** By the tracker's wall clock, for display only. */
+  readonly left_at_unix_ms: number;
+  /** By the cluster's served time: what counts. */
+  readonly left_served_ms: number;
+}
+
+/** Versions that no path shows and that can be restored. Their chunks are live and are repaired as all others. */
+export interface TrashTable extends LeftColumns {
+  readonly version: number;
+  /** Where it was when it left. */
+  readonly path: string;
+  readonly size_bytes: number;
+  /** 1 if another version took its place, 0 if it was deleted. */
+  readonly replaced: number;
+}
+
+/** Where the entries below `unlinkedId` were. One without a row was deleted before there was a trash. */
+interface UnlinkedTable extends LeftColumns {
+  readonly entry_id: number;
+  readonly path: string;
 }
 
 export interface ExtentsTable {
@@ -225,6 +257,8 @@ export interface MetadataTables {
   chunk_counts: ChunkCountsTable;
   events: EventsTable;
   jobs: JobsTable;
+  trash: TrashTable;
+  unlinked: UnlinkedTable;
 }
 
 /** The root directory's entry. */

@@ -54,11 +54,13 @@ export class Allocator {
   readonly #membership: Membership;
   readonly #random: Random;
   readonly #tokens: TokenIssuer;
+  readonly #onOutOfSpace: () => void;
 
-  constructor(membership: Membership, random: Random, tokens: TokenIssuer) {
+  constructor(membership: Membership, random: Random, tokens: TokenIssuer, onOutOfSpace: () => void) {
     this.#membership = membership;
     this.#random = random;
     this.#tokens = tokens;
+    this.#onOutOfSpace = onOutOfSpace;
   }
 
   /**
@@ -81,7 +83,10 @@ export class Allocator {
         excludeKeeperIds,
         random: () => this.#random.fraction(),
       });
-      if (!placement.ok) throw cannotPlace(placement, this.#membership.size);
+      if (!placement.ok) {
+        if (placement.reason === 'out-of-space') this.#onOutOfSpace();
+        throw cannotPlace(placement, this.#membership.size);
+      }
       for (const keeperId of placement.keeperIds) this.#membership.reserve(keeperId, chunkSizeBytes);
       return { chunkId: newId(this.#random), keeperIds: placement.keeperIds };
     });

@@ -7,12 +7,11 @@ import {
   checkExpected,
   child,
   ensureParent,
-  insertEntry,
   isADirectory,
   pathOf,
   resolveParent,
 } from '../namespace/resolve.js';
-import { retireVersion } from '../namespace/versions.js';
+import { type TrashRules, showVersion } from '../namespace/versions.js';
 import { countLive, giveUpUpload, queueForRepair } from '../registry/pieces.js';
 import { reasons } from '../registry/reasons.js';
 import { batches } from '../store/batches.js';
@@ -73,7 +72,7 @@ export async function commitFiles(
   tx: MetadataTransaction,
   session: CommittingSession,
   files: readonly FileVersion[],
-  nowUnixMs: number,
+  rules: TrashRules,
 ): Promise<CommittedFile[]> {
   const used = new Set(files.flatMap((file) => file.extents.map((extent) => extent.chunkId)));
   const chunks = await usableChunks(tx, session, [...used]);
@@ -82,7 +81,7 @@ export async function commitFiles(
   const committed: CommittedFile[] = [];
   for (const file of files) {
     const version = tx.count('last_version', 1);
-    await showVersion(tx, session, file, version, nowUnixMs);
+    await commitFile(tx, session, file, version, rules);
     committed.push({ version, durability: durabilityIn(session, file, chunks) });
   }
   await closeSession(tx, session, [...used], chunks);
@@ -157,23 +156,25 @@ const insertExtentRows = prepare((db, { rows }: { rows: readonly Row<ExtentsTabl
   db.insertInto('extents').values(rows),
 );
 
-async function showVersion(
+async function commitFile(
   tx: MetadataTransaction,
   session: UploadSession,
   file: FileVersion,
   version: number,
-  nowUnixMs: number,
+  rules: TrashRules,
 ): Promise<void> {
-  const { names, attributes } = file;
+  const { names, attributes, sizeBytes } = file;
+  const nowUnixMs = rules.clock.wallMs();
+  const path = pathOf(names);
   const name = names.at(-1) ?? '';
   const parentId = file.createParents
     ? await ensureParent(tx, names, nowUnixMs)
     : await resolveParent(tx, names);
   const shown = await child(tx, parentId, name);
-  checkExpected(pathOf(names), shown, file.expectedVersion);
+  checkExpected(path, shown, file.expectedVersion);
   await tx.run(insertVersion, {
     version,
-    size_bytes: file.sizeBytes,
+    size_bytes: sizeBytes,
     pieces: session.policy.pieces,
     min_write: session.policy.minWrite,
     mode: attributes.mode ?? null,
@@ -182,24 +183,7 @@ async function showVersion(
     retired_transaction_id: null,
   });
   await insertExtents(tx, file, version);
-  tx.count('logical_bytes', file.sizeBytes);
-  if (!shown) {
-    await insertEntry(tx, { parentId, name, type: 'file', version, nowUnixMs });
-    tx.count('files', 1);
-    return;
-  }
-  const old = await tx.db
-    .selectFrom('versions')
-    .select('size_bytes')
-    .where('version', '=', shown.version)
-    .executeTakeFirstOrThrow();
-  tx.count('logical_bytes', -old.size_bytes);
-  await retireVersion(tx, shown.version);
-  await tx.db
-    .updateTable('entries')
-    .set({ version, created_at_unix_ms: nowUnixMs })
-    .where('entry_id', '=', shown.entry_id)
-    .execute();
+  await showVersion(tx, { version, sizeBytes, parentId, path, name, shown }, rules);
 }
 
 async function insertExtents(tx: MetadataTransaction, file: FileVersion, version: number): Promise<void> {

@@ -5,11 +5,12 @@
  * there. A chunk belongs to one session from its allocation on; the commit turns those it uses into a file and
  * all others into garbage, in one transaction.
  */
-import { type Clock, HoldfastError, type Random, newId } from '@holdfast/shared';
+import { HoldfastError, type Random, newId } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { Membership } from '../membership/membership.js';
 import { checkExpected, child, deepestParent, isADirectory, notFound, pathOf } from '../namespace/resolve.js';
+import type { TrashRules } from '../namespace/versions.js';
 import { giveUpUpload } from '../registry/pieces.js';
 import { once } from '../requests/requests.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -31,13 +32,13 @@ import type {
 
 export interface UploadsParts {
   readonly store: MetadataStore;
-  readonly clock: Clock;
   readonly random: Random;
   readonly guard: RegressionGuard;
   readonly membership: Membership;
   readonly identity: TrackerIdentity;
   readonly allocator: Allocator;
   readonly leases: UploadLeases;
+  readonly rules: TrashRules;
 }
 
 export class Uploads {
@@ -132,7 +133,7 @@ export class Uploads {
     files: readonly FileVersion[],
     sealed: readonly SealedChunk[],
   ): Promise<CommittedFile[]> {
-    const { store, clock, guard, membership, identity, leases } = this.#parts;
+    const { store, guard, membership, identity, leases, rules } = this.#parts;
     guard.assertWritable();
     checkFiles(files);
     const seals = verifySeals(sealed, membership, identity);
@@ -142,7 +143,7 @@ export class Uploads {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
       await recordSeals(tx, session, seals);
-      return commitFiles(tx, { ...session, allocated: row.allocated }, files, clock.wallMs());
+      return commitFiles(tx, { ...session, allocated: row.allocated }, files, rules);
     });
     leases.drop(uploadId);
     return committed;

@@ -4,7 +4,10 @@ import { TestTracker, failure, id } from '../support/fixture.js';
 describe('metadata that went backwards', () => {
   let tracker: TestTracker;
   beforeEach(async () => {
-    tracker = await TestTracker.start({ keepers: 3, settings: { reclaimGraceMs: 1_000 } });
+    tracker = await TestTracker.start({
+      keepers: 3,
+      settings: { reclaimGraceMs: 1_000, trashRetentionMs: 0 },
+    });
   });
   afterEach(() => tracker.end());
 

@@ -299,6 +299,8 @@ describe('the sum of scrubs', () => {
     const { scrub: sum, reclaim, keepers } = await status();
     expect(sum).toMatchObject({ scannedPieces: 1, expectedPieces: 10 });
     expect(keepers.map((each) => each.scrub)).toEqual([scrub, null, null, null]);
-    expect(reclaim).toEqual({ piecesToReclaim: 0, keeperTrashBytes: 77 });
+    expect(reclaim).toEqual({
+      ...{ trashedVersions: 0, trashedBytes: 0, piecesToReclaim: 0, keeperTrashBytes: 77 },
+    });
   });
 });

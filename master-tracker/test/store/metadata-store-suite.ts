@@ -49,6 +49,10 @@ export function metadataStoreSuite(name: string, factory: () => Promise<StoreUnd
             chunks: 0,
             open_uploads: 0,
             requests: 0,
+            trashed_versions: 0,
+            trashed_bytes: 0,
+            retired_bytes: 0,
+            served_ms: 0,
           })
           .execute();
       });

@@ -11,7 +11,12 @@ export const rmCommand: CommandSpec = {
   options: {
     recursive: { type: 'boolean', alias: 'r', describe: 'Also what is in directories' },
     force: { type: 'boolean', alias: 'f', describe: 'Accept what does not exist' },
+    permanent: {
+      type: 'boolean',
+      describe: 'Also give up what the trash has of it, now and from before: nothing of it can be restored',
+    },
   },
+  details: 'Files can be restored for a while (client trash restore), unless --permanent is given.',
   examples: [['rm -r /old', 'a directory with all that is in it']],
   minPaths: 1,
   maxPaths: Infinity,
@@ -23,6 +28,7 @@ export const rmCommand: CommandSpec = {
       const take = async (): Promise<void> => {
         try {
           const removed = await client.remove(path, { recursive: flags.isSet('recursive'), signal });
+          if (flags.isSet('permanent')) await client.emptyTrash(path, { signal });
           if (report.json) report.result('', { path, removed });
         } catch (error) {
           if (flags.isSet('force') && hasCode(error, 'NOT_FOUND')) {

@@ -98,6 +98,10 @@ export class SqliteStore implements MetadataStore {
       chunks: row.chunks ?? 0,
       open_uploads: row.open_uploads ?? 0,
       requests: row.requests ?? 0,
+      trashed_versions: row.trashed_versions ?? 0,
+      trashed_bytes: row.trashed_bytes ?? 0,
+      retired_bytes: row.retired_bytes ?? 0,
+      served_ms: row.served_ms ?? 0,
     };
   }
 

@@ -1,0 +1,83 @@
+/** What was deleted or replaced: listing it, bringing it back, giving it up. */
+import { HoldfastError, hasCode, splitPath } from '@holdfast/shared';
+import type { ClientContext } from '../core/context.js';
+import { asking, mutating } from '../core/retrying.js';
+import type { Entry, TrashSummary, TrashedVersion } from '../ports/tracker-api.js';
+import type { CallSignal } from './namespace.js';
+
+type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
+
+/** As long as calls are repeated: a million versions are given up in less. */
+const emptyDeadlineMs = 60_000;
+
+export interface RestoreOptions extends CallSignal {
+  /** Which version; default: the one that left the path last. */
+  readonly version?: number;
+  /** Where to; default: where it was. */
+  readonly to?: string;
+  /** Whether a file there may be replaced; it goes to the trash then. Default false. */
+  readonly overwrite?: boolean;
+  /** Replaces only a file at exactly this version. */
+  readonly expectedVersion?: number;
+}
+
+/** What can be restored at and below a path: in byte order of the paths, of each the one that left it last first. */
+export async function* listTrash(
+  tools: Tools,
+  path: string,
+  { signal }: CallSignal = {},
+): AsyncGenerator<TrashedVersion, void, undefined> {
+  const names = splitPath(path);
+  let token = '';
+  let last = Buffer.alloc(0);
+  do {
+    const page = await asking(tools, signal, () => tools.tracker.listTrash(path, token, { signal }));
+    for (const version of page.versions) {
+      const found = splitPath(version.path);
+      const bytes = Buffer.from(version.path);
+      if (!names.every((name, depth) => found[depth] === name) || Buffer.compare(last, bytes) > 0) {
+        throw nonsense(`${JSON.stringify(version.path)} out of place`);
+      }
+      last = bytes;
+      yield version;
+    }
+    if (page.nextPageToken !== '' && page.nextPageToken === token) throw nonsense('a page that repeats');
+    token = page.nextPageToken;
+  } while (token !== '');
+}
+
+export async function restore(tools: Tools, path: string, options: RestoreOptions = {}): Promise<Entry> {
+  const { signal, version = 0, to = path, overwrite = false } = options;
+  splitPath(path);
+  splitPath(to);
+  const expectedVersion = options.expectedVersion ?? (overwrite ? await versionAt(tools, to, signal) : 0);
+  const request = { path, version, destinationPath: to, expectedVersion };
+  return mutating(tools, signal, (requestId) =>
+    tools.tracker.restoreEntry({ ...request, requestId }, { signal }),
+  );
+}
+
+/** The version of a file; 0 for nothing, and for a directory, which is never replaced. */
+async function versionAt(tools: Tools, path: string, signal: AbortSignal | undefined): Promise<number> {
+  try {
+    return (await asking(tools, signal, () => tools.tracker.getEntry(path, { signal }))).version;
+  } catch (error) {
+    if (hasCode(error, 'NOT_FOUND')) return 0;
+    throw error;
+  }
+}
+
+export async function emptyTrash(
+  tools: Tools,
+  path: string,
+  { signal }: CallSignal = {},
+): Promise<TrashSummary> {
+  splitPath(path);
+  return mutating(tools, signal, (requestId) =>
+    tools.tracker.emptyTrash({ path, requestId }, { signal, deadlineMs: emptyDeadlineMs }),
+  );
+}
+
+function nonsense(what: string): HoldfastError {
+  return new HoldfastError('INTERNAL', `the tracker's answer to ListTrash makes no sense: ${what}`);
+}
