@@ -58,6 +58,9 @@ export class TrackerSession {
   #known = false;
   #registeredMs = -Infinity;
   #reportDue = false;
+  /** The tracker's last wish for a report, and the last one that was answered. */
+  #wantedReport = '';
+  #answeredReport = '';
   /** As last seen. */
   #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0 };
   #looking: Promise<Capacity> | undefined;
@@ -199,7 +202,9 @@ export class TrackerSession {
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
-    if (storedLog.overflowed && !this.#reportDue) {
+    const isWanted = answer.wantedReport !== '' && answer.wantedReport !== this.#wantedReport;
+    if (isWanted) this.#wantedReport = answer.wantedReport;
+    if ((storedLog.overflowed || isWanted) && !this.#reportDue) {
       this.#reportDue = true;
       this.#report.wake();
     }
@@ -214,6 +219,8 @@ export class TrackerSession {
     signal.addEventListener('abort', this.#endReport, { once: true });
     this.#reportDue = false;
     storedLog.reportBegins();
+    // What is wished for while this one runs gets another one.
+    const wantedReport = this.#wantedReport === this.#answeredReport ? '' : this.#wantedReport;
     try {
       await sendFullReport(
         {
@@ -223,9 +230,11 @@ export class TrackerSession {
           logger,
           start: this.#start,
           admit: (offered) => authority.admit(offered),
+          wantedReport,
         },
         { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
       );
+      if (wantedReport !== '') this.#answeredReport = wantedReport;
     } catch (error) {
       this.#reportDue = true;
       if (abort.signal.aborted) return { nextInMs: untilWokenMs };
