@@ -3,6 +3,7 @@
  * as the program does.
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
+import { ClusterCheck } from './check/cluster-check.js';
 import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
 import { RegressionGuard } from './cluster/regression.js';
 import { StatusReporter } from './cluster/status.js';
@@ -42,10 +43,12 @@ export interface TrackerCore {
   readonly uploads: Uploads;
   readonly locations: Locations;
   readonly registry: Registry;
+  readonly reports: FullReports;
   readonly status: StatusReporter;
   readonly events: EventLog;
   readonly repair: Repair;
   readonly reclaim: Reclaim;
+  readonly check: ClusterCheck;
   readonly workers: Workers;
 }
 
@@ -74,6 +77,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tokens = new TokenIssuer(identity, clock, settings.tokenLifetimeMs);
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
+  const reports = new FullReports(store, logger, random);
   const events = new EventLog(store, clock);
   const common = {
     store,
@@ -103,7 +107,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   });
   const registry = new Registry({
     ...common,
-    reports: new FullReports(store, logger),
+    reports,
     onRepairNews: () => workers.repair.wake(),
   });
   const workers = createWorkers({
@@ -123,10 +127,12 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     uploads,
     locations: new Locations(common),
     registry,
+    reports,
     status: new StatusReporter(common),
     events,
     repair,
     reclaim,
+    check: new ClusterCheck({ ...common, reports }),
     workers,
   };
 }

@@ -53,6 +53,7 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     CancelJob: notOffered('CancelJob'),
     SetMaintenance: notOffered('SetMaintenance'),
     ForgetKeeper: notOffered('ForgetKeeper'),
+    TrashUnknownPieces: notOffered('TrashUnknownPieces'),
     ExplainEntry: notOffered('ExplainEntry'),
     PreviewKeeperLoss: notOffered('PreviewKeeperLoss'),
     ListEvents: notOffered('ListEvents'),

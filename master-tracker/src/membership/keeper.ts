@@ -72,6 +72,8 @@ export interface KeeperView extends KeeperIdentity {
   /** True once the full report of this start of the keeper is in. */
   readonly reported: boolean;
   readonly storageError: string | null;
+  /** Why its identity is in doubt, or null (rivals.ts): it takes no new pieces meanwhile. */
+  readonly identityConflict: string | null;
   readonly activeStreams: number;
   readonly freeTaskSlots: number;
   /** What was allocated to it since its last heartbeat, in bytes. */

@@ -262,6 +262,7 @@ function blankView(keeper: ExpectedKeeper): KeeperView {
     lastHeardMs: null,
     reported: false,
     storageError: null,
+    identityConflict: null,
     activeStreams: 0,
     freeTaskSlots: 0,
     reservedBytes: 0,

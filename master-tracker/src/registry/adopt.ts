@@ -33,8 +33,8 @@ export interface PieceSource {
 }
 
 export interface Adoption {
-  /** Of chunks that the metadata does not know. */
-  readonly unknown: number;
+  /** The chunks that the metadata does not know. */
+  readonly unknown: readonly string[];
   /** With other bytes than their chunk's. */
   readonly mismatched: number;
 }
@@ -111,7 +111,7 @@ export async function adopt(
   pieces: readonly PieceSummary[],
 ): Promise<Adoption> {
   const current = await currentStorages(tx, [keeperId]);
-  if (current.get(keeperId) !== storageId) return { unknown: 0, mismatched: 0 };
+  if (current.get(keeperId) !== storageId) return { unknown: [], mismatched: 0 };
   const byVerdict: Record<Verdict, PieceSummary[]> = {
     'nothing new': [],
     durable: [],
@@ -144,5 +144,8 @@ export async function adopt(
       claim: claimOf(lengthBytes, digest),
     })),
   );
-  return { unknown: byVerdict.unknown.length, mismatched: byVerdict.mismatched.length };
+  return {
+    unknown: byVerdict.unknown.map(({ chunkId }) => chunkId),
+    mismatched: byVerdict.mismatched.length,
+  };
 }

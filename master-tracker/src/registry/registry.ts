@@ -126,10 +126,10 @@ export class Registry {
     const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
     if (news.length === 0) return;
     const { unknown, mismatched } = await store.mutate((tx) => adopt(tx, source, news));
-    if (unknown + mismatched > 0) {
+    if (unknown.length + mismatched > 0) {
       logger.warn('a keeper stored pieces that fit no chunk; they are left alone', {
         keeperId,
-        unknown,
+        unknown: unknown.length,
         mismatched,
       });
     }

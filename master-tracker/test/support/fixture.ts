@@ -104,7 +104,7 @@ export class FakeKeeper {
     );
   }
 
-  /** A full report in one page. */
+  /** A full report in one page; answers what the tracker asks for, if it does. */
   async report(chunkIds: readonly string[], lengthBytes = 100): Promise<void> {
     await this.#tracker.core.registry.report(this.identity, {
       ...this.identity,
@@ -112,6 +112,7 @@ export class FakeKeeper {
       page: 0,
       pieces: [...chunkIds].sort().map((chunkId) => pieceOf(chunkId, lengthBytes)),
       last: true,
+      wantedReport: this.#tracker.core.reports.askedOf(this.keeperId),
     });
   }
 
