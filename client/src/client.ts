@@ -5,6 +5,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { HoldfastError, splitPath, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from './core/context.js';
+import { type JobOptions, checkCluster } from './core/jobs.js';
 import { MemoryShare } from './core/memory-share.js';
 import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
@@ -14,6 +15,7 @@ import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
 import * as namespace from './namespace/namespace.js';
 import type { ClusterStatus } from './ports/cluster-status.js';
+import type { Job } from './ports/jobs.js';
 import type { Entry } from './ports/tracker-api.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
@@ -174,6 +176,17 @@ export class HoldfastClient {
   /** How the cluster stands: keepers, capacity, chunks that lack copies. */
   async status(options: namespace.CallSignal = {}): Promise<ClusterStatus> {
     return namespace.status(this.#context, heard(options));
+  }
+
+  /**
+   * Checks what must always hold, over the metadata and over what every keeper says anew that it has. Changes
+   * nothing. Resolves when the check has ended; what it found is in `findings`, what it did not look at in `text`.
+   *
+   * @example
+   * const { state, findingsTotal } = await client.check({ onProgress: ({ text }) => console.log(text) });
+   */
+  async check(options: JobOptions = {}): Promise<Job> {
+    return checkCluster(this.#context, { ...options, ...heard(options) });
   }
 
   /** Ends the connection. Calls in progress fail. Safe to call twice. */

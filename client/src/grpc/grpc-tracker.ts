@@ -27,6 +27,7 @@ import {
   readClusterStatus,
   readDurability,
   readEntry,
+  readJob,
   readLocatedExtent,
 } from './answers.js';
 
@@ -118,6 +119,9 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       ),
 
     clusterStatus: (options) => call(clusterService.GetClusterStatus, {}, options, readClusterStatus),
+    checkCluster: (requestId, options) =>
+      call(clusterService.CheckCluster, { requestId }, options, ({ jobId }) => checkId(jobId, 'job_id')),
+    getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
   };
 }
 

@@ -8,6 +8,7 @@
  */
 import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
 import type { ClusterStatus } from './cluster-status.js';
+import type { Job } from './jobs.js';
 
 /** What every call takes. */
 export interface CallOptions {
@@ -215,4 +216,7 @@ export interface TrackerApi {
   reportBadPiece(piece: BadPiece, options?: CallOptions): Promise<void>;
 
   clusterStatus(options?: CallOptions): Promise<ClusterStatus>;
+  /** Resolves to the id of the job. */
+  checkCluster(requestId: string, options?: CallOptions): Promise<string>;
+  getJob(jobId: string, options?: CallOptions): Promise<Job>;
 }
