@@ -138,6 +138,7 @@ function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
     softwareVersion: message.softwareVersion,
     reported: message.reported,
     storageError: message.storageError,
+    identityConflict: message.identityConflict,
   };
 }
 

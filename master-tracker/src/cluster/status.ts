@@ -170,6 +170,8 @@ function summarize(status: Omit<ClusterStatus, 'summary'>): string {
     .map((state) => `${count(state)} ${state}`);
   const readOnly = keepers.filter((keeper) => keeper.state === 'live' && keeper.storageError !== null).length;
   if (readOnly > 0) others.push(`${readOnly} with a storage that cannot be written`);
+  const doubtful = keepers.filter((keeper) => keeper.identityConflict !== null).length;
+  if (doubtful > 0) others.push(`${doubtful} that two keepers claim to be`);
   const who = `${plural(live, 'keeper')} live${others.length > 0 ? `, ${others.join(', ')}` : ''}`;
   if (status.metadataRegressed) {
     return `METADATA REGRESSED: reads only, nothing is deleted; start the tracker from the newest copy of its data directory (${who})`;

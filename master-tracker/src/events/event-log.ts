@@ -17,6 +17,8 @@ export const eventKinds = [
   'keeper-dead',
   'keeper-maintenance',
   'storage-replaced',
+  'identity-conflict',
+  'identity-conflict-over',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

@@ -80,5 +80,6 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     softwareVersion: keeper.softwareVersion,
     reported: keeper.reported,
     storageError: keeper.storageError ?? '',
+    identityConflict: keeper.identityConflict ?? '',
   };
 }

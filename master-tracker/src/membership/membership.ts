@@ -23,6 +23,7 @@ import type {
 } from './keeper.js';
 import type { Lease, LeaseTiming } from './lease.js';
 import { DEFAULT_LEASE_TIMING, extendLease, stateOfLease } from './lease.js';
+import { type RivalSign, Rivals } from './rivals.js';
 
 export interface MembershipLimits extends LeaseTiming {
   /** How often the caller means to tick. */
@@ -58,21 +59,36 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 interface Member {
   readonly view: Mutable<KeeperView>;
   lease: Lease;
+  /** The start that this one took the place of, if it was heard since the tracker started, and when. */
+  readonly superseded: { readonly incarnation: number; readonly atMs: number } | null;
+}
+
+/** Two live keepers with one identity were found out. */
+export interface IdentityConflict {
+  readonly text: string;
+  /** True if the rival had a lease until lately: pieces that it took since then count for the other one. */
+  readonly hadLease: boolean;
 }
 
 export class Membership {
   /** The limits in force; `deadAfterMs` is what keepers are told as their lease. */
   readonly limits: MembershipLimits;
   readonly #members = new Map<string, Member>();
+  readonly #rivals: Rivals;
   #lastTickMs: number;
 
   constructor(options: MembershipOptions) {
     this.limits = { ...DEFAULT_MEMBERSHIP_LIMITS, ...options.limits };
     this.#lastTickMs = options.nowMs;
+    this.#rivals = new Rivals({
+      // Longer than any call waits for its answer (3 s for a heartbeat), and than what a killed process had sent.
+      confirmAfterMs: this.limits.suspectAfterMs,
+      goneAfterMs: this.limits.deadAfterMs,
+    });
     for (const keeper of options.expected ?? []) {
       const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
       const state = stateOfLease(lease, options.nowMs, this.limits);
-      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease });
+      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, superseded: null });
     }
   }
 
@@ -80,7 +96,8 @@ export class Membership {
    * Says what `register` would answer, without any effect, so that the caller can first make the metadata
    * agree (drop the pieces of a replaced storage, store the new incarnation) and then register.
    *
-   * Incarnations are compared within one storage only: a wiped storage starts to count from the beginning.
+   * Incarnations are compared within one storage only: a wiped storage starts to count from the beginning. An earlier
+   * start is taken once the later one is gone: of two copies of one storage, that is the one that is left.
    */
   judgeRegistration(registration: KeeperIdentity): RegistrationVerdict {
     const known = this.#members.get(registration.keeperId)?.view;
@@ -91,7 +108,7 @@ export class Membership {
       return { outcome: 'registered', isNewKeeper: true, storageReplaced: false };
     }
     const storageReplaced = known.storageId !== registration.storageId;
-    if (!storageReplaced && registration.incarnation < known.incarnation) {
+    if (!storageReplaced && registration.incarnation < known.incarnation && !this.#isGone(known)) {
       return { outcome: 'stale-incarnation', knownIncarnation: known.incarnation };
     }
     return { outcome: 'registered', isNewKeeper: false, storageReplaced };
@@ -107,13 +124,26 @@ export class Membership {
     const before = this.#members.get(registration.keeperId);
     const from = before?.view.state ?? null;
     const reported = before !== undefined && before.view.reported && isSameStart(before.view, registration);
+    const { keeperId, storageId, incarnation } = registration;
+    let superseded: Member['superseded'] = null;
+    let identityConflict: string | null = null;
+    if (before?.view.storageId === storageId && before.view.lastHeardMs !== null) {
+      const { lastHeardMs, address } = before.view;
+      // Again the same start: what it took the place of stays.
+      const isAgain = before.view.incarnation === incarnation;
+      superseded = isAgain ? before.superseded : { incarnation: before.view.incarnation, atMs: nowMs };
+      const other = { keeperId, incarnation: before.view.incarnation, address, lastHeardMs };
+      this.#rivals.registered(incarnation, other, nowMs);
+      ({ identityConflict } = before.view);
+    } else this.#rivals.forget(keeperId);
+    const heard = { reported, lastHeardMs: nowMs, state: from ?? 'live', identityConflict };
     const member: Member = {
-      view: { ...blankView(registration), reported, lastHeardMs: nowMs, state: from ?? 'live' },
+      view: { ...blankView(registration), ...heard },
       lease: { kind: 'heard', sinceMs: nowMs },
+      superseded,
     };
-    this.#members.set(registration.keeperId, member);
+    this.#members.set(keeperId, member);
     this.#settle(member, nowMs);
-    const { keeperId } = registration;
     return { ...verdict, transition: from === 'live' ? null : { keeperId, from, to: 'live' } };
   }
 
@@ -128,6 +158,10 @@ export class Membership {
       return { outcome: 'not-registered' };
     }
     const { view } = member;
+    if (this.#rivals.mustRegister(heartbeat.keeperId, nowMs)) {
+      view.reported = false;
+      return { outcome: 'not-registered' };
+    }
     view.lastHeardMs = nowMs;
     view.capacity = heartbeat.capacity;
     view.activeStreams = heartbeat.activeStreams;
@@ -147,6 +181,35 @@ export class Membership {
     if (!member || member.view.state === 'dead') return null;
     member.lease = { kind: 'stopping', sinceMs: nowMs };
     return this.#settle(member, nowMs);
+  }
+
+  /**
+   * Notes a sign of life of a start that is not the registered one. Answers once, when it is clear that both are
+   * alive: the keeper then takes no new pieces until one of them is gone (rivals.ts).
+   */
+  hearRival(sign: KeeperIdentity & RivalSign, nowMs: number): IdentityConflict | null {
+    const member = this.#members.get(sign.keeperId);
+    if (!member || member.view.lastHeardMs === null || member.view.storageId !== sign.storageId) return null;
+    const { view, superseded } = member;
+    if (view.incarnation === sign.incarnation) return null;
+    const address = this.#rivals.heard(sign, nowMs);
+    if (address === undefined) return null;
+    const text =
+      `two keepers run from copies of one data directory, at ${view.address} and ${address || 'another address'}; ` +
+      'neither gets new pieces until one of them is stopped for good';
+    view.identityConflict = text;
+    // A keeper takes nothing past its lease.
+    const leaseMs = this.limits.deadAfterMs + this.limits.suspectAfterMs;
+    const hadLease = superseded?.incarnation === sign.incarnation && nowMs - superseded.atMs < leaseMs;
+    return { text, hadLease };
+  }
+
+  /** Notes that the full report is in that a doubt about the keeper's identity waited for; true if that ends it. */
+  settleIdentity(keeperId: string): boolean {
+    const member = this.#members.get(keeperId);
+    if (!member?.view.reported || !this.#rivals.reported(keeperId)) return false;
+    member.view.identityConflict = null;
+    return true;
   }
 
   /** Notes that the full report of this start is in. False if that start is not the one that is known. */
@@ -169,12 +232,14 @@ export class Membership {
     for (const member of this.#members.values()) {
       member.lease = extendLease(member.lease, elapsedMs, nowMs);
     }
+    this.#rivals.extend(elapsedMs, nowMs);
     return elapsedMs;
   }
 
   /** Judges every lease. To be called every `tickIntervalMs`; returns what changed, in order of joining. */
   tick(nowMs: number): KeeperTransition[] {
     this.observeTick(nowMs);
+    this.#rivals.tick(nowMs);
     const transitions: KeeperTransition[] = [];
     for (const member of this.#members.values()) {
       // The dead stay dead until they are heard: a pause of the tracker is no sign of life from them.
@@ -213,11 +278,11 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
-  /** The keepers that take new pieces: live, with a storage that can be written. */
+  /** The keepers that take new pieces: live, of undoubted identity, with a storage that can be written. */
   placementCandidates(): PlacementCandidate[] {
     const candidates: PlacementCandidate[] = [];
     for (const { view } of this.#members.values()) {
-      if (view.state !== 'live' || view.storageError !== null) continue;
+      if (view.state !== 'live' || view.storageError !== null || view.identityConflict !== null) continue;
       candidates.push({
         keeperId: view.keeperId,
         zone: view.zone,
@@ -229,6 +294,13 @@ export class Membership {
       });
     }
     return candidates;
+  }
+
+  /** True if the lease ran out; where two starts are alive, also if the one that stopped on purpose was silent so long. */
+  #isGone({ keeperId, state, lastHeardMs }: KeeperView): boolean {
+    if (state === 'dead') return true;
+    const silentMs = lastHeardMs === null ? 0 : this.#lastTickMs - lastHeardMs;
+    return this.#rivals.isConflict(keeperId) && silentMs >= this.limits.deadAfterMs;
   }
 
   /** Brings the state in line with the lease; null if it is so already. */

@@ -94,6 +94,11 @@ export class FullReports {
     this.#expected.set(start.keeperId, { start, before: this.#store.transactionId, asked: undefined });
   }
 
+  /** The last transaction before the start of the keeper that is known registered; undefined if none did. */
+  registeredAt(keeperId: string): number | undefined {
+    return this.#expected.get(keeperId)?.before;
+  }
+
   /** The last whole report of the start that is registered; undefined before there is one. */
   completeOf(keeperId: string): CompleteReport | undefined {
     return this.#complete.get(keeperId);

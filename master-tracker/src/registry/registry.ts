@@ -16,13 +16,14 @@ import type {
   KeeperTransition,
 } from '../membership/keeper.js';
 import type { KeeperState } from '../membership/lease.js';
+import type { RivalSign } from '../membership/rivals.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import type { FullReports, ReportPage } from './full-report.js';
-import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
-import { receiptFits } from './receipts.js';
+import { markAlive, markDead, recordDoubtful, recordKeeperLost, recordLost } from './pieces.js';
+import { isDoubtful, receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
 export interface RegistryParts {
@@ -76,6 +77,7 @@ export class Registry {
     }
     await guard.witness(keeperId, witnessed);
     const verdict = membership.judgeRegistration(registration);
+    if (verdict.outcome === 'stale-incarnation') await this.#hearRival(registration);
     if (verdict.outcome !== 'registered') throw refusal(verdict);
     // A wiped keeper's pieces are dropped, and a tracker behind its keepers drops nothing.
     if (verdict.storageReplaced) guard.assertWritable();
@@ -105,14 +107,18 @@ export class Registry {
     const { keeperId } = heartbeat;
     const wasStopping = membership.get(keeperId)?.state === 'maintenance';
     const result = membership.heartbeat(heartbeat, clock.monotonicMs());
-    if (result.outcome === 'not-registered') throw notRegistered();
+    if (result.outcome === 'not-registered') {
+      await this.#hearRival(heartbeat);
+      throw notRegistered();
+    }
     if (result.transition) await this.apply([result.transition]);
     if (heartbeat.stopping && !wasStopping) {
       await store.mutate(async ({ db }) => {
         await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
       });
     }
-    if (stored.length > 0) await this.#takeUp(heartbeat, stored);
+    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
+    if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
@@ -143,7 +149,37 @@ export class Registry {
     guard.assertWritable();
     if (!(await reports.take(page))) return;
     membership.markReported(identity);
+    await this.#settleIdentity(identity.keeperId);
     onRepairNews();
+  }
+
+  /** A start of a keeper was heard that is not the registered one: alone that is nothing, both alive are a conflict. */
+  async #hearRival(sign: KeeperIdentity & RivalSign): Promise<void> {
+    const { store, clock, membership, reports, events, logger, onRepairNews } = this.#parts;
+    const { keeperId } = sign;
+    const conflict = membership.hearRival(sign, clock.monotonicMs());
+    if (!conflict) return;
+    logger.error('two keepers have one identity', { keeperId, conflict: conflict.text });
+    const { text, hadLease } = conflict;
+    const since = hadLease ? reports.registeredAt(keeperId) : undefined;
+    await store.mutate(async (tx) => {
+      await events.record(tx, { kind: 'identity-conflict', subject: keeperId, text });
+      if (since !== undefined) await recordDoubtful(tx, keeperId, since);
+    });
+    // What the registered one really has counts, and what only the other one has does not.
+    reports.requireSince(keeperId, store.transactionId);
+    onRepairNews();
+  }
+
+  async #settleIdentity(keeperId: string): Promise<void> {
+    const { store, membership, events, logger } = this.#parts;
+    if (!membership.settleIdentity(keeperId)) return;
+    const address = membership.get(keeperId)?.address ?? '';
+    const text = `only the keeper at ${address} is left, and what it has was counted anew; it takes new pieces again`;
+    logger.info('an identity is beyond doubt again', { keeperId, address });
+    await store.mutate((tx) =>
+      events.record(tx, { kind: 'identity-conflict-over', subject: keeperId, text }),
+    );
   }
 
   /** How a task ended; a task that is not known any more is fine. @throws HoldfastError NOT_REGISTERED */

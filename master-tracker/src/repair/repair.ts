@@ -131,7 +131,7 @@ export class Repair {
       totalBytes: keeper.capacity.totalBytes,
       freeBytes: keeper.capacity.freeBytes,
       reservedBytes: keeper.reservedBytes,
-      storageWritable: keeper.storageError === null,
+      storageWritable: keeper.storageError === null && keeper.identityConflict === null,
       copiesAsTarget: counts.get(keeper.keeperId)?.asTarget ?? 0,
       copiesAsSource: counts.get(keeper.keeperId)?.asSource ?? 0,
     }));
