@@ -18,6 +18,7 @@ import { FullReports } from './registry/full-report.js';
 import { loadKeepers } from './registry/known-keepers.js';
 import { Registry } from './registry/registry.js';
 import { TaskBoard } from './registry/task-board.js';
+import { UnknownPieces } from './registry/unknown-pieces.js';
 import { InFlightTable } from './repair/in-flight.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
@@ -44,6 +45,7 @@ export interface TrackerCore {
   readonly locations: Locations;
   readonly registry: Registry;
   readonly reports: FullReports;
+  readonly unknownPieces: UnknownPieces;
   readonly status: StatusReporter;
   readonly events: EventLog;
   readonly repair: Repair;
@@ -77,7 +79,6 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tokens = new TokenIssuer(identity, clock, settings.tokenLifetimeMs);
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
-  const reports = new FullReports(store, logger, random);
   const events = new EventLog(store, clock);
   const common = {
     store,
@@ -93,10 +94,13 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     inFlight,
   };
 
+  const times = transactionTimes(options);
+  const unknownPieces = new UnknownPieces({ ...common, times, unknownGraceMs: settings.unknownGraceMs });
+  const reports = new FullReports(store, logger, random, unknownPieces);
   const repair = new Repair({ ...common, limits: settings.repairLimits });
   const reclaim = new Reclaim({
     ...common,
-    times: transactionTimes(options),
+    times,
     ...settings,
     graceMs: settings.reclaimGraceMs,
   });
@@ -108,6 +112,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const registry = new Registry({
     ...common,
     reports,
+    reportIntervalMs: settings.reportIntervalMs,
     onRepairNews: () => workers.repair.wake(),
   });
   const workers = createWorkers({
@@ -128,6 +133,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     locations: new Locations(common),
     registry,
     reports,
+    unknownPieces,
     status: new StatusReporter(common),
     events,
     repair,
@@ -139,8 +145,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
 
 /** Remembers times for as long as the longest question that reclamation asks. */
 function transactionTimes({ store, clock, settings }: CoreOptions): TransactionTimes {
-  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs } = settings;
-  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs);
+  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs, unknownGraceMs } = settings;
+  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, unknownGraceMs);
   return new TransactionTimes(clock, store.transactionId, keepMs);
 }
 

@@ -27,6 +27,10 @@ export interface TrackerSettings {
   readonly requestRetentionMs: number;
   /** How many answers to mutations are remembered, however old. */
   readonly retainedRequests: number;
+  /** About how often each keeper is asked to tell anew all that it has. */
+  readonly reportIntervalMs: number;
+  /** How far apart two reports must name a piece that the metadata does not know before it is given up. */
+  readonly unknownGraceMs: number;
   /** The pause between two steps of repair and of reclamation. */
   readonly repairTickMs: number;
   /** The policy of uploads that ask for none. */
@@ -54,6 +58,10 @@ export const defaultSettings: TrackerSettings = {
   requestRetentionMs: 10 * minuteMs,
   // About 60 MB on disk.
   retainedRequests: 200_000,
+  // A look at every file's footer: some minutes for a million, so a hundredth of a disk's time.
+  reportIntervalMs: 6 * 60 * minuteMs,
+  // Longer than whatever may be late: write tokens, retries, a client that was suspended.
+  unknownGraceMs: 60 * minuteMs,
   // An endangered chunk waits a second at most for its copy to be ordered.
   repairTickMs: 1_000,
   defaultPolicy,

@@ -19,6 +19,7 @@ export const eventKinds = [
   'storage-replaced',
   'identity-conflict',
   'identity-conflict-over',
+  'unknown-pieces-held',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

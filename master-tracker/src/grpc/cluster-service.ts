@@ -1,10 +1,11 @@
 /** ClusterService: how the cluster stands, for operators. */
 import type { ClusterServiceHandlers, KeeperStatus as KeeperStatusMessage } from '@holdfast/proto';
-import type { Logger } from '@holdfast/shared';
+import { type Logger, checkId, checkRequestId } from '@holdfast/shared';
 import { unary, wireText, writeAuthority, writePolicy } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { KeeperStatus, StatusReporter } from '../cluster/status.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
+import type { UnknownPieces } from '../registry/unknown-pieces.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
@@ -12,6 +13,7 @@ import { notOffered } from './namespace-service.js';
 
 export interface ClusterServiceParts {
   readonly status: StatusReporter;
+  readonly unknownPieces: UnknownPieces;
   readonly identity: TrackerIdentity;
   readonly store: MetadataStore;
   readonly tokens: TokenIssuer;
@@ -53,7 +55,11 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     CancelJob: notOffered('CancelJob'),
     SetMaintenance: notOffered('SetMaintenance'),
     ForgetKeeper: notOffered('ForgetKeeper'),
-    TrashUnknownPieces: notOffered('TrashUnknownPieces'),
+    TrashUnknownPieces: unary(async (request) => {
+      const keeperId = checkId(request.keeperId, 'keeper_id');
+      const { trashed, kept } = await parts.unknownPieces.accept(keeperId, checkRequestId(request.requestId));
+      return { trashedPieces: trashed, keptPieces: kept };
+    }, logger),
     ExplainEntry: notOffered('ExplainEntry'),
     PreviewKeeperLoss: notOffered('PreviewKeeperLoss'),
     ListEvents: notOffered('ListEvents'),

@@ -278,6 +278,17 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
+  /**
+   * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
+   * missing may only be late. Lasts deadAfterMs at most.
+   */
+  knowsWhoIsThere(): boolean {
+    for (const { view } of this.#members.values()) {
+      if (view.lastHeardMs === null && view.state === 'suspect') return false;
+    }
+    return true;
+  }
+
   /** The keepers that take new pieces: live, of undoubted identity, with a storage that can be written. */
   placementCandidates(): PlacementCandidate[] {
     const candidates: PlacementCandidate[] = [];

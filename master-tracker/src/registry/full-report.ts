@@ -14,6 +14,7 @@ import type { KeeperIdentity } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSummary, adopt } from './adopt.js';
 import { recordLost } from './pieces.js';
+import type { UnknownPieces } from './unknown-pieces.js';
 
 /** How many pieces one transaction may find lost: about 50 ms. */
 const maxLostPerTransaction = 1_000;
@@ -37,6 +38,8 @@ interface RunningReport {
   done: boolean;
   /** The last transaction before the keeper began to list what it has: see CompleteReport. */
   readonly before: number;
+  /** Whether what it names and nobody knows may be taken for leftovers. */
+  readonly judges: boolean;
   readonly totals: { pieces: number; unknown: number; mismatched: number; lost: number };
 }
 
@@ -74,12 +77,14 @@ export class FullReports {
   readonly #turns = new Map<string, Promise<unknown>>();
 
   readonly #random: Random;
+  readonly #unknown: UnknownPieces;
   #pagesTaken = 0;
 
-  constructor(store: MetadataStore, logger: Logger, random: Random) {
+  constructor(store: MetadataStore, logger: Logger, random: Random, unknown: UnknownPieces) {
     this.#store = store;
     this.#logger = logger;
     this.#random = random;
+    this.#unknown = unknown;
   }
 
   /** Pages that were reconciled since the tracker's start: while it grows, reports are on their way. */
@@ -144,7 +149,11 @@ export class FullReports {
     if (!report) return this.#running.get(page.keeperId)?.done ?? false;
     checkOrder(page.pieces, report.through);
     const { keeperId, pieces } = page;
-    const adopted = await this.#store.mutate((tx) => adopt(tx, page, pieces));
+    const adopted = await this.#store.mutate(async (tx) => {
+      const adoption = await adopt(tx, page, pieces);
+      if (report.judges) await this.#unknown.note(tx, page, adoption.unknown);
+      return adoption;
+    });
     report.totals.pieces += pieces.length;
     report.totals.unknown += adopted.unknown.length;
     report.totals.mismatched += adopted.mismatched;
@@ -154,7 +163,10 @@ export class FullReports {
     report.nextPage += 1;
     report.done = page.last;
     this.#pagesTaken += 1;
-    if (report.done) this.#conclude(keeperId, report);
+    if (report.done) {
+      this.#conclude(keeperId, report);
+      if (report.judges) await this.#unknown.conclude(page, report.totals.pieces);
+    }
     return report.done;
   }
 
@@ -180,7 +192,8 @@ export class FullReports {
     const totals = { pieces: 0, unknown: 0, mismatched: 0, lost: 0 };
     // Only what answers the question is known to have begun after it.
     const { before } = expected.asked?.wantedReport === page.wantedReport ? expected.asked : expected;
-    const report = { reportId: page.reportId, nextPage: 0, through: '', done: false, before, totals };
+    const judges = this.#unknown.mayJudge(page.keeperId);
+    const report = { reportId: page.reportId, nextPage: 0, through: '', done: false, before, judges, totals };
     this.#running.set(page.keeperId, report);
     return report;
   }

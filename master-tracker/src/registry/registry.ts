@@ -5,7 +5,14 @@
  * another cluster, started twice. The metadata is made to agree before the membership says yes, so a crash in
  * between leaves at worst a registration to be repeated.
  */
-import { type Authority, type Clock, HoldfastError, type Logger, type Receipt } from '@holdfast/shared';
+import {
+  type Authority,
+  type Clock,
+  HoldfastError,
+  type Logger,
+  type Random,
+  type Receipt,
+} from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog, NewEvent } from '../events/event-log.js';
@@ -29,6 +36,7 @@ import type { KeeperTask, TaskBoard } from './task-board.js';
 export interface RegistryParts {
   readonly store: MetadataStore;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly identity: TrackerIdentity;
   readonly guard: RegressionGuard;
@@ -36,6 +44,8 @@ export interface RegistryParts {
   readonly tasks: TaskBoard;
   readonly inFlight: InFlightTable;
   readonly reports: FullReports;
+  /** About how often each keeper reports again. */
+  readonly reportIntervalMs: number;
   readonly events: EventLog;
   /** Called when repair may have something new to do. */
   readonly onRepairNews: () => void;
@@ -55,6 +65,8 @@ export class Registry {
   readonly #parts: RegistryParts;
   /** Changes of state that the metadata does not show yet. */
   readonly #unapplied: KeeperTransition[] = [];
+  /** By keeper: when it is to report again, on the monotonic clock. */
+  readonly #reportDueMs = new Map<string, number>();
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
@@ -119,6 +131,7 @@ export class Registry {
     }
     // Of two keepers with one name, which one has it? The report of the one that is left will tell.
     if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
+    this.#wishForReport(keeperId);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
@@ -149,8 +162,23 @@ export class Registry {
     guard.assertWritable();
     if (!(await reports.take(page))) return;
     membership.markReported(identity);
+    this.#scheduleReport(identity.keeperId);
     await this.#settleIdentity(identity.keeperId);
     onRepairNews();
+  }
+
+  #scheduleReport(keeperId: string): void {
+    const { clock, random, reportIntervalMs } = this.#parts;
+    // Spread, or all keepers that were started together would report together for ever.
+    const inMs = reportIntervalMs * (0.75 + 0.5 * random.fraction());
+    this.#reportDueMs.set(keeperId, clock.monotonicMs() + inMs);
+  }
+
+  /** Now and then each keeper tells anew all that it has: what is lost without a word is found, and leftovers go. */
+  #wishForReport(keeperId: string): void {
+    const { store, clock, reports } = this.#parts;
+    if (clock.monotonicMs() < (this.#reportDueMs.get(keeperId) ?? Infinity)) return;
+    if (reports.requireSince(keeperId, store.transactionId)) this.#scheduleReport(keeperId);
   }
 
   /** A start of a keeper was heard that is not the registered one: alone that is nothing, both alive are a conflict. */

@@ -59,7 +59,7 @@ export class Repair {
     if (chunks.length === 0) return false;
     const plan = planRepair({
       nowMs,
-      safeMode: !this.#knowsWhoIsThere(),
+      safeMode: !this.#parts.membership.knowsWhoIsThere(),
       chunks,
       keepers: this.#keepers(),
       inFlight: inFlight.list(),
@@ -109,16 +109,6 @@ export class Repair {
         )
         .execute();
     });
-  }
-
-  /**
-   * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
-   * missing may only be late. Lasts deadAfterMs at most.
-   */
-  #knowsWhoIsThere(): boolean {
-    return this.#parts.membership
-      .list()
-      .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
   }
 
   #keepers(): RepairKeeper[] {

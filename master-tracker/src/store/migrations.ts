@@ -8,7 +8,11 @@ import { type Kysely, sql } from 'kysely';
 // A migration works on the schema of its own time, not on today's types.
 type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 
-const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [createFirstSchema, addEvents];
+const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
+  createFirstSchema,
+  addEvents,
+  addUnknownPieces,
+];
 
 const schemaVersion = migrations.length;
 
@@ -210,5 +214,18 @@ async function addEvents(db: AnyDatabase): Promise<void> {
     .addColumn('kind', 'text', (column) => column.notNull())
     .addColumn('subject', 'text', (column) => column.notNull())
     .addColumn('text', 'text', (column) => column.notNull())
+    .execute();
+}
+
+async function addUnknownPieces(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('unknown_pieces')
+    .addColumn('keeper_id', 'text', (column) => column.notNull())
+    .addColumn('chunk_id', 'text', (column) => column.notNull())
+    .addColumn('epoch', 'bigint', (column) => column.notNull())
+    .addColumn('first_report', 'text', (column) => column.notNull())
+    .addColumn('first_transaction_id', 'bigint', (column) => column.notNull())
+    .addColumn('last_report', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('unknown_pieces_key', ['keeper_id', 'chunk_id'])
     .execute();
 }

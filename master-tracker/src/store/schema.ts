@@ -156,6 +156,18 @@ interface RepairQueueTable {
   pieces_left: number;
 }
 
+/** Pieces that keepers reported and no chunk has (registry/unknown-pieces.ts). */
+interface UnknownPiecesTable {
+  keeper_id: string;
+  chunk_id: string;
+  /** Of the tracker's start that was told. */
+  epoch: number;
+  /** The report of that start that named it first, and the transaction that took its page. */
+  first_report: string;
+  first_transaction_id: number;
+  last_report: string;
+}
+
 export interface MetadataTables {
   cluster: ClusterTable;
   entries: EntriesTable;
@@ -168,6 +180,7 @@ export interface MetadataTables {
   requests: RequestsTable;
   repair_queue: RepairQueueTable;
   events: EventsTable;
+  unknown_pieces: UnknownPiecesTable;
 }
 
 /** The root directory's entry. */

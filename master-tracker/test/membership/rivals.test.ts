@@ -11,11 +11,15 @@ const leaseMs = 30_000;
 class Start {
   registered = false;
   alive = true;
-  constructor(
-    readonly membership: Membership,
-    readonly incarnation: number,
-    readonly events: string[],
-  ) {}
+  readonly membership: Membership;
+  readonly incarnation: number;
+  readonly events: string[];
+
+  constructor(membership: Membership, incarnation: number, events: string[]) {
+    this.membership = membership;
+    this.incarnation = incarnation;
+    this.events = events;
+  }
 
   #hear(nowMs: number, address?: string): void {
     const sign = { ...registration('a'), incarnation: this.incarnation, address: address ?? '' };
