@@ -19,5 +19,5 @@ export type { UploadStream } from './local/streams.js';
 export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
 export type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
 export type { Finding, Job } from './ports/jobs.js';
-export type { Durability, Entry, FileAttributes } from './ports/tracker-api.js';
+export type { Durability, Entry, FileAttributes, TrashedPieces } from './ports/tracker-api.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

@@ -107,6 +107,18 @@ describe('fsck', () => {
     expect(stderr).toMatch(/not done within 80ms/);
   });
 
+  it("gives the operator's word for unknown pieces, to a keeper named in full", async () => {
+    const { keeperId } = cluster.keeper(1);
+    const accepted = await cli(cluster, ['fsck', '--accept-unknown', keeperId]);
+    expect(accepted).toMatchObject({
+      status: 0,
+      stdout: '12 pieces to the trash of the keeper; 3 stay until another report has named them\n',
+    });
+    expect(cluster.calls).toEqual(['trashUnknownPieces']);
+    expect((await cli(cluster, ['fsck', '--accept-unknown', '9'.repeat(32)])).status).toBe(3);
+    expect((await cli(cluster, ['fsck', '--accept-unknown', keeperId.slice(0, 8)])).status).toBe(2);
+  });
+
   it('takes no paths', async () => {
     expect(await cli(cluster, ['fsck', '/x'])).toMatchObject({ status: 2, stdout: '' });
     expect(cluster.calls).toEqual([]);

@@ -193,6 +193,14 @@ interface DeleteEntryRequest {
   readonly requestId: string;
 }
 
+/** What came of the word that a keeper's unknown pieces belong to nothing. */
+export interface TrashedPieces {
+  /** Pieces that the keeper is told to move to its trash. */
+  readonly trashed: number;
+  /** Unknown pieces that stay, as no second report has named them yet. */
+  readonly kept: number;
+}
+
 export interface TrackerApi {
   getEntry(path: string, options?: CallOptions): Promise<Entry>;
   listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
@@ -219,4 +227,8 @@ export interface TrackerApi {
   /** Resolves to the id of the job. */
   checkCluster(requestId: string, options?: CallOptions): Promise<string>;
   getJob(jobId: string, options?: CallOptions): Promise<Job>;
+  trashUnknownPieces(
+    request: { readonly keeperId: string; readonly requestId: string },
+    options?: CallOptions,
+  ): Promise<TrashedPieces>;
 }

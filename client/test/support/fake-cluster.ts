@@ -394,6 +394,12 @@ export class FakeCluster {
       clusterStatus: () => Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake')),
       checkCluster: (requestId, o) =>
         this.#call('checkCluster', { requestId }, o?.signal, () => (this.jobs[0] ?? runningJob).jobId),
+      trashUnknownPieces: (request, o) =>
+        this.#call('trashUnknownPieces', request, o?.signal, () => {
+          const known = this.keepers.some(({ keeperId }) => keeperId === request.keeperId);
+          if (!known) throw new HoldfastError('NOT_FOUND', 'no such keeper');
+          return { trashed: 12, kept: 3 };
+        }),
       getJob: (jobId, o) =>
         this.#call('getJob', jobId, o?.signal, () => {
           const job = this.jobs.length > 1 ? this.jobs.shift() : this.jobs[0];

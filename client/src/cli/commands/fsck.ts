@@ -1,5 +1,5 @@
 /** `client fsck`: what must always hold, checked over the metadata and over what the keepers have. */
-import { exitStatus } from '@holdfast/shared';
+import { checkId, exitStatus } from '@holdfast/shared';
 import type { Finding, Job } from '../../ports/jobs.js';
 import type { CommandSpec } from '../command.js';
 import { countWords } from '../words.js';
@@ -30,15 +30,34 @@ export const fsckCommand: CommandSpec = {
   details:
     'Changes nothing. Every keeper is asked anew for all that it has; the bytes themselves are read by scrubbing. ' +
     'Ends with 0 if nothing was found, 7 if bytes are lost, wrong or about to go, and 1 for anything else. ' +
-    'Ctrl-C ends the waiting, not the check.',
-  options: {},
+    'Ctrl-C ends the waiting, not the check.\n' +
+    'Pieces that no file uses go by themselves when they are few. Many of them are kept, as they may be files that ' +
+    'older metadata does not know; --accept-unknown says that they are not.',
+  options: {
+    'accept-unknown': {
+      type: 'string',
+      requiresArg: true,
+      describe:
+        'Instead: have KEEPER (its whole id) trash the pieces that no file uses, however many they are',
+    },
+  },
   examples: [
     ['fsck', 'check, and show what was found'],
     ['fsck --json', 'the same for programs'],
+    ['fsck --accept-unknown 4f1c…', 'they belong to nothing: I know why they are there'],
   ],
   minPaths: 0,
   maxPaths: 0,
-  async run({ report, signal, connect }) {
+  async run({ flags, report, signal, connect }) {
+    const keeperId = flags.text('accept-unknown');
+    if (keeperId !== undefined) {
+      checkId(keeperId, '--accept-unknown');
+      const answer = await (await connect()).trashUnknownPieces(keeperId, { signal });
+      const { trashed, kept } = answer;
+      const later = kept > 0 ? `; ${kept} stay until another report has named them` : '';
+      report.done(`${countWords(trashed, 'piece')} to the trash of the keeper${later}`, answer);
+      return exitStatus.done;
+    }
     const job = await (await connect()).check({ signal });
     report.result(words(job), job);
     return statusOf(job);
