@@ -46,6 +46,11 @@ export interface TrackerSessionDeps {
 
 /** The first registration: a tracker that starts at the same time is asked again soon. */
 const firstBackoff = { initialBackoffMs: 50, maxBackoffMs: 1_000, factor: 2 };
+/**
+ * After a task has ended the next heartbeat comes this soon, to take more: repair is not to wait for the interval.
+ * Long enough for the tracker to plan what follows, and for tasks that end together to share a heartbeat.
+ */
+const nextTaskInMs = 25;
 /** Nothing to report until woken. */
 const untilWokenMs = 2 ** 31 - 1;
 
@@ -57,6 +62,8 @@ export class TrackerSession {
   /** False from a NOT_REGISTERED on, until registered again. The keys stay good meanwhile. */
   #known = false;
   #registeredMs = -Infinity;
+  /** Withdraws the early heartbeat that is scheduled. */
+  #cancelEarly: (() => void) | undefined;
   #reportDue = false;
   /** The tracker's last wish for a report, and the last one that was answered. */
   #wantedReport = '';
@@ -71,6 +78,7 @@ export class TrackerSession {
     this.#deps = deps;
     const { clock, logger } = deps;
     this.#heartbeat = new Worker({ name: 'heartbeat', clock, logger, step: (signal) => this.#beat(signal) });
+    deps.tasks.onSlotFree = () => this.#beatEarly();
     this.#report = new Worker({ name: 'full report', clock, logger, step: (signal) => this.#tell(signal) });
   }
 
@@ -104,6 +112,7 @@ export class TrackerSession {
 
   /** Ends the background work; with `goodbye` the tracker is told that this is on purpose. */
   async stop(goodbye: boolean): Promise<void> {
+    this.#cancelEarly?.();
     await Promise.all([this.#heartbeat.stop(), this.#report.stop()]);
     if (!goodbye || !this.#registered) return;
     try {
@@ -137,6 +146,13 @@ export class TrackerSession {
     this.#registeredMs = clock.monotonicMs();
     this.#reportDue = true;
     this.#report.wake();
+  }
+
+  #beatEarly(): void {
+    this.#cancelEarly ??= this.#deps.clock.schedule(nextTaskInMs, () => {
+      this.#cancelEarly = undefined;
+      this.#heartbeat.wake();
+    });
   }
 
   async #beat(signal: AbortSignal): Promise<WorkerStep> {
