@@ -97,7 +97,11 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const times = transactionTimes(options);
   const unknownPieces = new UnknownPieces({ ...common, times, unknownGraceMs: settings.unknownGraceMs });
   const reports = new FullReports(store, logger, random, unknownPieces);
-  const repair = new Repair({ ...common, limits: settings.repairLimits });
+  const repair = new Repair({
+    ...common,
+    limits: settings.repairLimits,
+    repairRateBytesPerS: settings.repairRateBytesPerS,
+  });
   const reclaim = new Reclaim({
     ...common,
     times,

@@ -39,6 +39,8 @@ export interface TrackerSettings {
   readonly defaultChunkSizeBytes: number;
   /** How many uploads may be open at once; their leases are in memory. */
   readonly maxOpenUploads: number;
+  /** How many bytes a second repair may bring to each keeper; 0 for no limit. Endangered chunks do not wait for it. */
+  readonly repairRateBytesPerS: number;
   /** How much repair may do at once. */
   readonly repairLimits: RepairLimits;
 }
@@ -68,5 +70,8 @@ export const defaultSettings: TrackerSettings = {
   defaultChunkSizeBytes: limits.defaultChunkSizeBytes,
   // About 100 bytes each; more at once is a client that leaks sessions.
   maxOpenUploads: 20_000,
+  // Half of a link of 1 Gbit/s, or a third of what a hard disk writes: clients keep the larger part. Ten keepers that
+  // share the 4 TB of one that was lost are done in two hours.
+  repairRateBytesPerS: 64 * 1024 * 1024,
   repairLimits: DEFAULT_REPAIR_LIMITS,
 };

@@ -20,6 +20,8 @@ export const eventKinds = [
   'identity-conflict',
   'identity-conflict-over',
   'unknown-pieces-held',
+  'repair-braked',
+  'repair-released',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

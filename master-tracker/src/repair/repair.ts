@@ -8,11 +8,14 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
+import type { EventLog } from '../events/event-log.js';
+import type { KeeperView } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
-import type { InFlightTable } from './in-flight.js';
-import { planRepair } from './repair-planner.js';
+import type { CopyCounts, InFlightTable } from './in-flight.js';
+import { isBraked, planRepair } from './repair-planner.js';
+import { RepairRate } from './repair-rate.js';
 import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits } from './repair-view.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
@@ -28,6 +31,9 @@ export interface RepairParts {
   readonly tasks: TaskBoard;
   readonly inFlight: InFlightTable;
   readonly limits: RepairLimits;
+  readonly events: EventLog;
+  /** For each target, in bytes a second; 0 for no limit. Endangered chunks do not wait for it. */
+  readonly repairRateBytesPerS: number;
 }
 
 interface QueuedChunk extends RepairChunk {
@@ -41,9 +47,13 @@ export class Repair {
   readonly #parts: RepairParts;
   #cursor: Cursor;
   #lastSummary = '';
+  /** As the last event said. */
+  #braked = false;
+  readonly #rate: RepairRate;
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
+    this.#rate = new RepairRate(parts.repairRateBytesPerS);
   }
 
   /** One page of the queue; true if there is more behind it. */
@@ -52,6 +62,8 @@ export class Repair {
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
+    const keepers = this.#keepers(nowMs);
+    await this.#noteBrake(isBraked({ nowMs, keepers, limits }));
     const from = this.#cursor;
     const chunks = await store.read((snapshot) => pageOfQueue(snapshot, from));
     const last = chunks.length < pageSize ? undefined : chunks.at(-1);
@@ -61,7 +73,7 @@ export class Repair {
       nowMs,
       safeMode: !this.#parts.membership.knowsWhoIsThere(),
       chunks,
-      keepers: this.#keepers(),
+      keepers,
       inFlight: inFlight.list(),
       limits,
       random: () => random.fraction(),
@@ -85,6 +97,7 @@ export class Repair {
       sourceKeeperIds: copy.sourceKeeperIds,
     });
     if (!posted) inFlight.complete(copy.chunkId, copy.targetKeeperId);
+    else if (copy.urgency !== 'endangered') this.#rate.take(copy.targetKeeperId, copy.pieceBytes, startedMs);
   }
 
   /** Looked at again in the transaction: a piece may have been lost since the page was read. */
@@ -111,7 +124,21 @@ export class Repair {
     });
   }
 
-  #keepers(): RepairKeeper[] {
+  /** Tells operators when the brake takes hold and lets go. */
+  async #noteBrake(braked: boolean): Promise<void> {
+    if (braked === this.#braked) return;
+    const { store, events, logger, limits } = this.#parts;
+    const share = `more than ${limits.brakeShare * 100} % of the keepers vanished at once`;
+    const text = braked
+      ? `${share}: until some are back, only chunks without a copy to spare are copied`
+      : 'the keepers that vanished at once are back or given up: all that lacks copies is copied again';
+    logger.warn(`repair: ${text}`);
+    const kind = braked ? 'repair-braked' : 'repair-released';
+    await store.mutate((tx) => events.record(tx, { kind, subject: '', text }));
+    this.#braked = braked;
+  }
+
+  #keepers(nowMs: number): RepairKeeper[] {
     const counts = this.#parts.inFlight.countsByKeeper();
     return this.#parts.membership.list().map((keeper) => ({
       keeperId: keeper.keeperId,
@@ -122,10 +149,19 @@ export class Repair {
       freeBytes: keeper.capacity.freeBytes,
       reservedBytes: keeper.reservedBytes,
       storageWritable: keeper.storageError === null && keeper.identityConflict === null,
-      copiesAsTarget: counts.get(keeper.keeperId)?.asTarget ?? 0,
-      copiesAsSource: counts.get(keeper.keeperId)?.asSource ?? 0,
+      ...streamsOf(keeper, counts.get(keeper.keeperId)),
+      rateLeftBytes: this.#rate.left(keeper.keeperId, nowMs),
     }));
   }
+}
+
+/** Each copy is one stream of those that a keeper tells of, as far as it has begun; the others are clients'. */
+function streamsOf(
+  { activeStreams }: KeeperView,
+  { asTarget, asSource }: CopyCounts = { asTarget: 0, asSource: 0 },
+) {
+  const clientStreams = Math.max(0, activeStreams - asTarget - asSource);
+  return { copiesAsTarget: asTarget, copiesAsSource: asSource, clientStreams };
 }
 
 async function pageOfQueue({ db }: MetadataSnapshot, cursor: Cursor): Promise<QueuedChunk[]> {

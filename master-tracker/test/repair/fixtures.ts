@@ -19,6 +19,8 @@ export function keeper(keeperId: string, changes: Partial<RepairKeeper> = {}): R
     storageWritable: true,
     copiesAsTarget: 0,
     copiesAsSource: 0,
+    clientStreams: 0,
+    rateLeftBytes: Infinity,
     ...changes,
   };
 }

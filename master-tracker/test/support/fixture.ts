@@ -59,6 +59,7 @@ export class FakeKeeper {
   storageId = id();
   incarnation = 1;
   freeBytes = 1_000 * MiB;
+  activeStreams = 0;
   readonly address: string;
   readonly #tracker: TestTracker;
 
@@ -95,7 +96,7 @@ export class FakeKeeper {
       {
         ...this.identity,
         capacity: this.capacity,
-        activeStreams: 0,
+        activeStreams: this.activeStreams,
         freeTaskSlots: slots,
         stopping,
         storageError: null,
