@@ -3,9 +3,11 @@
  * of its own but the connection.
  */
 import type { Readable, Writable } from 'node:stream';
-import { HoldfastError, splitPath, throwIfCancelled } from '@holdfast/shared';
+import { HoldfastError, checkId, splitPath, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from './core/context.js';
+import { type JobOptions, checkCluster } from './core/jobs.js';
 import { MemoryShare } from './core/memory-share.js';
+import { mutating } from './core/retrying.js';
 import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
 import { type ReadOptions, readBytes } from './download/read-stream.js';
@@ -15,7 +17,8 @@ import { type UploadStream, bytesReadable, uploadStream } from './local/streams.
 import * as namespace from './namespace/namespace.js';
 import * as trash from './namespace/trash.js';
 import type { ClusterStatus } from './ports/cluster-status.js';
-import type { Entry, TrashSummary, TrashedVersion } from './ports/tracker-api.js';
+import type { Job } from './ports/jobs.js';
+import type { Entry, TrashSummary, TrashedPieces, TrashedVersion } from './ports/tracker-api.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
 import { streamSource } from './upload/stream-source.js';
@@ -207,6 +210,32 @@ export class HoldfastClient {
   /** How the cluster stands: keepers, capacity, chunks that lack copies. */
   async status(options: namespace.CallSignal = {}): Promise<ClusterStatus> {
     return namespace.status(this.#context, heard(options));
+  }
+
+  /**
+   * Checks what must always hold, over the metadata and over what every keeper says anew that it has. Changes
+   * nothing. Resolves when the check has ended; what it found is in `findings`, what it did not look at in `text`.
+   *
+   * @example
+   * const { state, findingsTotal } = await client.check({ onProgress: ({ text }) => console.log(text) });
+   */
+  async check(options: JobOptions = {}): Promise<Job> {
+    return checkCluster(this.#context, { ...options, ...heard(options) });
+  }
+
+  /**
+   * Gives the operator's word that the pieces which a keeper has and the tracker does not know belong to nothing,
+   * although they are too many for leftovers: the keeper moves them to its trash. Only those that two of its reports
+   * have named, an hour apart; look with `check` first, and be sure that the tracker has the newest metadata.
+   *
+   * @throws HoldfastError NOT_FOUND (the keeper), METADATA_REGRESSED
+   */
+  async trashUnknownPieces(keeperId: string, options: namespace.CallSignal = {}): Promise<TrashedPieces> {
+    checkId(keeperId, 'the keeper');
+    const { signal } = heard(options);
+    return mutating(this.#context, signal, (requestId) =>
+      this.#context.tracker.trashUnknownPieces({ keeperId, requestId }, { signal }),
+    );
   }
 
   /** Ends the connection. Calls in progress fail. Safe to call twice. */

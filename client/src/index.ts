@@ -12,11 +12,20 @@
 export { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
 export { HoldfastClient, type UploadSource } from './client.js';
 export { type ConnectOptions, connect, defaultTracker } from './connect.js';
+export type { JobOptions } from './core/jobs.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { UploadStream } from './local/streams.js';
 export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
 export type { RestoreOptions } from './namespace/trash.js';
 export type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
-export type { Durability, Entry, FileAttributes, TrashSummary, TrashedVersion } from './ports/tracker-api.js';
+export type { Finding, Job } from './ports/jobs.js';
+export type {
+  Durability,
+  Entry,
+  FileAttributes,
+  TrashSummary,
+  TrashedPieces,
+  TrashedVersion,
+} from './ports/tracker-api.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

@@ -30,7 +30,7 @@ describe('registration', () => {
     expect(tracker.registrations).toMatchObject([
       { keeperId: keeper.keeperId, storageId: keeper.storageId, address: keeper.address, zone: 'rack-7' },
     ]);
-    expect(tracker.registrations[0]).toMatchObject({ clusterId: '', incarnation: 1, witnessed: null });
+    expect(tracker.registrations[0]).toMatchObject({ clusterId: '', witnessed: null });
   });
 
   it('gives up after its time, and frees the port', async () => {
@@ -72,9 +72,10 @@ describe('registration', () => {
     await cluster.add({ dataDir });
     expect(cluster.tracker.registrations[1]).toMatchObject({
       clusterId: cluster.tracker.authority.clusterId,
-      incarnation: 2,
       witnessed: { epoch: 1, transactionId: 99 },
     });
+    const [first, second] = cluster.tracker.registrations;
+    expect(second!.incarnation).toBeGreaterThan(first!.incarnation);
   });
 
   it('brings along also what it has seen a moment ago', async () => {
@@ -105,6 +106,27 @@ describe('registration', () => {
 });
 
 describe('a full report', () => {
+  it('happens again, once, when the tracker wishes for one, and until it has it', async () => {
+    cluster = await TestCluster.start(1);
+    const chunkId = await write();
+    const { tracker } = cluster;
+    const wished = newId(systemRandom);
+    await until(() => tracker.pages.some(({ last }) => last));
+    tracker.refuse.report = new HoldfastError('UNAVAILABLE', 'busy');
+    tracker.wantedReport = wished;
+    const beats = tracker.heartbeats.length;
+    await until(() => tracker.heartbeats.length > beats + 3);
+    delete tracker.refuse.report;
+    const answers = () => tracker.pages.filter((page) => page.wantedReport === wished);
+    await until(() => answers().length > 0);
+    expect(answers()[0]).toMatchObject({ last: true, pieces: [{ chunkId }] });
+    const then = tracker.heartbeats.length;
+    await until(() => tracker.heartbeats.length > then + 5);
+    expect(answers()).toHaveLength(1);
+    // The keeper's own reports answer no wish.
+    expect(tracker.pages.filter((page) => page.wantedReport === '').length).toBeGreaterThan(0);
+  });
+
   it('ends when the keeper registers again, and a new one begins', async () => {
     cluster = await TestCluster.start(0);
     const { tracker } = cluster;

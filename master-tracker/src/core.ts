@@ -3,6 +3,7 @@
  * as the program does.
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
+import { ClusterCheck } from './check/cluster-check.js';
 import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
 import { LossPreviewer } from './cluster/loss.js';
 import { Explainer } from './cluster/explain.js';
@@ -12,6 +13,7 @@ import { StatusReporter } from './cluster/status.js';
 import { TokenIssuer } from './cluster/tokens.js';
 import { TransactionTimes } from './cluster/transaction-times.js';
 import { EventLog } from './events/event-log.js';
+import { Check } from './jobs/check.js';
 import { Drain } from './jobs/drain.js';
 import { Jobs } from './jobs/jobs.js';
 import { Locations } from './locations/locations.js';
@@ -22,6 +24,7 @@ import { FullReports } from './registry/full-report.js';
 import { loadKeepers } from './registry/known-keepers.js';
 import { Registry } from './registry/registry.js';
 import { TaskBoard } from './registry/task-board.js';
+import { UnknownPieces } from './registry/unknown-pieces.js';
 import { InFlightTable } from './repair/in-flight.js';
 import { RepairRuns } from './repair/repair-runs.js';
 import { Repair } from './repair/repair.js';
@@ -50,6 +53,8 @@ export interface TrackerCore {
   readonly uploads: Uploads;
   readonly locations: Locations;
   readonly registry: Registry;
+  readonly reports: FullReports;
+  readonly unknownPieces: UnknownPieces;
   readonly status: StatusReporter;
   readonly explainer: Explainer;
   readonly losses: LossPreviewer;
@@ -57,6 +62,7 @@ export interface TrackerCore {
   readonly repair: Repair;
   readonly reclaim: Reclaim;
   readonly jobs: Jobs;
+  readonly check: ClusterCheck;
   readonly workers: Workers;
 }
 
@@ -87,7 +93,6 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const tasks = new TaskBoard(clock, random);
   const inFlight = new InFlightTable();
   const runs = new RepairRuns({ store, clock, events, membership });
-  const reports = new FullReports(store, logger, events);
   const served = new ServedTime(clock, store.counters.served_ms);
   const rules = { retentionMs: settings.trashRetentionMs, served, clock };
   const common = {
@@ -106,12 +111,19 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     rules,
   };
 
-  const repair = new Repair({ ...common, limits: settings.repairLimits });
+  const times = transactionTimes(options);
+  const unknownPieces = new UnknownPieces({ ...common, times, unknownGraceMs: settings.unknownGraceMs });
+  const reports = new FullReports({ store, logger, random, events, unknown: unknownPieces });
+  const repair = new Repair({
+    ...common,
+    limits: settings.repairLimits,
+    repairRateBytesPerS: settings.repairRateBytesPerS,
+  });
   const trash = new Trash(common);
   const reclaim = new Reclaim({
     ...common,
     trash,
-    times: transactionTimes(options),
+    times,
     ...settings,
     reports,
     graceMs: settings.reclaimGraceMs,
@@ -125,10 +137,11 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     }),
     leases: await loadLeases(options),
   });
+  const check = new ClusterCheck({ ...common, reports });
   const jobs = new Jobs({
     ...common,
     // The one table of what can be asked for: another kind of job is another line.
-    runners: [new Drain({ ...common, reports, repair })],
+    runners: [new Drain({ ...common, reports, repair }), new Check(check)],
     onChange: () => {
       workers.jobs.wake();
       workers.repair.wake();
@@ -137,6 +150,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const registry = new Registry({
     ...common,
     reports,
+    reportIntervalMs: settings.reportIntervalMs,
     onRepairNews: () => workers.repair.wake(),
   });
   const workers = createWorkers({
@@ -159,6 +173,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     uploads,
     locations: new Locations(common),
     registry,
+    reports,
+    unknownPieces,
     status: new StatusReporter({ ...common, repair }),
     explainer: new Explainer({ ...common, namespace, repair }),
     losses: new LossPreviewer({ ...common, ...settings }),
@@ -166,14 +182,17 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     repair,
     reclaim,
     jobs,
+    check,
     workers,
   };
 }
 
 /** Remembers times for as long as the longest question that reclamation asks. */
 function transactionTimes({ store, clock, settings }: CoreOptions): TransactionTimes {
-  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs, deadAfterMs } = settings;
-  const keepMs = Math.max(reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, deadAfterMs);
+  const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs, unknownGraceMs, deadAfterMs } = settings;
+  const keepMs = Math.max(
+    ...[reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, unknownGraceMs, deadAfterMs],
+  );
   return new TransactionTimes(clock, store.transactionId, keepMs);
 }
 

@@ -60,6 +60,10 @@ const options = {
     describe: 'How long an upload lives when nothing of it is heard',
     default: typedMs(defaultSettings.uploadLeaseMs),
   }),
+  repairRate: option.size({ max: '1TiB' })({
+    describe: 'How much a second repair may bring to each keeper; 0 for no limit',
+    default: `${defaultSettings.repairRateBytesPerS / 1024 / 1024}MiB`,
+  }),
   reclaimGrace: option.duration()({
     describe: 'How long versions that were given up stay readable for who reads them already',
     default: typedMs(defaultSettings.reclaimGraceMs),
@@ -122,6 +126,7 @@ await runProgram({
             deadAfterMs: config.deadAfter,
             maintenanceMs: config.maintenance,
             uploadLeaseMs: config.uploadLease,
+            repairRateBytesPerS: config.repairRate,
             reclaimGraceMs: config.reclaimGrace,
             trashRetentionMs: config.trashRetention,
           },

@@ -29,6 +29,10 @@ export interface TrackerSettings {
   readonly requestRetentionMs: number;
   /** How many answers to mutations are remembered, however old. */
   readonly retainedRequests: number;
+  /** About how often each keeper is asked to tell anew all that it has. */
+  readonly reportIntervalMs: number;
+  /** How far apart two reports must name a piece that the metadata does not know before it is given up. */
+  readonly unknownGraceMs: number;
   /** The pause between two steps of repair and of reclamation. */
   readonly repairTickMs: number;
   /** The policy of uploads that ask for none. */
@@ -37,6 +41,8 @@ export interface TrackerSettings {
   readonly defaultChunkSizeBytes: number;
   /** How many uploads may be open at once; their leases are in memory. */
   readonly maxOpenUploads: number;
+  /** How many bytes a second repair may bring to each keeper; 0 for no limit. Endangered chunks do not wait for it. */
+  readonly repairRateBytesPerS: number;
   /** How much repair may do at once. */
   readonly repairLimits: RepairLimits;
 }
@@ -58,11 +64,18 @@ export const defaultSettings: TrackerSettings = {
   requestRetentionMs: 10 * minuteMs,
   // About 60 MB on disk.
   retainedRequests: 200_000,
+  // A look at every file's footer: some minutes for a million, so a hundredth of a disk's time.
+  reportIntervalMs: 6 * 60 * minuteMs,
+  // Longer than whatever may be late: write tokens, retries, a client that was suspended.
+  unknownGraceMs: 60 * minuteMs,
   // An endangered chunk waits a second at most for its copy to be ordered.
   repairTickMs: 1_000,
   defaultPolicy,
   defaultChunkSizeBytes: limits.defaultChunkSizeBytes,
   // About 100 bytes each; more at once is a client that leaks sessions.
   maxOpenUploads: 20_000,
+  // Half of a link of 1 Gbit/s, or a third of what a hard disk writes: clients keep the larger part. Ten keepers that
+  // share the 4 TB of one that was lost are done in two hours.
+  repairRateBytesPerS: 64 * 1024 * 1024,
   repairLimits: DEFAULT_REPAIR_LIMITS,
 };

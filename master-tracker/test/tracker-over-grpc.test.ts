@@ -334,6 +334,9 @@ describe('the master tracker over gRPC', () => {
     ['Heartbeat', registry.Heartbeat, { ...keeper }],
     ['Heartbeat, stored', registry.Heartbeat, { ...keeper, capacity, stored: [{ chunkId: 'x' }] }],
     ['ReportPieces', registry.ReportPieces, { ...keeper, reportId: 'x' }],
+    ['ReportPieces, wish', registry.ReportPieces, { ...keeper, reportId: id(), wantedReport: 'x' }],
+    ['TrashUnknownPieces', cluster.TrashUnknownPieces, { keeperId: 'x', requestId }],
+    ['TrashUnknownPieces, no id', cluster.TrashUnknownPieces, { keeperId: id() }],
     ['CompleteTask', registry.CompleteTask, { ...keeper, taskId: 'x' }],
     ['CompleteTask, receipt', registry.CompleteTask, { ...keeper, taskId: id(), receipt: {} }],
   ];
@@ -353,6 +356,7 @@ describe('the master tracker over gRPC', () => {
       call(upload.BeginUpload, { path: '/a', requestId: id(), allocateCount: 1 }),
     );
     await failure('NOT_FOUND', call(location.LocateChunks, { version: 77, target: 'version' }));
+    await failure('NOT_FOUND', call(cluster.TrashUnknownPieces, { keeperId: id(), requestId: id() }));
     await failure('NOT_REGISTERED', call(registry.Heartbeat, { ...keeper, capacity }));
     await failure('NOT_REGISTERED', call(registry.ReportPieces, { ...keeper, reportId: id() }));
     await failure('NOT_REGISTERED', call(registry.CompleteTask, { ...keeper, taskId: id() }));

@@ -168,7 +168,14 @@ const methods = {
           .map((chunkId) => ({ chunkId, lengthBytes: chunkBytes, digest: digestOf(chunkId) }));
         const last = start + pageSize >= chunkIds.length;
         const identity = identityOf(0);
-        await core.registry.report(identity, { ...identity, reportId: '0'.repeat(32), page, pieces, last });
+        await core.registry.report(identity, {
+          ...identity,
+          reportId: '0'.repeat(32),
+          wantedReport: '',
+          page,
+          pieces,
+          last,
+        });
         await turn();
       }
       return chunkIds.length;

@@ -11,6 +11,7 @@ import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
 import { downloadCommand } from './commands/download.js';
+import { fsckCommand } from './commands/fsck.js';
 import { lsCommand } from './commands/ls.js';
 import { mkdirCommand } from './commands/mkdir.js';
 import { mvCommand } from './commands/mv.js';
@@ -37,6 +38,7 @@ const commands: readonly CommandSpec[] = [
   trashRestoreCommand,
   trashEmptyCommand,
   statusCommand,
+  fsckCommand,
 ];
 
 const groups = { trash: 'List, restore and give up what was deleted or replaced' };

@@ -7,6 +7,7 @@ import type {
   DurabilityOutput,
   EntryOutput,
   GetClusterStatusResponseOutput,
+  JobOutput,
   KeeperStatusOutput,
   LocatedExtentOutput,
   TrashedVersionOutput,
@@ -22,6 +23,7 @@ import {
   readPolicy,
 } from '@holdfast/shared/grpc';
 import type { ClusterStatus, KeeperStatus } from '../ports/cluster-status.js';
+import type { Job } from '../ports/jobs.js';
 import type {
   ChunkAllocation,
   Durability,
@@ -151,6 +153,7 @@ function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
     softwareVersion: message.softwareVersion,
     reported: message.reported,
     storageError: message.storageError,
+    identityConflict: message.identityConflict,
   };
 }
 
@@ -173,5 +176,38 @@ export function readClusterStatus(message: GetClusterStatusResponseOutput): Clus
     repairsInFlight: message.repairsInFlight,
     piecesToReclaim: message.piecesToReclaim,
     keepers: message.keepers.map(readKeeperStatus),
+  };
+}
+
+const jobKinds: Readonly<Partial<Record<JobOutput['kind'], Job['kind']>>> = {
+  JOB_KIND_DRAIN: 'drain',
+  JOB_KIND_REBALANCE: 'rebalance',
+  JOB_KIND_SCRUB: 'scrub',
+  JOB_KIND_CHECK: 'check',
+};
+
+const jobStates: Readonly<Partial<Record<JobOutput['state'], Job['state']>>> = {
+  JOB_STATE_RUNNING: 'running',
+  JOB_STATE_DONE: 'done',
+  JOB_STATE_CANCELLED: 'cancelled',
+  JOB_STATE_FAILED: 'failed',
+};
+
+export function readJob(message: JobOutput | null): Job {
+  const job = checkPresent(message, 'job');
+  return {
+    jobId: checkId(job.jobId, 'job_id'),
+    kind: jobKinds[job.kind] ?? 'unknown',
+    state: jobStates[job.state] ?? 'unknown',
+    keeperIds: job.keeperIds.map((keeperId) => checkId(keeperId, 'keeper_ids')),
+    startedAtUnixMs: job.startedAtUnixMs,
+    ...(job.endedAtUnixMs !== undefined && { endedAtUnixMs: job.endedAtUnixMs }),
+    done: job.done,
+    expected: job.expected,
+    doneBytes: job.doneBytes,
+    ...(job.remainingMs !== undefined && { remainingMs: job.remainingMs }),
+    text: job.text,
+    findings: job.findings.map(({ invariant, subject, text }) => ({ invariant, subject, text })),
+    findingsTotal: job.findingsTotal,
   };
 }

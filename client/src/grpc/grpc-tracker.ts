@@ -27,6 +27,7 @@ import {
   readClusterStatus,
   readDurability,
   readEntry,
+  readJob,
   readLocatedExtent,
   readTrashedVersion,
 } from './answers.js';
@@ -128,6 +129,14 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       ),
 
     clusterStatus: (options) => call(clusterService.GetClusterStatus, {}, options, readClusterStatus),
+    checkCluster: (requestId, options) =>
+      call(clusterService.CheckCluster, { requestId }, options, ({ jobId }) => checkId(jobId, 'job_id')),
+    trashUnknownPieces: (request, options) =>
+      call(clusterService.TrashUnknownPieces, request, options, ({ trashedPieces, keptPieces }) => ({
+        trashed: trashedPieces,
+        kept: keptPieces,
+      })),
+    getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
   };
 }
 

@@ -20,6 +20,8 @@ export interface KeeperStatus {
   readonly reported: boolean;
   /** Why it takes no writes; '' if it does. */
   readonly storageError: string;
+  /** Why its identity is in doubt, and so takes no new pieces: two keepers run from one data directory; '' if not. */
+  readonly identityConflict: string;
 }
 
 export interface ClusterStatus {

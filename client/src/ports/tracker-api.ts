@@ -8,6 +8,7 @@
  */
 import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
 import type { ClusterStatus } from './cluster-status.js';
+import type { Job } from './jobs.js';
 
 /** What every call takes. */
 export interface CallOptions {
@@ -228,6 +229,14 @@ interface RestoreEntryRequest {
   readonly requestId: string;
 }
 
+/** What came of the word that a keeper's unknown pieces belong to nothing. */
+export interface TrashedPieces {
+  /** Pieces that the keeper is told to move to its trash. */
+  readonly trashed: number;
+  /** Unknown pieces that stay, as no second report has named them yet. */
+  readonly kept: number;
+}
+
 export interface TrackerApi {
   getEntry(path: string, options?: CallOptions): Promise<Entry>;
   listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
@@ -257,4 +266,11 @@ export interface TrackerApi {
   reportBadPiece(piece: BadPiece, options?: CallOptions): Promise<void>;
 
   clusterStatus(options?: CallOptions): Promise<ClusterStatus>;
+  /** Resolves to the id of the job. */
+  checkCluster(requestId: string, options?: CallOptions): Promise<string>;
+  getJob(jobId: string, options?: CallOptions): Promise<Job>;
+  trashUnknownPieces(
+    request: { readonly keeperId: string; readonly requestId: string },
+    options?: CallOptions,
+  ): Promise<TrashedPieces>;
 }

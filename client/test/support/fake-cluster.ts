@@ -31,6 +31,7 @@ import type {
   TrackerApi,
   TrashedVersion,
 } from '../../src/ports/tracker-api.js';
+import type { Job } from '../../src/ports/jobs.js';
 import { AutoClock } from './auto-clock.js';
 
 const blockSizeBytes = limits.blockSizeBytes;
@@ -70,6 +71,21 @@ export interface FakeKeeper extends KeeperEndpoint {
   faults: KeeperFaults;
 }
 
+/** A check that has just begun. */
+export const runningJob: Job = {
+  jobId: '7'.repeat(32),
+  kind: 'check',
+  state: 'running',
+  keeperIds: [],
+  startedAtUnixMs: 0,
+  done: 0,
+  expected: 10,
+  doneBytes: 0,
+  text: 'waiting for keepers',
+  findings: [],
+  findingsTotal: 0,
+};
+
 function never(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     if (signal.aborted) reject(signal.reason as Error);
@@ -104,6 +120,8 @@ export class FakeCluster {
   /** Changes what LocateChunks answers. */
   locate: (extents: LocatedExtent[]) => LocatedExtent[] = (extents) => extents;
   locatePageSize = 256;
+  /** What a job looks like, one look after the other; the last one stays. */
+  jobs: Job[] = [];
 
   constructor(keepers = 3) {
     this.keepers = Array.from({ length: keepers }, (_, index) => ({
@@ -418,6 +436,20 @@ export class FakeCluster {
       reportBadPiece: (piece, o) =>
         this.#call('reportBadPiece', piece, o?.signal, () => void this.bad.push(piece)),
       clusterStatus: () => Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake')),
+      checkCluster: (requestId, o) =>
+        this.#call('checkCluster', { requestId }, o?.signal, () => (this.jobs[0] ?? runningJob).jobId),
+      trashUnknownPieces: (request, o) =>
+        this.#call('trashUnknownPieces', request, o?.signal, () => {
+          const known = this.keepers.some(({ keeperId }) => keeperId === request.keeperId);
+          if (!known) throw new HoldfastError('NOT_FOUND', 'no such keeper');
+          return { trashed: 12, kept: 3 };
+        }),
+      getJob: (jobId, o) =>
+        this.#call('getJob', jobId, o?.signal, () => {
+          const job = this.jobs.length > 1 ? this.jobs.shift() : this.jobs[0];
+          if (job?.jobId !== jobId) throw new HoldfastError('NOT_FOUND', `no job ${jobId}`);
+          return job;
+        }),
     };
   }
 

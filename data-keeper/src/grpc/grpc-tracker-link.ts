@@ -138,6 +138,7 @@ export class GrpcTrackerLink implements TrackerLink {
       authority: readAuthority(answer.authority),
       leaseMs: checkInteger(answer.leaseMs, 'lease_ms', 1),
       tasks: answer.tasks.map(readTask),
+      wantedReport: answer.wantedReport === '' ? '' : checkId(answer.wantedReport, 'wanted_report'),
     };
   }
 

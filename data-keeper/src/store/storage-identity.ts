@@ -15,6 +15,11 @@ import type { StorageHealth } from './disk-error.js';
 
 /** On disk: a new meaning is a new number. */
 const formatVersion = 1;
+/**
+ * A start's number is this much higher than the last one's at most, by chance: two copies of one directory that are
+ * both started are told apart by it. Leaves numbers for eight thousand million starts.
+ */
+const maxStep = 2 ** 20;
 
 interface IdentityRecord {
   readonly formatVersion: number;
@@ -138,7 +143,8 @@ export class StorageIdentity {
     const state = asState(dataDir, await readRecord(fileSystem, dataDir, names.state));
     await removeMarker(fileSystem, dataDir);
     const opened = new StorageIdentity(fileSystem, dataDir, health, identity, state);
-    await opened.#saveState({ ...state, incarnation: state.incarnation + 1 });
+    const step = 1 + Math.floor(random.fraction() * maxStep);
+    await opened.#saveState({ ...state, incarnation: state.incarnation + step });
     return opened;
   }
 

@@ -40,6 +40,8 @@ const answerRetry: RetryPolicy = {
 export class TaskRunner {
   readonly #deps: TaskRunnerDeps;
   readonly #running = new Map<string, Promise<void>>();
+  /** Called when a task has ended and its slot is free. */
+  onSlotFree = (): void => undefined;
   readonly #abort = new AbortController();
 
   constructor(deps: TaskRunnerDeps) {
@@ -55,7 +57,10 @@ export class TaskRunner {
     for (const task of tasks) {
       if (this.#abort.signal.aborted || this.freeSlots === 0) return;
       if (this.#running.has(task.taskId)) continue;
-      const run = this.#run(task, authority).finally(() => this.#running.delete(task.taskId));
+      const run = this.#run(task, authority).finally(() => {
+        this.#running.delete(task.taskId);
+        this.onSlotFree();
+      });
       this.#running.set(task.taskId, run);
     }
   }

@@ -19,6 +19,8 @@ export interface FullReportDeps {
   readonly logger: Logger;
   readonly start: KeeperStart;
   readonly admit: (authority: OfferedAuthority) => Promise<void>;
+  /** The tracker's wish that it answers, or ''. */
+  readonly wantedReport: string;
 }
 
 /** Files looked into at a time: a cold disk answers several as fast as one. */
@@ -28,10 +30,12 @@ const batchSize = 256;
 
 /** Sends a full report. Rejects with the first error; the tracker starts over with the next report. */
 export async function sendFullReport(deps: FullReportDeps, options: LinkOptions): Promise<void> {
+  const { wantedReport } = deps;
   const reportId = newId(deps.random);
   let page = 0;
   const send = async (pieces: readonly PieceSummary[], last: boolean): Promise<void> => {
-    await deps.admit(await deps.link.reportPieces({ ...deps.start, reportId, page, pieces, last }, options));
+    const message = { ...deps.start, reportId, page, pieces, last, wantedReport };
+    await deps.admit(await deps.link.reportPieces(message, options));
     page += 1;
   };
   let pieces: PieceSummary[] = [];

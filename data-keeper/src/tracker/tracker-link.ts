@@ -46,6 +46,8 @@ export interface HeartbeatAnswer {
   readonly authority: OfferedAuthority;
   readonly leaseMs: number;
   readonly tasks: readonly KeeperTask[];
+  /** Set when the tracker wants another full report: the id of the wish; else ''. */
+  readonly wantedReport: string;
 }
 
 export interface FetchTask extends PieceKey {
@@ -90,6 +92,8 @@ export interface ReportPage extends KeeperStart {
   readonly page: number;
   readonly pieces: readonly PieceSummary[];
   readonly last: boolean;
+  /** The wish that the report answers, or ''. */
+  readonly wantedReport: string;
 }
 
 export interface LinkOptions {

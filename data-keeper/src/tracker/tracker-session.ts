@@ -46,6 +46,11 @@ export interface TrackerSessionDeps {
 
 /** The first registration: a tracker that starts at the same time is asked again soon. */
 const firstBackoff = { initialBackoffMs: 50, maxBackoffMs: 1_000, factor: 2 };
+/**
+ * After a task has ended the next heartbeat comes this soon, to take more: repair is not to wait for the interval.
+ * Long enough for the tracker to plan what follows, and for tasks that end together to share a heartbeat.
+ */
+const nextTaskInMs = 25;
 /** Nothing to report until woken. */
 const untilWokenMs = 2 ** 31 - 1;
 
@@ -57,7 +62,12 @@ export class TrackerSession {
   /** False from a NOT_REGISTERED on, until registered again. The keys stay good meanwhile. */
   #known = false;
   #registeredMs = -Infinity;
+  /** Withdraws the early heartbeat that is scheduled. */
+  #cancelEarly: (() => void) | undefined;
   #reportDue = false;
+  /** The tracker's last wish for a report, and the last one that was answered. */
+  #wantedReport = '';
+  #answeredReport = '';
   /** As last seen. */
   #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0, trashBytes: 0 };
   #looking: Promise<Capacity> | undefined;
@@ -68,6 +78,7 @@ export class TrackerSession {
     this.#deps = deps;
     const { clock, logger } = deps;
     this.#heartbeat = new Worker({ name: 'heartbeat', clock, logger, step: (signal) => this.#beat(signal) });
+    deps.tasks.onSlotFree = () => this.#beatEarly();
     this.#report = new Worker({ name: 'full report', clock, logger, step: (signal) => this.#tell(signal) });
   }
 
@@ -101,6 +112,7 @@ export class TrackerSession {
 
   /** Ends the background work; with `goodbye` the tracker is told that this is on purpose. */
   async stop(goodbye: boolean): Promise<void> {
+    this.#cancelEarly?.();
     await Promise.all([this.#heartbeat.stop(), this.#report.stop()]);
     if (!goodbye || !this.#registered) return;
     try {
@@ -134,6 +146,13 @@ export class TrackerSession {
     this.#registeredMs = clock.monotonicMs();
     this.#reportDue = true;
     this.#report.wake();
+  }
+
+  #beatEarly(): void {
+    this.#cancelEarly ??= this.#deps.clock.schedule(nextTaskInMs, () => {
+      this.#cancelEarly = undefined;
+      this.#heartbeat.wake();
+    });
   }
 
   async #beat(signal: AbortSignal): Promise<WorkerStep> {
@@ -199,7 +218,9 @@ export class TrackerSession {
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
-    if (storedLog.overflowed && !this.#reportDue) {
+    const isWanted = answer.wantedReport !== '' && answer.wantedReport !== this.#wantedReport;
+    if (isWanted) this.#wantedReport = answer.wantedReport;
+    if ((storedLog.overflowed || isWanted) && !this.#reportDue) {
       this.#reportDue = true;
       this.#report.wake();
     }
@@ -214,6 +235,8 @@ export class TrackerSession {
     signal.addEventListener('abort', this.#endReport, { once: true });
     this.#reportDue = false;
     storedLog.reportBegins();
+    // What is wished for while this one runs gets another one.
+    const wantedReport = this.#wantedReport === this.#answeredReport ? '' : this.#wantedReport;
     try {
       await sendFullReport(
         {
@@ -223,9 +246,11 @@ export class TrackerSession {
           logger,
           start: this.#start,
           admit: (offered) => authority.admit(offered),
+          wantedReport,
         },
         { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
       );
+      if (wantedReport !== '') this.#answeredReport = wantedReport;
     } catch (error) {
       this.#reportDue = true;
       if (abort.signal.aborted) return { nextInMs: untilWokenMs };

@@ -22,9 +22,11 @@ export class FakeTracker {
   uptimeMs = 1_000;
   leaseMs = 30_000;
   heartbeatIntervalMs = 20;
-  /** Handed out with every heartbeat until completed. */
+  /** The wish for a report that every heartbeat's answer carries. */
+  wantedReport = '';
   /** Runs before each page of a report is answered. */
   beforeReportAnswer: () => Promise<void> = () => Promise.resolve();
+  /** Handed out with every heartbeat until completed. */
   readonly tasks = new Map<string, KeeperTask>();
   /** Which keepers are given the tasks. */
   taskFor: (keeperId: string) => boolean = () => true;
@@ -61,6 +63,7 @@ export class FakeTracker {
           authority: answer(),
           leaseMs: this.leaseMs,
           tasks: this.taskFor(request.keeperId) ? [...this.tasks.values()] : [],
+          wantedReport: this.wantedReport,
         });
       }),
       ReportPieces: unary(async (request: ReportPiecesRequestOutput) => {

@@ -4,7 +4,7 @@ import type { KeeperView } from '../membership/keeper.js';
 import type { RepairStatus } from '../repair/repair-status.js';
 
 export interface SummaryInput {
-  readonly keepers: readonly Pick<KeeperView, 'state' | 'storageError' | 'reported'>[];
+  readonly keepers: readonly Pick<KeeperView, 'state' | 'storageError' | 'reported' | 'identityConflict'>[];
   readonly metadataRegressed: boolean;
   readonly chunks: number;
   readonly chunksBelowPolicy: number;
@@ -23,6 +23,8 @@ export function summarize(status: SummaryInput): string {
     .map((state) => `${amount(state)} ${state}`);
   const readOnly = keepers.filter((keeper) => keeper.state === 'live' && keeper.storageError !== null).length;
   if (readOnly > 0) others.push(`${readOnly} with a storage that cannot be written`);
+  const doubtful = keepers.filter(({ identityConflict }) => identityConflict !== null).length;
+  if (doubtful > 0) others.push(`${doubtful} that two keepers claim to be`);
   const who = `${plural(live, 'keeper')} live${others.length > 0 ? `, ${others.join(', ')}` : ''}`;
   if (status.metadataRegressed) {
     return `METADATA REGRESSED: reads only, nothing is deleted; start the tracker from the newest copy of its data directory (${who})`;

@@ -30,6 +30,11 @@ export const eventKinds = [
   'job-cancelled',
   'job-failed',
   'trash-shortened',
+  'identity-conflict',
+  'identity-conflict-over',
+  'unknown-pieces-held',
+  'repair-braked',
+  'repair-released',
 ] as const;
 export type EventKind = (typeof eventKinds)[number];
 

@@ -5,12 +5,13 @@ import type {
   RepairStatus as RepairStatusMessage,
   ScrubProgress as ScrubProgressMessage,
 } from '@holdfast/proto';
-import type { Logger } from '@holdfast/shared';
+import { type Logger, checkId, checkRequestId } from '@holdfast/shared';
 import { unary, wireText, writeAuthority, writePolicy } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { KeeperStatus, StatusReporter } from '../cluster/status.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
 import type { ScrubProgress } from '../membership/keeper.js';
+import type { UnknownPieces } from '../registry/unknown-pieces.js';
 import type { RepairStatus } from '../repair/repair-status.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
@@ -21,6 +22,7 @@ import { notOffered } from './namespace-service.js';
 
 export interface ClusterServiceParts extends InspectionParts, JobServiceParts {
   readonly status: StatusReporter;
+  readonly unknownPieces: UnknownPieces;
   readonly identity: TrackerIdentity;
   readonly store: MetadataStore;
   readonly tokens: TokenIssuer;
@@ -60,6 +62,11 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     ...jobHandlers(parts),
     SetMaintenance: notOffered('SetMaintenance'),
     ForgetKeeper: notOffered('ForgetKeeper'),
+    TrashUnknownPieces: unary(async (request) => {
+      const keeperId = checkId(request.keeperId, 'keeper_id');
+      const { trashed, kept } = await parts.unknownPieces.accept(keeperId, checkRequestId(request.requestId));
+      return { trashedPieces: trashed, keptPieces: kept };
+    }, logger),
     ...inspectionHandlers(parts),
   };
 }
@@ -78,6 +85,7 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     reported: keeper.reported,
     storageError: keeper.storageError ?? '',
     draining: keeper.draining,
+    identityConflict: keeper.identityConflict ?? '',
     ...(keeper.scrub && { scrub: writeScrub(keeper.scrub) }),
   };
 }

@@ -27,6 +27,7 @@ import type { TokenIssuer } from '../cluster/tokens.js';
 import type { KeeperCapacity, KeeperIdentity, ScrubProgress } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { PieceSummary } from '../registry/adopt.js';
+import type { FullReports } from '../registry/full-report.js';
 import type { Registry } from '../registry/registry.js';
 import type { KeeperTask } from '../registry/task-board.js';
 import type { TrackerSettings } from '../settings.js';
@@ -35,6 +36,7 @@ import type { MetadataStore } from '../store/metadata-store.js';
 export interface RegistryServiceParts {
   readonly registry: Registry;
   readonly membership: Membership;
+  readonly reports: FullReports;
   readonly identity: TrackerIdentity;
   readonly store: MetadataStore;
   readonly tokens: TokenIssuer;
@@ -89,7 +91,12 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
         stored,
       );
       const messages = tasks.map((task) => writeTask(task, parts));
-      return { authority: authority(), leaseMs: settings.deadAfterMs, tasks: messages };
+      return {
+        authority: authority(),
+        leaseMs: settings.deadAfterMs,
+        tasks: messages,
+        wantedReport: parts.reports.askedOf(request.keeperId),
+      };
     }, logger),
 
     ReportPieces: unary(async (request) => {
@@ -100,6 +107,7 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
         page: checkInteger(request.page, 'page'),
         pieces: checkAtMost(request.pieces, limits.maxPiecesPerReportPage, 'pieces').map(readSummary),
         last: request.last,
+        wantedReport: request.wantedReport === '' ? '' : checkId(request.wantedReport, 'wanted_report'),
       });
       return { authority: authority() };
     }, logger),

@@ -40,7 +40,7 @@ export class Drain implements JobRunner {
   readonly kind = 'drain';
   readonly #parts: DrainParts;
   /** The jobs whose keeper was asked to report again; forgotten with the tracker, as all keepers report then. */
-  readonly #recounting = new Set<string>();
+  readonly #recounting = new Map<string, number>();
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
@@ -88,16 +88,14 @@ export class Drain implements JobRunner {
 
   /** Nothing is left by the records; by the keeper's own word? */
   #recount(jobId: string, keeperId: string): JobStep {
-    const { membership, reports } = this.#parts;
-    if (!this.#recounting.has(jobId)) {
-      this.#recounting.add(jobId);
-      membership.askToReport(keeperId);
-    }
-    if (!membership.get(keeperId)?.reported) {
+    const { store, reports } = this.#parts;
+    const since = this.#recounting.get(jobId) ?? store.transactionId;
+    this.#recounting.set(jobId, since);
+    if (!reports.requireSince(keeperId, since)) {
       return { text: 'every piece is elsewhere; waiting for the keeper to report once more what it has' };
     }
     this.#recounting.delete(jobId);
-    const unknown = reports.unknownOf(keeperId);
+    const unknown = reports.completeOf(keeperId)?.unknown ?? 0;
     const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
     return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
   }

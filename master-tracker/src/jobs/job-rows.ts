@@ -1,7 +1,8 @@
 /** Jobs in the metadata. */
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import type { JobsTable } from '../store/schema.js';
-import { type Finding, type Job, type JobKind, type JobProgress, type JobState, maxFindings } from './job.js';
+import { type CheckFinding, maxFindingsKept } from '../check/finding.js';
+import type { Job, JobKind, JobProgress, JobState } from './job.js';
 
 /** Of a text, in characters. */
 const maxTextLength = 1_024;
@@ -22,7 +23,7 @@ function jobOf(row: JobsTable): Job {
     doneBytes: row.done_bytes,
     text: row.text,
     cursor: JSON.parse(row.cursor),
-    findings: JSON.parse(row.findings) as Finding[],
+    findings: JSON.parse(row.findings) as CheckFinding[],
     findingsTotal: row.findings_total,
   };
 }
@@ -108,7 +109,7 @@ export async function updateJob(
       ...(doneBytes !== undefined && { done_bytes: doneBytes }),
       ...(text !== undefined && { text: text.toWellFormed().slice(0, maxTextLength) }),
       ...(cursor !== undefined && { cursor: JSON.stringify(cursor) }),
-      ...(findings && { findings: JSON.stringify(findings.slice(0, maxFindings)) }),
+      ...(findings && { findings: JSON.stringify(findings.slice(0, maxFindingsKept)) }),
       ...(findingsTotal !== undefined && { findings_total: findingsTotal }),
       state: ended?.state ?? 'running',
       ...(ended && { ended_at_unix_ms: ended.atUnixMs }),

@@ -5,19 +5,12 @@
  * nobody knows how far it came. A job is a row: it goes on after a restart, says how it stands in a sentence, and
  * ends once.
  */
+import type { CheckFinding } from '../check/finding.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 
 /** Closed sets; the contract has the same words. */
 export type JobKind = 'drain' | 'rebalance' | 'scrub' | 'check';
 export type JobState = 'running' | 'done' | 'cancelled' | 'failed';
-
-/** Something that is not as it must be. */
-export interface Finding {
-  /** The promise that it breaks: "S1" to "S11". */
-  readonly invariant: string;
-  readonly subject: string;
-  readonly text: string;
-}
 
 /** What a step tells of a job; what it leaves out stays as it was. */
 export interface JobProgress {
@@ -30,13 +23,10 @@ export interface JobProgress {
   readonly text: string;
   /** Where the next step goes on, also after a restart; whatever JSON can hold. */
   readonly cursor: unknown;
-  /** The first of what was found, at most maxFindings, and how many there were. */
-  readonly findings: readonly Finding[];
+  /** The first of what was found, at most maxFindingsKept, and how many there were. */
+  readonly findings: readonly CheckFinding[];
   readonly findingsTotal: number;
 }
-
-/** How many findings a job keeps. */
-export const maxFindings = 100;
 
 export interface Job extends JobProgress {
   readonly jobId: string;

@@ -101,6 +101,8 @@ export interface KeeperView extends KeeperIdentity {
   readonly storageError: string | null;
   /** How far it has re-read its pieces; null if this start of it has not said. */
   readonly scrub: ScrubProgress | null;
+  /** Why its identity is in doubt, or null (rivals.ts): it takes no new pieces meanwhile. */
+  readonly identityConflict: string | null;
   readonly activeStreams: number;
   readonly freeTaskSlots: number;
   /** What was allocated to it since its last heartbeat, in bytes. */

@@ -23,6 +23,7 @@ import type {
 } from './keeper.js';
 import type { Lease, LeaseTiming } from './lease.js';
 import { DEFAULT_LEASE_TIMING, extendLease, stateOfLease } from './lease.js';
+import { type RivalSign, Rivals } from './rivals.js';
 
 export interface MembershipLimits extends LeaseTiming {
   /** How often the caller means to tick. */
@@ -58,23 +59,36 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 interface Member {
   readonly view: Mutable<KeeperView>;
   lease: Lease;
-  /** True if its next heartbeat is to be refused, so that it registers and reports again. */
-  mustReport: boolean;
+  /** The start that this one took the place of, if it was heard since the tracker started, and when. */
+  readonly superseded: { readonly incarnation: number; readonly atMs: number } | null;
+}
+
+/** Two live keepers with one identity were found out. */
+export interface IdentityConflict {
+  readonly text: string;
+  /** True if the rival had a lease until lately: pieces that it took since then count for the other one. */
+  readonly hadLease: boolean;
 }
 
 export class Membership {
   /** The limits in force; `deadAfterMs` is what keepers are told as their lease. */
   readonly limits: MembershipLimits;
   readonly #members = new Map<string, Member>();
+  readonly #rivals: Rivals;
   #lastTickMs: number;
 
   constructor(options: MembershipOptions) {
     this.limits = { ...DEFAULT_MEMBERSHIP_LIMITS, ...options.limits };
     this.#lastTickMs = options.nowMs;
+    this.#rivals = new Rivals({
+      // Longer than any call waits for its answer (3 s for a heartbeat), and than what a killed process had sent.
+      confirmAfterMs: this.limits.suspectAfterMs,
+      goneAfterMs: this.limits.deadAfterMs,
+    });
     for (const keeper of options.expected ?? []) {
       const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
       const state = stateOfLease(lease, options.nowMs, this.limits);
-      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, mustReport: false });
+      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, superseded: null });
     }
   }
 
@@ -82,7 +96,8 @@ export class Membership {
    * Says what `register` would answer, without any effect, so that the caller can first make the metadata
    * agree (drop the pieces of a replaced storage, store the new incarnation) and then register.
    *
-   * Incarnations are compared within one storage only: a wiped storage starts to count from the beginning.
+   * Incarnations are compared within one storage only: a wiped storage starts to count from the beginning. An earlier
+   * start is taken once the later one is gone: of two copies of one storage, that is the one that is left.
    */
   judgeRegistration(registration: KeeperIdentity): RegistrationVerdict {
     const known = this.#members.get(registration.keeperId)?.view;
@@ -93,7 +108,7 @@ export class Membership {
       return { outcome: 'registered', isNewKeeper: true, storageReplaced: false };
     }
     const storageReplaced = known.storageId !== registration.storageId;
-    if (!storageReplaced && registration.incarnation < known.incarnation) {
+    if (!storageReplaced && registration.incarnation < known.incarnation && !this.#isGone(known)) {
       return { outcome: 'stale-incarnation', knownIncarnation: known.incarnation };
     }
     return { outcome: 'registered', isNewKeeper: false, storageReplaced };
@@ -109,20 +124,27 @@ export class Membership {
     const before = this.#members.get(registration.keeperId);
     const from = before?.view.state ?? null;
     const reported = before !== undefined && before.view.reported && isSameStart(before.view, registration);
+    const { keeperId, storageId, incarnation } = registration;
+    let superseded: Member['superseded'] = null;
+    let identityConflict: string | null = null;
+    if (before?.view.storageId === storageId && before.view.lastHeardMs !== null) {
+      const { lastHeardMs, address } = before.view;
+      // Again the same start: what it took the place of stays.
+      const isAgain = before.view.incarnation === incarnation;
+      superseded = isAgain ? before.superseded : { incarnation: before.view.incarnation, atMs: nowMs };
+      const other = { keeperId, incarnation: before.view.incarnation, address, lastHeardMs };
+      this.#rivals.registered(incarnation, other, nowMs);
+      ({ identityConflict } = before.view);
+    } else this.#rivals.forget(keeperId);
+    const draining = before?.view.draining ?? false;
+    const heard = { draining, reported, lastHeardMs: nowMs, state: from ?? 'live', identityConflict };
     const member: Member = {
-      view: {
-        ...blankView(registration),
-        draining: before?.view.draining ?? false,
-        reported,
-        lastHeardMs: nowMs,
-        state: from ?? 'live',
-      },
+      view: { ...blankView(registration), ...heard },
       lease: { kind: 'heard', sinceMs: nowMs },
-      mustReport: false,
+      superseded,
     };
-    this.#members.set(registration.keeperId, member);
+    this.#members.set(keeperId, member);
     this.#settle(member, nowMs);
-    const { keeperId } = registration;
     return { ...verdict, transition: from === 'live' ? null : { keeperId, from, to: 'live' } };
   }
 
@@ -133,15 +155,14 @@ export class Membership {
    */
   heartbeat(heartbeat: KeeperHeartbeat, nowMs: number): HeartbeatResult {
     const member = this.#members.get(heartbeat.keeperId);
-    if (
-      !member ||
-      member.mustReport ||
-      member.view.lastHeardMs === null ||
-      !isSameStart(member.view, heartbeat)
-    ) {
+    if (!member || member.view.lastHeardMs === null || !isSameStart(member.view, heartbeat)) {
       return { outcome: 'not-registered' };
     }
     const { view } = member;
+    if (this.#rivals.mustRegister(heartbeat.keeperId, nowMs)) {
+      view.reported = false;
+      return { outcome: 'not-registered' };
+    }
     view.lastHeardMs = nowMs;
     view.capacity = heartbeat.capacity;
     view.activeStreams = heartbeat.activeStreams;
@@ -164,6 +185,35 @@ export class Membership {
     return this.#settle(member, nowMs);
   }
 
+  /**
+   * Notes a sign of life of a start that is not the registered one. Answers once, when it is clear that both are
+   * alive: the keeper then takes no new pieces until one of them is gone (rivals.ts).
+   */
+  hearRival(sign: KeeperIdentity & RivalSign, nowMs: number): IdentityConflict | null {
+    const member = this.#members.get(sign.keeperId);
+    if (!member || member.view.lastHeardMs === null || member.view.storageId !== sign.storageId) return null;
+    const { view, superseded } = member;
+    if (view.incarnation === sign.incarnation) return null;
+    const address = this.#rivals.heard(sign, nowMs);
+    if (address === undefined) return null;
+    const text =
+      `two keepers run from copies of one data directory, at ${view.address} and ${address || 'another address'}; ` +
+      'neither gets new pieces until one of them is stopped for good';
+    view.identityConflict = text;
+    // A keeper takes nothing past its lease.
+    const leaseMs = this.limits.deadAfterMs + this.limits.suspectAfterMs;
+    const hadLease = superseded?.incarnation === sign.incarnation && nowMs - superseded.atMs < leaseMs;
+    return { text, hadLease };
+  }
+
+  /** Notes that the full report is in that a doubt about the keeper's identity waited for; true if that ends it. */
+  settleIdentity(keeperId: string): boolean {
+    const member = this.#members.get(keeperId);
+    if (!member?.view.reported || !this.#rivals.reported(keeperId)) return false;
+    member.view.identityConflict = null;
+    return true;
+  }
+
   /** Notes that the full report of this start is in. False if that start is not the one that is known. */
   markReported(identity: KeeperIdentity): boolean {
     const member = this.#members.get(identity.keeperId);
@@ -184,12 +234,14 @@ export class Membership {
     for (const member of this.#members.values()) {
       member.lease = extendLease(member.lease, elapsedMs, nowMs);
     }
+    this.#rivals.extend(elapsedMs, nowMs);
     return elapsedMs;
   }
 
   /** Judges every lease. To be called every `tickIntervalMs`; returns what changed, in order of joining. */
   tick(nowMs: number): KeeperTransition[] {
     this.observeTick(nowMs);
+    this.#rivals.tick(nowMs);
     const transitions: KeeperTransition[] = [];
     for (const member of this.#members.values()) {
       // The dead stay dead until they are heard: a pause of the tracker is no sign of life from them.
@@ -228,25 +280,29 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
-  /** Has the keeper report all that it has once more: until it is in, `reported` is false. */
-  askToReport(keeperId: string): void {
-    const member = this.#members.get(keeperId);
-    if (!member) return;
-    member.view.reported = false;
-    member.mustReport = true;
-  }
-
   /** Whether the keeper is to be emptied, as the metadata says. */
   setDraining(keeperId: string, draining: boolean): void {
     const member = this.#members.get(keeperId);
     if (member) member.view.draining = draining;
   }
 
-  /** The keepers that take new pieces: live, not being emptied, with a storage that can be written. */
+  /**
+   * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
+   * missing may only be late. Lasts deadAfterMs at most.
+   */
+  knowsWhoIsThere(): boolean {
+    for (const { view } of this.#members.values()) {
+      if (view.lastHeardMs === null && view.state === 'suspect') return false;
+    }
+    return true;
+  }
+
+  /** The keepers that take new pieces: live, not being emptied, of undoubted identity, on a storage that can be written. */
   placementCandidates(): PlacementCandidate[] {
     const candidates: PlacementCandidate[] = [];
     for (const { view } of this.#members.values()) {
-      if (view.state !== 'live' || view.draining || view.storageError !== null) continue;
+      const isOut = view.draining || view.storageError !== null || view.identityConflict !== null;
+      if (view.state !== 'live' || isOut) continue;
       candidates.push({
         keeperId: view.keeperId,
         zone: view.zone,
@@ -258,6 +314,13 @@ export class Membership {
       });
     }
     return candidates;
+  }
+
+  /** True if the lease ran out; where two starts are alive, also if the one that stopped on purpose was silent so long. */
+  #isGone({ keeperId, state, lastHeardMs }: KeeperView): boolean {
+    if (state === 'dead') return true;
+    const silentMs = lastHeardMs === null ? 0 : this.#lastTickMs - lastHeardMs;
+    return this.#rivals.isConflict(keeperId) && silentMs >= this.limits.deadAfterMs;
   }
 
   /** Brings the state in line with the lease; null if it is so already. */
@@ -293,6 +356,7 @@ function blankView(keeper: ExpectedKeeper): KeeperView {
     reported: false,
     storageError: null,
     scrub: null,
+    identityConflict: null,
     activeStreams: 0,
     freeTaskSlots: 0,
     reservedBytes: 0,

@@ -38,8 +38,8 @@ export interface PieceSource {
 }
 
 export interface Adoption {
-  /** Of chunks that the metadata does not know. */
-  readonly unknown: number;
+  /** The chunks that the metadata does not know. */
+  readonly unknown: readonly string[];
   /** With other bytes than their chunk's. */
   readonly mismatched: number;
   /** The chunks whose pieces count from now on. */
@@ -114,7 +114,7 @@ export async function newsIn(
 }
 
 const nothing: Adoption = {
-  ...{ durable: [], unknown: 0, mismatched: 0 },
+  ...{ durable: [], unknown: [], mismatched: 0 },
   ...{ found: { chunks: 0, example: '' }, lost: { chunks: 0, example: '' } },
 };
 
@@ -173,6 +173,11 @@ export async function adopt(
       claim: claimOf(lengthBytes, digest),
     })),
   );
-  const { unknown, mismatched } = byVerdict;
-  return { durable, unknown: unknown.length, mismatched: mismatched.length, found, lost };
+  return {
+    durable,
+    unknown: byVerdict.unknown.map(({ chunkId }) => chunkId),
+    mismatched: byVerdict.mismatched.length,
+    found,
+    lost,
+  };
 }

@@ -4,17 +4,19 @@
  * The failure it answers: pieces that vanished while nobody looked (a wiped file, a restored disk), and pieces
  * that exist but that the metadata never heard of or forgot.
  *
- * A report comes in pages in order of chunk id, so each page tells all about one range of ids: it is reconciled
- * when it arrives, and no report is ever held in memory. Pieces that became durable after this start of the
- * keeper registered may be younger than the list the keeper reports from: their absence proves nothing.
+ * A keeper reports after each registration, and again when it is asked to (`requireSince`). A report comes in pages
+ * in order of chunk id, so each page tells all about one range of ids: it is reconciled when it arrives, and no
+ * report is ever held in memory. Pieces that became durable after the registration, or the question, may be younger
+ * than the list the keeper reports from: their absence proves nothing.
  */
-import { HoldfastError, type Logger } from '@holdfast/shared';
+import { HoldfastError, type Logger, type Random, newId } from '@holdfast/shared';
 import type { EventLog } from '../events/event-log.js';
 import type { KeeperIdentity } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSummary, adopt } from './adopt.js';
 import { badReport, foundChunks, lostChunks } from './piece-events.js';
 import { type Unreadable, recordLost } from './pieces.js';
+import type { UnknownPieces } from './unknown-pieces.js';
 
 /** How many pieces one transaction may find lost: about 50 ms. */
 const maxLostPerTransaction = 1_000;
@@ -26,6 +28,8 @@ export interface ReportPage extends KeeperIdentity {
   readonly page: number;
   readonly pieces: readonly PieceSummary[];
   readonly last: boolean;
+  /** The wish that it answers, or ''. */
+  readonly wantedReport: string;
 }
 
 interface RunningReport {
@@ -34,12 +38,43 @@ interface RunningReport {
   /** The last chunk id that was reconciled. */
   through: string;
   done: boolean;
-  /** The last transaction before this start of the keeper registered. */
+  /** The last transaction before the keeper began to list what it has: see CompleteReport. */
   readonly before: number;
+  /** Whether what it names and nobody knows may be taken for leftovers. */
+  readonly judges: boolean;
   readonly totals: { pieces: number; unknown: number; mismatched: number; lost: number };
   /** Chunks that cannot be read since this report, and such that can again. */
   readonly unreadable: { chunks: number; example: string };
   readonly readable: { chunks: number; example: string };
+}
+
+/** What a keeper's last whole report said. */
+export interface CompleteReport {
+  /** It lists everything that was durable as of this transaction. */
+  readonly before: number;
+  readonly pieces: number;
+  /** Of chunks that the metadata does not know. */
+  readonly unknown: number;
+  /** With other bytes than their chunk's. */
+  readonly mismatched: number;
+  /** That the metadata had and the keeper has not. */
+  readonly lost: number;
+}
+
+interface Expected {
+  readonly start: KeeperIdentity;
+  /** The last transaction before this start registered. */
+  readonly before: number;
+  /** The report that the keeper is asked for beyond the one that follows its registration. */
+  asked: { readonly wantedReport: string; readonly before: number } | undefined;
+}
+
+export interface FullReportsParts {
+  readonly store: MetadataStore;
+  readonly logger: Logger;
+  readonly random: Random;
+  readonly events: EventLog;
+  readonly unknown: UnknownPieces;
 }
 
 export class FullReports {
@@ -48,31 +83,70 @@ export class FullReports {
   readonly #events: EventLog;
   /** By keeper: one report at a time. */
   readonly #running = new Map<string, RunningReport>();
-  /** By keeper: the start that is to report, and the last transaction before it registered. */
-  readonly #expected = new Map<string, { readonly start: KeeperIdentity; readonly before: number }>();
+  /** By keeper: the start that is to report. */
+  readonly #expected = new Map<string, Expected>();
+  /** By keeper: the last whole report of that start. */
+  readonly #complete = new Map<string, CompleteReport>();
   /** By keeper: settles when the page that came last was taken or refused. */
   readonly #turns = new Map<string, Promise<unknown>>();
 
-  constructor(store: MetadataStore, logger: Logger, events: EventLog) {
+  readonly #random: Random;
+  readonly #unknown: UnknownPieces;
+  #pagesTaken = 0;
+
+  constructor({ store, logger, random, events, unknown }: FullReportsParts) {
     this.#events = events;
     this.#store = store;
     this.#logger = logger;
+    this.#random = random;
+    this.#unknown = unknown;
+  }
+
+  /** Pages that were reconciled since the tracker's start: while it grows, reports are on their way. */
+  get pagesTaken(): number {
+    return this.#pagesTaken;
   }
 
   /** A start of a keeper has registered: what is durable by now, its report must list. */
   begin(start: KeeperIdentity): void {
     this.#running.delete(start.keeperId);
-    this.#expected.set(start.keeperId, { start, before: this.#store.transactionId });
+    this.#complete.delete(start.keeperId);
+    this.#expected.set(start.keeperId, { start, before: this.#store.transactionId, asked: undefined });
+  }
+
+  /** The last transaction before the start of the keeper that is known registered; undefined if none did. */
+  registeredAt(keeperId: string): number | undefined {
+    return this.#expected.get(keeperId)?.before;
+  }
+
+  /** The last whole report of the start that is registered; undefined before there is one. */
+  completeOf(keeperId: string): CompleteReport | undefined {
+    return this.#complete.get(keeperId);
+  }
+
+  /**
+   * True if the keeper has told all that it has in a report that covers `transactionId`. If not, it is asked for one
+   * with its next heartbeat, unless one is on its way: ask here again until it is there.
+   */
+  requireSince(keeperId: string, transactionId: number): boolean {
+    const complete = this.#complete.get(keeperId);
+    if (complete && complete.before >= transactionId) return true;
+    const expected = this.#expected.get(keeperId);
+    // The one that follows a registration comes by itself.
+    if (expected && complete) {
+      expected.asked ??= { wantedReport: newId(this.#random), before: this.#store.transactionId };
+    }
+    return false;
+  }
+
+  /** What the keeper is to be told that is wanted of it; '' for nothing. */
+  askedOf(keeperId: string): string {
+    return this.#expected.get(keeperId)?.asked?.wantedReport ?? '';
   }
 
   /** True while a report is being taken: what the keeper said in it may be older than what it did meanwhile. */
   isRunning(keeperId: string): boolean {
     return this.#running.get(keeperId)?.done === false;
-  }
-
-  /** How many pieces of unknown chunks its last report told of. */
-  unknownOf(keeperId: string): number {
-    return this.#running.get(keeperId)?.totals.unknown ?? 0;
   }
 
   /**
@@ -95,18 +169,27 @@ export class FullReports {
     if (!report) return this.#running.get(page.keeperId)?.done ?? false;
     checkOrder(page.pieces, report.through);
     const { keeperId, pieces } = page;
-    const adopted = await this.#store.mutate((tx) => adopt(tx, page, pieces));
+    const adopted = await this.#store.mutate(async (tx) => {
+      const adoption = await adopt(tx, page, pieces);
+      if (report.judges) await this.#unknown.note(tx, page, adoption.unknown);
+      return adoption;
+    });
     report.totals.pieces += pieces.length;
-    report.totals.unknown += adopted.unknown;
+    report.totals.unknown += adopted.unknown.length;
     report.totals.mismatched += adopted.mismatched;
     add(report.unreadable, adopted.lost);
     add(report.readable, adopted.found);
     const upTo = page.last ? end : (pieces.at(-1)?.chunkId ?? report.through);
     report.totals.lost += await this.#dropMissing(page, report, upTo);
+    // Before the page counts as taken: a page that could not be concluded is asked for again.
+    if (page.last) {
+      if (report.judges) await this.#unknown.conclude(page, report.totals.pieces);
+      await this.#conclude(keeperId, report);
+    }
     report.through = upTo;
     report.nextPage += 1;
-    if (page.last) await this.#conclude(keeperId, report);
     report.done = page.last;
+    this.#pagesTaken += 1;
     return report.done;
   }
 
@@ -130,9 +213,11 @@ export class FullReports {
       });
     }
     const totals = { pieces: 0, unknown: 0, mismatched: 0, lost: 0 };
-    const { before } = expected;
+    // Only what answers the question is known to have begun after it.
+    const { before } = expected.asked?.wantedReport === page.wantedReport ? expected.asked : expected;
+    const judges = this.#unknown.mayJudge(page.keeperId);
     const report: RunningReport = {
-      ...{ reportId: page.reportId, nextPage: 0, through: '', done: false, before, totals },
+      ...{ reportId: page.reportId, nextPage: 0, through: '', done: false, before, judges, totals },
       unreadable: { chunks: 0, example: '' },
       readable: { chunks: 0, example: '' },
     };
@@ -172,7 +257,7 @@ export class FullReports {
 
   /** Tells of the whole report at once: page by page, a wiped disk would be hundreds of events. */
   async #conclude(keeperId: string, report: RunningReport): Promise<void> {
-    const { totals } = report;
+    const { totals, before } = report;
     const told = [
       ...badReport(keeperId, totals.lost, totals.mismatched),
       ...lostChunks(keeperId, report.unreadable),
@@ -183,6 +268,9 @@ export class FullReports {
         for (const event of told) await this.#events.record(tx, event);
       });
     }
+    this.#complete.set(keeperId, { before, ...totals });
+    const expected = this.#expected.get(keeperId);
+    if (expected?.asked && expected.asked.before <= before) expected.asked = undefined;
     const isNews = totals.lost > 0 || totals.unknown > 0 || totals.mismatched > 0;
     this.#logger[isNews ? 'warn' : 'info']('a keeper has reported all its pieces', { keeperId, ...totals });
   }

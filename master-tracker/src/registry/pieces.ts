@@ -156,6 +156,29 @@ export async function recordLost(
   return unreadableAmong(tx, chunkIds);
 }
 
+/**
+ * The keeper's pieces that became durable after a transaction may be another keeper's of the same name: they do not
+ * count until a full report says so.
+ */
+export async function recordDoubtful(
+  tx: MetadataTransaction,
+  keeperId: string,
+  afterTransactionId: number,
+): Promise<void> {
+  const rows = await tx.db
+    .selectFrom('pieces')
+    .select('chunk_id')
+    .where('keeper_id', '=', keeperId)
+    .where('state', '=', 'durable')
+    .where('since_transaction_id', '>', afterTransactionId)
+    .execute();
+  await recordLost(
+    tx,
+    keeperId,
+    rows.map((row) => row.chunk_id),
+  );
+}
+
 const storagesOf = prepare((db, { keeperIds }: { keeperIds: readonly string[] }) =>
   db.selectFrom('keepers').select(['keeper_id', 'storage_id']).where('keeper_id', 'in', keeperIds),
 );

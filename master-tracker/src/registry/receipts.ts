@@ -3,6 +3,11 @@ import { type Receipt, receiptIsValid } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { Membership } from '../membership/membership.js';
 
+/** True if two keepers have this name: whose word it is, nobody can say. */
+export function isDoubtful(membership: Membership, keeperId: string): boolean {
+  return membership.get(keeperId)?.identityConflict != null;
+}
+
 /** True if the receipt is a currently known storage's word for exactly this chunk. */
 export function receiptFits(
   receipt: Receipt,
@@ -16,6 +21,7 @@ export function receiptFits(
     receipt.lengthBytes === chunk.lengthBytes &&
     receipt.digest.toString('hex') === chunk.digest &&
     membership.get(receipt.keeperId)?.storageId === receipt.storageId &&
+    !isDoubtful(membership, receipt.keeperId) &&
     receiptIsValid(receipt, identity.receiptKey(receipt.storageId))
   );
 }

@@ -5,7 +5,14 @@
  * another cluster, started twice. The metadata is made to agree before the membership says yes, so a crash in
  * between leaves at worst a registration to be repeated.
  */
-import { type Authority, type Clock, HoldfastError, type Logger, type Receipt } from '@holdfast/shared';
+import {
+  type Authority,
+  type Clock,
+  HoldfastError,
+  type Logger,
+  type Random,
+  type Receipt,
+} from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog, NewEvent } from '../events/event-log.js';
@@ -16,6 +23,7 @@ import type {
   KeeperTransition,
 } from '../membership/keeper.js';
 import type { KeeperState } from '../membership/lease.js';
+import type { RivalSign } from '../membership/rivals.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { RepairRuns } from '../repair/repair-runs.js';
@@ -24,14 +32,15 @@ import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
-import { recordLost, recordTrashed } from './pieces.js';
+import { recordDoubtful, recordLost, recordTrashed } from './pieces.js';
 import { reasons } from './reasons.js';
-import { receiptFits } from './receipts.js';
+import { isDoubtful, receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
 export interface RegistryParts {
   readonly store: MetadataStore;
   readonly clock: Clock;
+  readonly random: Random;
   readonly logger: Logger;
   readonly identity: TrackerIdentity;
   readonly guard: RegressionGuard;
@@ -39,6 +48,8 @@ export interface RegistryParts {
   readonly tasks: TaskBoard;
   readonly inFlight: InFlightTable;
   readonly reports: FullReports;
+  /** About how often each keeper reports again. */
+  readonly reportIntervalMs: number;
   readonly events: EventLog;
   readonly runs: RepairRuns;
   /** Called when repair may have something new to do. */
@@ -60,6 +71,8 @@ export class Registry {
   /** Changes of state that the metadata does not show yet. */
   readonly #unapplied: KeeperTransition[] = [];
   readonly #badPieces: BadPieceEvents;
+  /** By keeper: when it is to report again, on the monotonic clock. */
+  readonly #reportDueMs = new Map<string, number>();
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
@@ -83,6 +96,7 @@ export class Registry {
     }
     await guard.witness(keeperId, witnessed);
     const verdict = membership.judgeRegistration(registration);
+    if (verdict.outcome === 'stale-incarnation') await this.#hearRival(registration);
     if (verdict.outcome !== 'registered') throw refusal(verdict);
     // A wiped keeper's pieces are dropped, and a tracker behind its keepers drops nothing.
     if (verdict.storageReplaced) guard.assertWritable();
@@ -115,14 +129,19 @@ export class Registry {
     const { keeperId } = heartbeat;
     const wasStopping = membership.get(keeperId)?.state === 'maintenance';
     const result = membership.heartbeat(heartbeat, clock.monotonicMs());
-    if (result.outcome === 'not-registered') throw notRegistered();
+    if (result.outcome === 'not-registered') {
+      await this.#hearRival(heartbeat);
+      throw notRegistered();
+    }
     if (result.transition) await this.apply([result.transition]);
     if (heartbeat.stopping && !wasStopping) {
       await store.mutate(async ({ db }) => {
         await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
       });
     }
-    if (stored.length > 0) await this.#takeUp(heartbeat, stored);
+    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
+    if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
+    this.#wishForReport(keeperId);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
@@ -151,10 +170,10 @@ export class Registry {
       return { ...adopted, copied: { copies: copies.length, bytes } };
     });
     if (copied.copies > 0) runs.note(copied.copies, copied.bytes);
-    if (unknown + mismatched > 0) {
+    if (unknown.length + mismatched > 0) {
       logger.warn('a keeper stored pieces that fit no chunk; they are left alone', {
         keeperId,
-        unknown,
+        unknown: unknown.length,
         mismatched,
       });
     }
@@ -168,7 +187,52 @@ export class Registry {
     guard.assertWritable();
     if (!(await reports.take(page))) return;
     membership.markReported(identity);
+    this.#scheduleReport(identity.keeperId);
+    await this.#settleIdentity(identity.keeperId);
     onRepairNews();
+  }
+
+  #scheduleReport(keeperId: string): void {
+    const { clock, random, reportIntervalMs } = this.#parts;
+    // Spread, or all keepers that were started together would report together for ever.
+    const inMs = reportIntervalMs * (0.75 + 0.5 * random.fraction());
+    this.#reportDueMs.set(keeperId, clock.monotonicMs() + inMs);
+  }
+
+  /** Now and then each keeper tells anew all that it has: what is lost without a word is found, and leftovers go. */
+  #wishForReport(keeperId: string): void {
+    const { store, clock, reports } = this.#parts;
+    if (clock.monotonicMs() < (this.#reportDueMs.get(keeperId) ?? Infinity)) return;
+    if (reports.requireSince(keeperId, store.transactionId)) this.#scheduleReport(keeperId);
+  }
+
+  /** A start of a keeper was heard that is not the registered one: alone that is nothing, both alive are a conflict. */
+  async #hearRival(sign: KeeperIdentity & RivalSign): Promise<void> {
+    const { store, clock, membership, reports, events, logger, onRepairNews } = this.#parts;
+    const { keeperId } = sign;
+    const conflict = membership.hearRival(sign, clock.monotonicMs());
+    if (!conflict) return;
+    logger.error('two keepers have one identity', { keeperId, conflict: conflict.text });
+    const { text, hadLease } = conflict;
+    const since = hadLease ? reports.registeredAt(keeperId) : undefined;
+    await store.mutate(async (tx) => {
+      await events.record(tx, { kind: 'identity-conflict', subject: keeperId, text });
+      if (since !== undefined) await recordDoubtful(tx, keeperId, since);
+    });
+    // What the registered one really has counts, and what only the other one has does not.
+    reports.requireSince(keeperId, store.transactionId);
+    onRepairNews();
+  }
+
+  async #settleIdentity(keeperId: string): Promise<void> {
+    const { store, membership, events, logger } = this.#parts;
+    if (!membership.settleIdentity(keeperId)) return;
+    const address = membership.get(keeperId)?.address ?? '';
+    const text = `only the keeper at ${address} is left, and what it has was counted anew; it takes new pieces again`;
+    logger.info('an identity is beyond doubt again', { keeperId, address });
+    await store.mutate((tx) =>
+      events.record(tx, { kind: 'identity-conflict-over', subject: keeperId, text }),
+    );
   }
 
   /** How a task ended; a task that is not known any more is fine. @throws HoldfastError NOT_REGISTERED */

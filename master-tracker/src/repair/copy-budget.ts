@@ -14,6 +14,9 @@ type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 interface Account {
   asTarget: number;
   asSource: number;
+  rateLeftBytes: number;
+  /** True while clients are at work on the keeper: repair gives way to them. */
+  readonly busy: boolean;
 }
 
 export class CopyBudget {
@@ -28,7 +31,12 @@ export class CopyBudget {
     this.#total = view.inFlight.length;
     for (const keeper of view.keepers) {
       const { keeperId, zone, totalBytes, freeBytes, reservedBytes } = keeper;
-      this.#accounts.set(keeperId, { asTarget: keeper.copiesAsTarget, asSource: keeper.copiesAsSource });
+      this.#accounts.set(keeperId, {
+        asTarget: keeper.copiesAsTarget,
+        asSource: keeper.copiesAsSource,
+        rateLeftBytes: keeper.rateLeftBytes,
+        busy: keeper.clientStreams > view.limits.busyStreams,
+      });
       if (keeper.state !== 'live' || keeper.draining || !keeper.storageWritable) continue;
       const activeStreams = keeper.copiesAsTarget + keeper.copiesAsSource;
       this.#targets.set(keeperId, { keeperId, zone, totalBytes, freeBytes, reservedBytes, activeStreams });
@@ -48,12 +56,15 @@ export class CopyBudget {
 
   /** True if the keeper may begin another copy of this urgency. */
   mayReceive(keeperId: string, urgency: RepairUrgency): boolean {
-    return this.#account(keeperId).asTarget < this.#limits(urgency).perTarget;
+    const { asTarget, busy, rateLeftBytes } = this.#account(keeperId);
+    if (urgency === 'endangered') return asTarget < this.#limits(urgency).perTarget;
+    return asTarget < (busy ? 1 : this.#limits(urgency).perTarget) && !(rateLeftBytes <= 0);
   }
 
   /** True if another copy of this urgency may be made from the keeper. */
   maySend(keeperId: string, urgency: RepairUrgency): boolean {
-    return this.#account(keeperId).asSource < this.#limits(urgency).perSource;
+    const { asSource, busy } = this.#account(keeperId);
+    return asSource < (busy && urgency !== 'endangered' ? 1 : this.#limits(urgency).perSource);
   }
 
   /** How many copies are being made from the keeper, those of this plan included. */
@@ -64,7 +75,9 @@ export class CopyBudget {
   /** Enters a planned copy. */
   charge(copy: PlannedCopy): void {
     this.#total++;
-    this.#account(copy.targetKeeperId).asTarget++;
+    const target = this.#account(copy.targetKeeperId);
+    target.asTarget++;
+    if (copy.urgency !== 'endangered') target.rateLeftBytes -= copy.pieceBytes;
     this.#reserve(copy.targetKeeperId, copy.pieceBytes);
     for (const keeperId of copy.sourceKeeperIds.slice(0, copy.sourcesNeeded)) {
       this.#account(keeperId).asSource++;

@@ -24,6 +24,8 @@ export interface RepairStatus {
   readonly chunksQueued: number;
   readonly copiesInFlight: number;
   readonly bytesPerSecond: number;
+  /** For each keeper that takes copies; 0 for none. */
+  readonly limitBytesPerSecond: number;
   /** undefined if there is nothing to go by. */
   readonly remainingMs: number | undefined;
   readonly braked: boolean;
@@ -63,6 +65,7 @@ export interface RepairStatusInput {
   readonly reasons: readonly { readonly because: string; readonly chunks: number }[];
   readonly copiesInFlight: number;
   readonly bytesPerSecond: number;
+  readonly limitBytesPerSecond: number;
   readonly braked: boolean;
   readonly standstill: Standstill | undefined;
   readonly found: RepairTally | undefined;
@@ -86,6 +89,7 @@ export function describeRepair(input: RepairStatusInput): RepairStatus {
     chunksQueued,
     copiesInFlight,
     bytesPerSecond,
+    limitBytesPerSecond: input.limitBytesPerSecond,
     remainingMs: canEstimate ? Math.ceil((bytesMissing / bytesPerSecond) * 1_000) : undefined,
     braked,
     safeMode: standstill === 'safe mode',

@@ -54,6 +54,10 @@ export interface RepairKeeper {
   readonly copiesAsTarget: number;
   /** Copies that are being made from it now. */
   readonly copiesAsSource: number;
+  /** Streams that clients have open to it: it is busy with more than `busyStreams`. */
+  readonly clientStreams: number;
+  /** What ordinary copies to it may still take now, in bytes; Infinity without a limit (repair-rate.ts). */
+  readonly rateLeftBytes: number;
 }
 
 /** How many copies may be under way at once. */
@@ -68,6 +72,8 @@ export interface RepairLimits {
   readonly ordinary: CopyLimits;
   /** For chunks that the next loss makes unreadable; never below `ordinary`. */
   readonly endangered: CopyLimits;
+  /** With more streams of clients than this, a keeper takes part in one ordinary copy at a time. */
+  readonly busyStreams: number;
   /** The brake holds when more than this share of the keepers is gone at once, 0 to 1. */
   readonly brakeShare: number;
   /** The brake never holds for fewer keepers than this. */
@@ -82,6 +88,8 @@ export const DEFAULT_REPAIR_LIMITS: RepairLimits = {
   ordinary: { perTarget: 2, perSource: 2, total: 500 },
   // Twice that: for a chunk without a spare, clients may wait.
   endangered: { perTarget: 4, perSource: 4, total: 1_000 },
+  // One is a client that trickles along; an upload or download has four.
+  busyStreams: 1,
   // More than a quarter gone is a network, a power line or a mistake far more often than that many disks, and
   // copying for it would overload those that are left, for keepers that come back by themselves.
   brakeShare: 0.25,

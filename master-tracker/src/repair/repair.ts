@@ -9,15 +9,18 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
+import type { EventLog } from '../events/event-log.js';
 import { creditDrains } from '../jobs/job-rows.js';
+import type { KeeperView } from '../membership/keeper.js';
 import { keeperName } from '../membership/keeper-name.js';
 import type { Membership } from '../membership/membership.js';
 import { recordSurplus } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
-import type { InFlightCopy, InFlightTable } from './in-flight.js';
+import type { CopyCounts, InFlightCopy, InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { isBraked, planRepair } from './repair-planner.js';
+import { RepairRate } from './repair-rate.js';
 import type { RepairRuns } from './repair-runs.js';
 import {
   RepairPass,
@@ -27,7 +30,14 @@ import {
   describeRepair,
 } from './repair-status.js';
 import { blockedInWords, unconfirmedInWords } from './repair-summary.js';
-import type { BlockReason, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
+import type {
+  BlockReason,
+  PlannedCopy,
+  RepairChunk,
+  RepairKeeper,
+  RepairLimits,
+  RepairView,
+} from './repair-view.js';
 import { chooseVictim } from './surplus.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
@@ -44,6 +54,9 @@ export interface RepairParts {
   readonly inFlight: InFlightTable;
   readonly limits: RepairLimits;
   readonly runs: RepairRuns;
+  readonly events: EventLog;
+  /** For each target, in bytes a second; 0 for no limit. Endangered chunks do not wait for it. */
+  readonly repairRateBytesPerS: number;
 }
 
 /**
@@ -69,17 +82,22 @@ export class Repair {
   #cursor: Cursor;
   #lastSummary = '';
   #trimmedMs = -Infinity;
+  /** As the last event said. */
+  #braked = false;
+  readonly #rate: RepairRate;
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
+    this.#rate = new RepairRate(parts.repairRateBytesPerS);
   }
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, guard, tasks, inFlight, logger, runs } = this.#parts;
+    const { store, clock, guard, tasks, inFlight, limits, logger, runs } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
+    await this.#noteBrake(isBraked({ nowMs, keepers: this.keepers(), limits }));
     const from = this.#cursor;
     const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
@@ -125,17 +143,25 @@ export class Repair {
 
   #standstill(): Standstill | undefined {
     if (this.#parts.guard.regressed) return 'regressed';
-    return this.knowsWhoIsThere() ? undefined : 'safe mode';
+    return this.#parts.membership.knowsWhoIsThere() ? undefined : 'safe mode';
   }
 
   /** What repair is doing, given how the queue stands. */
   status(queue: Pick<RepairStatusInput, 'chunksQueued' | 'bytesMissing' | 'reasons'>): RepairStatus {
-    const { clock, inFlight, limits, membership, runs } = this.#parts;
+    const {
+      repairRateBytesPerS: limitBytesPerSecond,
+      clock,
+      inFlight,
+      limits,
+      membership,
+      runs,
+    } = this.#parts;
     const nowMs = clock.monotonicMs();
     return describeRepair({
       ...queue,
       copiesInFlight: inFlight.size,
       bytesPerSecond: runs.rate.bytesPerSecond(nowMs),
+      limitBytesPerSecond,
       braked: isBraked({ limits, keepers: this.keepers(), nowMs }),
       standstill: this.#standstill(),
       found: this.#pass.found,
@@ -143,7 +169,7 @@ export class Repair {
     });
   }
 
-  #order(copy: InFlightCopy, chunk: QueuedChunk | undefined): void {
+  #order(copy: PlannedCopy & InFlightCopy, chunk: QueuedChunk | undefined): void {
     const { tasks, inFlight } = this.#parts;
     if (!chunk || inFlight.add(copy) !== 'added') return;
     const posted = tasks.post(copy.targetKeeperId, {
@@ -154,6 +180,8 @@ export class Repair {
       sourceKeeperIds: copy.sourceKeeperIds,
     });
     if (!posted) inFlight.complete(copy.chunkId, copy.targetKeeperId);
+    else if (copy.urgency !== 'endangered')
+      this.#rate.take(copy.targetKeeperId, copy.pieceBytes, copy.startedMs);
   }
 
   /** Decided in the transaction, by what is so then: pieces and keepers may have been lost since the page was read. */
@@ -162,7 +190,7 @@ export class Repair {
     if (chunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
     this.#trimmedMs = nowMs;
     await store.mutate(async (tx) => {
-      if (guard.regressed || !this.knowsWhoIsThere()) return;
+      if (guard.regressed || !this.#parts.membership.knowsWhoIsThere()) return;
       const keepers = new Map(this.keepers().map((keeper) => [keeper.keeperId, keeper]));
       const moving = new Set(inFlight.list().map((copy) => copy.chunkId));
       const chunks = await loadChunks(tx, chunkIds.slice(0, maxTrimsPerStep));
@@ -210,11 +238,25 @@ export class Repair {
     });
   }
 
+  /** Tells operators when the brake takes hold and lets go. */
+  async #noteBrake(braked: boolean): Promise<void> {
+    if (braked === this.#braked) return;
+    const { store, events, logger, limits } = this.#parts;
+    const share = `more than ${limits.brakeShare * 100} % of the keepers vanished at once`;
+    const text = braked
+      ? `${share}: until some are back, only chunks without a copy to spare are copied`
+      : 'the keepers that vanished at once are back or given up: all that lacks copies is copied again';
+    logger.warn(`repair: ${text}`);
+    const kind = braked ? 'repair-braked' : 'repair-released';
+    await store.mutate((tx) => events.record(tx, { kind, subject: '', text }));
+    this.#braked = braked;
+  }
+
   #view(chunks: readonly RepairChunk[]): RepairView {
-    const { clock, random, inFlight, limits } = this.#parts;
+    const { clock, random, inFlight, limits, membership } = this.#parts;
     return {
       nowMs: clock.monotonicMs(),
-      safeMode: !this.knowsWhoIsThere(),
+      safeMode: !membership.knowsWhoIsThere(),
       chunks,
       keepers: this.keepers(),
       inFlight: inFlight.list(),
@@ -223,18 +265,9 @@ export class Repair {
     };
   }
 
-  /**
-   * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
-   * missing may only be late. Lasts deadAfterMs at most.
-   */
-  knowsWhoIsThere(): boolean {
-    return this.#parts.membership
-      .list()
-      .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
-  }
-
   /** The keepers as the planners see them. */
   keepers(): RepairKeeper[] {
+    const nowMs = this.#parts.clock.monotonicMs();
     const counts = this.#parts.inFlight.countsByKeeper();
     return this.#parts.membership.list().map((keeper) => ({
       keeperId: keeper.keeperId,
@@ -244,13 +277,22 @@ export class Repair {
       totalBytes: keeper.capacity.totalBytes,
       freeBytes: keeper.capacity.freeBytes,
       reservedBytes: keeper.reservedBytes,
-      storageWritable: keeper.storageError === null,
+      storageWritable: keeper.storageError === null && keeper.identityConflict === null,
       draining: keeper.draining,
       reported: keeper.reported,
-      copiesAsTarget: counts.get(keeper.keeperId)?.asTarget ?? 0,
-      copiesAsSource: counts.get(keeper.keeperId)?.asSource ?? 0,
+      ...streamsOf(keeper, counts.get(keeper.keeperId)),
+      rateLeftBytes: this.#rate.left(keeper.keeperId, nowMs),
     }));
   }
+}
+
+/** Each copy is one stream of those that a keeper tells of, as far as it has begun; the others are clients'. */
+function streamsOf(
+  { activeStreams }: KeeperView,
+  { asTarget, asSource }: CopyCounts = { asTarget: 0, asSource: 0 },
+) {
+  const clientStreams = Math.max(0, activeStreams - asTarget - asSource);
+  return { copiesAsTarget: asTarget, copiesAsSource: asSource, clientStreams };
 }
 
 /** The next chunks of the queue in its order. */

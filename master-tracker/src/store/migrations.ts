@@ -16,6 +16,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addQueuedThrough,
   addReasons,
   addTrash,
+  addUnknownPieces,
 ];
 
 const schemaVersion = migrations.length;
@@ -318,4 +319,16 @@ async function addTrash(db: AnyDatabase): Promise<void> {
     .addColumn('left_served_ms', 'bigint', (column) => column.notNull())
     .execute();
   await db.schema.createIndex('unlinked_by_path').on('unlinked').column('path').execute();
+}
+async function addUnknownPieces(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('unknown_pieces')
+    .addColumn('keeper_id', 'text', (column) => column.notNull())
+    .addColumn('chunk_id', 'text', (column) => column.notNull())
+    .addColumn('epoch', 'bigint', (column) => column.notNull())
+    .addColumn('first_report', 'text', (column) => column.notNull())
+    .addColumn('first_transaction_id', 'bigint', (column) => column.notNull())
+    .addColumn('last_report', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('unknown_pieces_key', ['keeper_id', 'chunk_id'])
+    .execute();
 }

@@ -242,6 +242,18 @@ interface RepairRunTable {
   bytes: number;
 }
 
+/** Pieces that keepers reported and no chunk has (registry/unknown-pieces.ts). */
+interface UnknownPiecesTable {
+  keeper_id: string;
+  chunk_id: string;
+  /** Of the tracker's start that was told. */
+  epoch: number;
+  /** The report of that start that named it first, and the transaction that took its page. */
+  first_report: string;
+  first_transaction_id: number;
+  last_report: string;
+}
+
 export interface MetadataTables {
   cluster: ClusterTable;
   entries: EntriesTable;
@@ -259,6 +271,7 @@ export interface MetadataTables {
   jobs: JobsTable;
   trash: TrashTable;
   unlinked: UnlinkedTable;
+  unknown_pieces: UnknownPiecesTable;
 }
 
 /** The root directory's entry. */

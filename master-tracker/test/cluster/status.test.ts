@@ -220,7 +220,7 @@ describe('what repair does', () => {
 });
 
 describe('the sentence', () => {
-  const keeper = { state: 'live', storageError: null, reported: true } as const;
+  const keeper = { state: 'live', storageError: null, identityConflict: null, reported: true } as const;
   const good: SummaryInput = {
     keepers: [keeper, keeper],
     metadataRegressed: false,

@@ -40,6 +40,8 @@ describe('draining a keeper', () => {
         if (action.kind === 'trash') for (const gone of action.chunkIds) disks.get(keeper)!.delete(gone);
         await keeper.complete(task);
       }
+      const isAsked = tracker.core.reports.askedOf(keeper.keeperId) !== '';
+      if (isAsked) await keeper.report([...disks.get(keeper)!]);
     }
     await tracker.core.registry.tick();
     await tracker.core.repair.step();

@@ -168,6 +168,7 @@ describe('the registry of keepers', () => {
           page,
           pieces: ids.map((chunkId) => pieceOf(chunkId)),
           last,
+          wantedReport: '',
         });
       await failure('INVALID_ARGUMENT', send(1, [a]));
       await failure('INVALID_ARGUMENT', send(0, [b, a]));
@@ -192,11 +193,43 @@ describe('the registry of keepers', () => {
           page,
           pieces: [pieceOf([...chunkIds].sort()[page]!)],
           last,
+          wantedReport: '',
         });
       await Promise.all([send(0), send(0)]);
       await Promise.all([send(1), send(1)]);
       await send(2, true);
       expect(await tracker.queued()).toEqual([]);
+    });
+
+    it('can be asked for again, and cover what was durable when they were', async () => {
+      const { chunkIds } = await tracker.put('/file', { count: 2 });
+      const [lost = '', kept = ''] = [...chunkIds].sort();
+      const { reports } = tracker.core;
+      const { keeperId } = keeper(0);
+      const since = tracker.store.transactionId;
+      expect(reports.askedOf(keeperId)).toBe('');
+      expect(reports.requireSince(keeperId, since)).toBe(false);
+      const wish = reports.askedOf(keeperId);
+      expect(reports.requireSince(keeperId, since)).toBe(false);
+      expect(reports.askedOf(keeperId)).toBe(wish);
+      const later = await tracker.put('/later');
+      await keeper(0).report([kept]);
+      expect(reports.requireSince(keeperId, since)).toBe(true);
+      expect(reports.askedOf(keeperId)).toBe('');
+      expect((await tracker.pieces(lost))[keeperId]).toBeUndefined();
+      // Younger than the question.
+      expect((await tracker.pieces(later.chunkIds[0]!))[keeperId]).toBe('durable');
+      expect(reports.completeOf(keeperId)).toMatchObject({ lost: 1, pieces: 1 });
+    });
+
+    it('are not asked for while the one that follows a registration is to come', async () => {
+      const { reports } = tracker.core;
+      await restartKeeper(0);
+      expect(reports.requireSince(keeper(0).keeperId, tracker.store.transactionId)).toBe(false);
+      expect(reports.askedOf(keeper(0).keeperId)).toBe('');
+      await keeper(0).report([]);
+      expect(reports.requireSince(keeper(0).keeperId, tracker.store.transactionId)).toBe(false);
+      expect(reports.askedOf(keeper(0).keeperId)).not.toBe('');
     });
 
     it('of an earlier start say nothing about what became durable before the later one', async () => {
@@ -212,6 +245,7 @@ describe('the registry of keepers', () => {
           page: 0,
           pieces: [],
           last: true,
+          wantedReport: '',
         });
       await Promise.allSettled([send(), send(), registered.outcome]);
       expect((await tracker.pieces(chunkIds[0]!))[keeper(0).keeperId]).toBe('durable');

@@ -21,6 +21,8 @@ export function keeper(keeperId: string, changes: Partial<RepairKeeper> = {}): R
     reported: true,
     copiesAsTarget: 0,
     copiesAsSource: 0,
+    clientStreams: 0,
+    rateLeftBytes: Infinity,
     ...changes,
   };
 }

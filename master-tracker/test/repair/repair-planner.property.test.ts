@@ -22,6 +22,8 @@ const anyKeeper = (keeperId: string): fc.Arbitrary<RepairKeeper> =>
       storageWritable: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
       copiesAsTarget: fc.integer({ min: 0, max: 3 }),
       copiesAsSource: fc.integer({ min: 0, max: 3 }),
+      clientStreams: fc.integer({ min: 0, max: 3 }),
+      rateLeftBytes: fc.constantFrom(Infinity, Infinity, 50, 0, -10),
     })
     .map(({ deadForMs, ...rest }) => ({
       ...rest,
@@ -174,6 +176,27 @@ describe(`planRepair, for any view (seed ${seed})`, () => {
         const left = room.get(copy.targetKeeperId)! - copy.pieceBytes;
         expect(left).toBeGreaterThanOrEqual(0);
         room.set(copy.targetKeeperId, left);
+      }
+    });
+  });
+
+  it('leaves a busy keeper at one ordinary copy, and begins none past the rate', () => {
+    check((view) => {
+      const { busyStreams } = view.limits;
+      const asTarget = new Map(view.keepers.map((k) => [k.keeperId, k.copiesAsTarget]));
+      const asSource = new Map(view.keepers.map((k) => [k.keeperId, k.copiesAsSource]));
+      const left = new Map(view.keepers.map((k) => [k.keeperId, k.rateLeftBytes]));
+      const isBusy = (keeperId: string) => keeperOf(view, keeperId).clientStreams > busyStreams;
+      for (const { urgency, targetKeeperId: target, ...copy } of planRepair(view).copies) {
+        const isOrdinary = urgency !== 'endangered';
+        if (isOrdinary) expect(left.get(target)).toBeGreaterThan(0);
+        if (isOrdinary && isBusy(target)) expect(asTarget.get(target)).toBe(0);
+        if (isOrdinary) left.set(target, left.get(target)! - copy.pieceBytes);
+        asTarget.set(target, asTarget.get(target)! + 1);
+        for (const keeperId of copy.sourceKeeperIds.slice(0, copy.sourcesNeeded)) {
+          if (isOrdinary && isBusy(keeperId)) expect(asSource.get(keeperId)).toBe(0);
+          asSource.set(keeperId, asSource.get(keeperId)! + 1);
+        }
       }
     });
   });

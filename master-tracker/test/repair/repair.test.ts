@@ -60,6 +60,110 @@ describe('repair', () => {
     for (const keeper of others) expect(await keeper.heartbeat()).toEqual([]);
   });
 
+  describe('its rate', () => {
+    const rated = async (repairRateBytesPerS: number): Promise<void> => {
+      await tracker.end();
+      tracker = await TestTracker.start({ keepers: 4, settings: { repairRateBytesPerS } });
+    };
+    /** Bytes that were copied to the one keeper that can take them, in so many seconds. */
+    const copiedIn = async (seconds: number): Promise<number> => {
+      let copied = 0;
+      for (let second = 0; second < seconds; second += 1) {
+        for (let round = 0; round < 5; round += 1) {
+          await tracker.core.repair.step();
+          for (const keeper of tracker.keepers) {
+            for (const task of await keeper.heartbeat()) {
+              if (task.action.kind === 'fetch') copied += task.action.lengthBytes;
+              await keeper.complete(task);
+            }
+          }
+        }
+        tracker.clock.advance(1_000);
+        for (const keeper of tracker.keepers) await keeper.heartbeat({ slots: 0 });
+      }
+      return copied;
+    };
+
+    it('is kept for each target, and is used', async () => {
+      await rated(150);
+      const policy = { ...defaultPolicy, pieces: 4 };
+      await tracker.put('/file', { count: 60, on: tracker.keepers.slice(0, 3), policy });
+      const copied = await copiedIn(20);
+      expect(copied).toBeGreaterThanOrEqual(150 * 19);
+      expect(copied).toBeLessThanOrEqual(150 * 20 + 2 * 150 + 100);
+    });
+
+    it('does not hold up what is endangered', async () => {
+      await rated(1);
+      const policy = { ...defaultPolicy, pieces: 2, minWrite: 1 };
+      const { chunkIds } = await tracker.put('/file', { count: 20, on: tracker.keepers.slice(0, 1), policy });
+      expect(await copiedIn(5)).toBe(chunkIds.length * 100);
+    });
+
+    it('is no limit at 0', async () => {
+      await rated(0);
+      const policy = { ...defaultPolicy, pieces: 4 };
+      await tracker.put('/file', { count: 20, on: tracker.keepers.slice(0, 3), policy });
+      expect(await copiedIn(3)).toBe(2_000);
+    });
+  });
+
+  it('gives way to clients: one ordinary copy at a time for who is busy', async () => {
+    const policy = { ...defaultPolicy, pieces: 4 };
+    await tracker.put('/file', { count: 20, on: tracker.keepers.slice(0, 3), policy });
+    const target = tracker.keepers[3]!;
+    target.activeStreams = 10;
+    await target.heartbeat({ slots: 0 });
+    await tracker.core.repair.step();
+    expect(await target.heartbeat()).toHaveLength(1);
+    target.activeStreams = 1;
+    await target.heartbeat({ slots: 0 });
+    await tracker.core.repair.step();
+    expect(await target.heartbeat()).toHaveLength(tracker.settings.repairLimits.ordinary.perTarget - 1);
+  });
+
+  it('says when the brake takes hold, and when it lets go', async () => {
+    const { chunkIds } = await tracker.put('/file', { count: 3, on: tracker.keepers.slice(0, 3) });
+    const events = async () =>
+      (await tracker.core.events.after(100, 0))
+        .map(({ kind }) => kind)
+        .filter((kind) => kind.startsWith('repair'));
+    const [first, second, ...alive] = tracker.keepers;
+    await tracker.pass(31_000, alive);
+    await tracker.core.repair.step();
+    await tracker.core.repair.step();
+    expect(await events()).toEqual(['repair-braked']);
+    // One piece is left of each: endangered, so copied all the same, once.
+    await work(alive);
+    for (const chunkId of chunkIds) {
+      const pieces = await tracker.pieces(chunkId);
+      expect(alive.every((keeper) => pieces[keeper.keeperId] === 'durable')).toBe(true);
+    }
+    for (const keeper of [first!, second!]) await keeper.register();
+    await tracker.core.repair.step();
+    expect(await events()).toEqual(['repair-braked', 'repair-released']);
+  });
+
+  it('under the brake copies nothing that has a copy to spare, until the keepers are given up', async () => {
+    const large = await TestTracker.start({ keepers: 8 });
+    try {
+      const { keepers } = large;
+      const { chunkIds } = await large.put('/file', { on: keepers.slice(2, 5) });
+      const alive = keepers.slice(3);
+      await large.pass(31_000, alive);
+      const orders = async () => {
+        await large.core.repair.step();
+        return (await Promise.all(alive.map((keeper) => keeper.heartbeat()))).flat().length;
+      };
+      expect(await large.queued()).toEqual(chunkIds);
+      expect(await orders()).toBe(0);
+      await large.pass(10 * 60_000, alive);
+      expect(await orders()).toBe(1);
+    } finally {
+      await large.end();
+    }
+  });
+
   it('tries again when a copy fails, and repeats an order whose answer was lost', async () => {
     await tracker.put('/file', { on: tracker.keepers.slice(0, 2) });
     const order = async () => {

@@ -59,6 +59,7 @@ export class FakeKeeper {
   storageId = id();
   incarnation = 1;
   freeBytes = 1_000 * MiB;
+  activeStreams = 0;
   readonly address: string;
   readonly #tracker: TestTracker;
 
@@ -95,7 +96,7 @@ export class FakeKeeper {
       {
         ...this.identity,
         capacity: this.capacity,
-        activeStreams: 0,
+        activeStreams: this.activeStreams,
         freeTaskSlots: slots,
         stopping,
         storageError: null,
@@ -104,7 +105,7 @@ export class FakeKeeper {
     );
   }
 
-  /** A full report in one page. */
+  /** A full report in one page; answers what the tracker asks for, if it does. */
   async report(chunkIds: readonly string[], lengthBytes = 100): Promise<void> {
     await this.#tracker.core.registry.report(this.identity, {
       ...this.identity,
@@ -112,6 +113,7 @@ export class FakeKeeper {
       page: 0,
       pieces: [...chunkIds].sort().map((chunkId) => pieceOf(chunkId, lengthBytes)),
       last: true,
+      wantedReport: this.#tracker.core.reports.askedOf(this.keeperId),
     });
   }
 

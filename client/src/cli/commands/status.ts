@@ -58,8 +58,10 @@ function table(keepers: readonly KeeperStatus[]): string[] {
       .join('  ')
       .trimEnd(),
   );
-  const troubles = keepers
-    .filter(({ storageError }) => storageError !== '')
-    .map(({ keeperId, storageError }) => `${keeperId.slice(0, 8)}: ${storageError}`);
+  const troubles = keepers.flatMap(({ keeperId, storageError, identityConflict }) =>
+    [storageError, identityConflict]
+      .filter((trouble) => trouble !== '')
+      .map((trouble) => `${keeperId.slice(0, 8)}: ${trouble}`),
+  );
   return [...lines, ...troubles];
 }
