@@ -6,6 +6,7 @@ import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { silentLogger } from '@holdfast/shared';
 import { buildCore, defaultSettings, openDatabase, openSqliteStore } from '@holdfast/master-tracker/insides';
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 
 export interface Population {
   readonly chunks: number;
@@ -89,6 +90,10 @@ export async function generate(path: string, population: Population): Promise<vo
   } finally {
     database.close();
   }
+  // Or what is measured next would wait for this to be written.
+  const file = await open(path);
+  await file.sync();
+  await file.close();
 }
 
 type Insert = (table: string, columns: string) => (...values: (string | number | null)[]) => void;

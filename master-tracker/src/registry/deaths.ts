@@ -86,16 +86,22 @@ async function queuePage(
 
 /** How many pieces of dead keepers no page has come to: each may be of a chunk that is below policy. */
 export async function piecesNotQueued({ db }: MetadataSnapshot): Promise<number> {
-  const row = await db
+  const dying = await db
     .selectFrom('keepers')
-    .innerJoin('pieces', (join) =>
-      join
-        .onRef('pieces.keeper_id', '=', 'keepers.keeper_id')
-        .on('pieces.state', '=', 'durable')
-        .onRef('pieces.chunk_id', '>', 'keepers.queued_through'),
-    )
-    .select(({ fn }) => fn.countAll<number>().as('pieces'))
+    .select(['keeper_id', 'queued_through'])
     .where('queued_through', 'is not', null)
-    .executeTakeFirstOrThrow();
-  return row.pieces;
+    .execute();
+  let pieces = 0;
+  // One by one: joined, SQLite would look at every piece that there is.
+  for (const { keeper_id: keeperId, queued_through: through } of dying) {
+    const row = await db
+      .selectFrom('pieces')
+      .select(({ fn }) => fn.countAll<number>().as('pieces'))
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'durable')
+      .where('chunk_id', '>', through ?? '')
+      .executeTakeFirstOrThrow();
+    pieces += row.pieces;
+  }
+  return pieces;
 }
