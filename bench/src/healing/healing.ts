@@ -25,7 +25,7 @@ const defaultSuspectAfterMs = 5_000;
 const roomToSpareBytes = 3 * 1024 ** 3;
 
 /** What the load clients moved in a phase. */
-export interface Throughput {
+interface Throughput {
   readonly seconds: number;
   readonly uploadMbPerSecond: number;
   readonly readMbPerSecond: number;
