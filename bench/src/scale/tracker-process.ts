@@ -20,11 +20,13 @@ import {
   type Population,
   chunkBytes,
   chunkIdOf,
+  chunksOfUpload,
   digestOf,
   generate,
   keeperIdOf,
   keepersOf,
   storageIdOf,
+  uploadIdOf,
 } from './generate.js';
 
 export interface Figures {
@@ -208,6 +210,14 @@ const methods = {
       const chunks = await queued();
       while ((await queued()) > 0) await pass();
       return chunks;
+    });
+  },
+
+  /** An uploader that is gone: all that was promised to it is given up. */
+  giveUp(upload: number): Promise<Figures> {
+    return measure(async () => {
+      await core.uploads.abort(uploadIdOf(population, upload));
+      return chunksOfUpload(population);
     });
   },
 
