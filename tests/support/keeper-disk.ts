@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 
 /** The folders in which a piece's file can be. */
 const places = ['chunks', 'trash', 'quarantine', 'tmp'] as const;
-export type Place = (typeof places)[number];
+type Place = (typeof places)[number];
 
 export interface PieceFile {
   readonly chunkId: string;

@@ -5,10 +5,9 @@
  */
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster, Member } from '@holdfast/local-cluster';
-import { openDatabase } from '@holdfast/master-tracker/insides';
-import { join } from 'node:path';
 import { type KeeperDisk, checkPiece, lookAtDisk } from './keeper-disk.js';
 import type { Ledger } from './ledger.js';
+import { type Row, queryTables } from './tracker-tables.js';
 import { waitFor } from './wait.js';
 
 /** Longer than any repair of these scenarios takes on a machine that is busy with other things. */
@@ -64,23 +63,10 @@ async function assertWhole(client: HoldfastClient, running: readonly Member[]): 
   return true;
 }
 
-type Row = Readonly<Record<string, string | number | null>>;
-
-/** Asks the tracker's database, running or not. */
-function query(cluster: Cluster, sql: string): Row[] {
-  const path = join(cluster.tracker.dataDir, 'metadata.sqlite');
-  const database = openDatabase(path, { readOnly: true });
-  try {
-    return database.prepare(sql).all([]) as Row[];
-  } finally {
-    database.close();
-  }
-}
-
 /** Nothing is left to be reclaimed from the keepers that are there. */
 function assertReclaimed(cluster: Cluster, running: readonly Member[]): boolean {
   const ids = running.map(({ keeperId }) => `'${keeperId}'`).join(',');
-  const leftovers = query(
+  const leftovers = queryTables(
     cluster,
     `SELECT 'retired versions' AS what, count(*) AS n FROM versions WHERE retired_transaction_id IS NOT NULL
      UNION ALL SELECT 'entries to take apart', count(*) FROM entries WHERE parent_id = 0 AND entry_id <> 1
@@ -92,7 +78,7 @@ function assertReclaimed(cluster: Cluster, running: readonly Member[]): boolean 
 }
 
 async function assertTablesMatchDisks(cluster: Cluster, running: readonly Member[]): Promise<void> {
-  const problems = query(
+  const problems = queryTables(
     cluster,
     `SELECT 'an extent of no live chunk' AS what, extents.chunk_id FROM extents
        LEFT JOIN chunks ON chunks.chunk_id = extents.chunk_id WHERE chunks.state IS NOT 'live'
@@ -104,13 +90,13 @@ async function assertTablesMatchDisks(cluster: Cluster, running: readonly Member
        WHERE chunks.state = 'live' GROUP BY chunks.chunk_id HAVING count(keepers.keeper_id) < max(chunks.pieces)`,
   ).map(({ what, chunk_id: chunkId }) => `${what}: ${chunkId}`);
   const digests = new Map(
-    query(cluster, `SELECT chunk_id, digest FROM chunks WHERE state = 'live'`).map((row) => [
+    queryTables(cluster, `SELECT chunk_id, digest FROM chunks WHERE state = 'live'`).map((row) => [
       String(row['chunk_id']),
       row['digest'],
     ]),
   );
   for (const keeper of running) {
-    const counted = query(
+    const counted = queryTables(
       cluster,
       `SELECT chunk_id FROM pieces WHERE state = 'durable' AND keeper_id = '${keeper.keeperId}'`,
     ).map((row) => String(row['chunk_id']));

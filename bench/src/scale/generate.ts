@@ -6,11 +6,14 @@ import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { silentLogger } from '@holdfast/shared';
 import { buildCore, defaultSettings, openDatabase, openSqliteStore } from '@holdfast/master-tracker/insides';
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 
 export interface Population {
   readonly chunks: number;
   /** 3 at least. */
   readonly keepers: number;
+  /** Open uploads beside them, each of a tenth as many chunks of which nothing was written yet. */
+  readonly openUploads: number;
   readonly seed: number;
 }
 
@@ -32,6 +35,14 @@ export function chunkIdOf({ chunks, seed }: Population, index: number): string {
 /** Of a chunk, in hexadecimal. */
 export function digestOf(chunkId: string): string {
   return chunkId + chunkId;
+}
+
+export function uploadIdOf({ seed }: Population, upload: number): string {
+  return hash(`${seed} open upload ${upload}`).slice(0, 32);
+}
+
+export function chunksOfUpload({ chunks }: Population): number {
+  return Math.floor(chunks / 10);
 }
 
 export function keeperIdOf({ seed }: Population, index: number): string {
@@ -76,19 +87,27 @@ export async function generate(path: string, population: Population): Promise<vo
     insertKeepers(population, insert);
     const files = insertFiles(population, insert);
     insertChunks(population, transactionId, insert);
+    for (let upload = 0; upload < population.openUploads; upload += 1) {
+      insertUpload(population, upload, transactionId, insert);
+    }
     database
       .prepare(
         `UPDATE cluster SET transaction_id = ?, last_version = ?, last_entry_id = ?, files = ?, chunks = ?,
-           logical_bytes = ?`,
+           logical_bytes = ?, open_uploads = ?`,
       )
       .run([
         ...[transactionId, files, firstEntryId + files - 1, files, population.chunks],
         population.chunks * chunkBytes,
+        population.openUploads,
       ]);
     database.exec('COMMIT');
   } finally {
     database.close();
   }
+  // Or what is measured next would wait for this to be written.
+  const file = await open(path);
+  await file.sync();
+  await file.close();
 }
 
 type Insert = (table: string, columns: string) => (...values: (string | number | null)[]) => void;
@@ -143,6 +162,25 @@ function insertChunks(population: Population, transactionId: number, insert: Ins
     extent(file + 1, offset, chunkBytes, chunkId, 0);
     for (const keeper of keepersOf(population, index)) {
       piece(chunkId, keeperIds[keeper] ?? '', 'durable', transactionId);
+    }
+  }
+}
+
+function insertUpload(population: Population, upload: number, transactionId: number, insert: Insert): void {
+  const uploadId = uploadIdOf(population, upload);
+  const chunks = chunksOfUpload(population);
+  insert(
+    'uploads',
+    'upload_id,state,pieces,min_write,chunk_size_bytes,allocated',
+  )(...[uploadId, 'open', copies, 2, chunkBytes, chunks]);
+  const chunk = insert('chunks', 'chunk_id,upload_id,state,pieces,file_offset');
+  const piece = insert('pieces', 'chunk_id,keeper_id,state,since_transaction_id');
+  const own = { ...population, chunks, seed: population.seed + upload + 1 };
+  for (let index = 0; index < chunks; index += 1) {
+    const chunkId = chunkIdOf(own, index);
+    chunk(chunkId, uploadId, 'allocated', copies, index * chunkBytes);
+    for (const keeper of keepersOf(population, index)) {
+      piece(chunkId, keeperIdOf(population, keeper), 'planned', transactionId);
     }
   }
 }

@@ -20,15 +20,19 @@ import {
   type Population,
   chunkBytes,
   chunkIdOf,
+  chunksOfUpload,
   digestOf,
   generate,
   keeperIdOf,
   keepersOf,
   storageIdOf,
+  uploadIdOf,
 } from './generate.js';
 
 export interface Figures {
   readonly seconds: number;
+  /** Of them on a CPU: what is left when others keep the machine busy. */
+  readonly cpuSeconds: number;
   /** The longest time for which the event loop stood still. */
   readonly longestHoldMs: number;
   /** 0 where the kernel does not tell. */
@@ -71,13 +75,16 @@ async function measure(work: () => Promise<number>): Promise<Figures> {
   // It counts from its second look on.
   await systemClock.sleep(5);
   const startMs = performance.now();
+  const cpuBefore = process.cpuUsage();
   const count = await work();
   const seconds = (performance.now() - startMs) / 1000;
+  const { user, system } = process.cpuUsage(cpuBefore);
   // The last hold is seen by the next look.
   await systemClock.sleep(5);
   delay.disable();
   const peakResidentBytes = usage()[0]?.peakResidentBytes ?? 0;
-  return { seconds, longestHoldMs: delay.max / 1e6, peakResidentBytes, count };
+  const cpuSeconds = (user + system) / 1e6;
+  return { seconds, cpuSeconds, longestHoldMs: delay.max / 1e6, peakResidentBytes, count };
 }
 
 function identityOf(keeper: number) {
@@ -210,6 +217,14 @@ const methods = {
       const chunks = await queued();
       while ((await queued()) > 0) await pass();
       return chunks;
+    });
+  },
+
+  /** An uploader that is gone: all that was promised to it is given up. */
+  giveUp(upload: number): Promise<Figures> {
+    return measure(async () => {
+      await core.uploads.abort(uploadIdOf(population, upload));
+      return chunksOfUpload(population);
     });
   },
 

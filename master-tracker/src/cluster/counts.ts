@@ -7,7 +7,7 @@
  * of a keeper, whose chunks join it page by page (registry/keeper-changes.ts). How many chunks
  * there are, by policy, is kept by the transactions that make and give them up.
  */
-import { chunksNotQueued } from '../registry/keeper-changes.js';
+import { piecesNotQueued } from '../registry/keeper-changes.js';
 import type { MetadataSnapshot } from '../store/metadata-store.js';
 
 /** Of a longer queue only this much is looked at chunk by chunk. About 50 ms. */
@@ -53,14 +53,13 @@ export async function count(snapshot: MetadataSnapshot, maxLooked = maxQueueCoun
     .select(({ fn }) => fn.countAll<number>().as('chunksQueued'))
     .where('below_policy', '=', 1)
     .executeTakeFirstOrThrow();
-  const notQueued = (await chunksNotQueued(snapshot)).map(({ bytes, policyPieces, chunks }) => ({
-    ...{ policyPieces, countedPieces: policyPieces - 1, chunks, bytesMissing: bytes },
-  }));
   const looked = await countLooked(snapshot, maxLooked);
   const chunksBehind = Math.max(0, chunksQueued - maxLooked);
-  const unlooked = [...(chunksBehind > 0 ? await countUnlooked(snapshot, maxLooked) : []), ...notQueued];
-  const chunksNotCounted = chunksBehind + chunksIn(notQueued);
+  const behind = chunksBehind > 0 ? await countUnlooked(snapshot, maxLooked) : [];
   const totals = await db.selectFrom('chunk_counts').selectAll().execute();
+  const notQueued = notYetQueued(totals, [...looked, ...behind], await piecesNotQueued(snapshot));
+  const unlooked = [...behind, ...notQueued];
+  const chunksNotCounted = chunksBehind + chunksIn(notQueued);
   const byKeeper = await db
     .selectFrom('pieces')
     .select(({ fn }) => ['keeper_id', 'state', fn.countAll<number>().as('pieces')])
@@ -181,6 +180,24 @@ function countReasons({ db }: MetadataSnapshot): Promise<Counts['reasons'][numbe
     .groupBy('because')
     .orderBy('chunks', 'desc')
     .execute();
+}
+
+/**
+ * What is to be queued for keepers that have just died, as chunks that lack one piece each: of which policy, and how
+ * many bytes, shows when they are queued.
+ */
+function notYetQueued(
+  totals: readonly { readonly pieces: number; readonly chunks: number }[],
+  queued: readonly PieceCount[],
+  pieces: number,
+): QueuedCount[] {
+  let rest = pieces;
+  return totals.map(({ pieces: policyPieces, chunks }) => {
+    const waiting = chunksIn(queued.filter((each) => each.policyPieces === policyPieces));
+    const taken = Math.max(0, Math.min(rest, chunks - waiting));
+    rest -= taken;
+    return { policyPieces, countedPieces: policyPieces - 1, chunks: taken, bytesMissing: 0 };
+  });
 }
 
 /** Every chunk in exactly one count: what is not queued has all its pieces. */

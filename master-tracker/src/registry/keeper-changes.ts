@@ -150,36 +150,27 @@ async function queuePage(
   return through;
 }
 
-/** Chunks of dead keepers that no page has come to, each of which lacks a piece at least, by their policy. */
-export async function chunksNotQueued({
-  db,
-}: MetadataSnapshot): Promise<
-  { readonly policyPieces: number; readonly chunks: number; readonly bytes: number }[]
-> {
-  return db
+/** How many pieces of dead keepers no page has come to: each may be of a chunk that is below policy. */
+export async function piecesNotQueued({ db }: MetadataSnapshot): Promise<number> {
+  const dying = await db
     .selectFrom('keepers')
-    .innerJoin('pieces', (join) =>
-      join
-        .onRef('pieces.keeper_id', '=', 'keepers.keeper_id')
-        .on('pieces.state', '=', 'durable')
-        .onRef('pieces.chunk_id', '>', 'keepers.queued_through'),
-    )
-    .innerJoin('chunks', (join) =>
-      join.onRef('chunks.chunk_id', '=', 'pieces.chunk_id').on('chunks.state', '=', 'live'),
-    )
-    .leftJoin('repair_queue', (join) =>
-      join.onRef('repair_queue.chunk_id', '=', 'pieces.chunk_id').on('below_policy', '=', 1),
-    )
-    .select(({ fn }) => [
-      'chunks.pieces as policyPieces',
-      fn.count<number>('chunks.chunk_id').distinct().as('chunks'),
-      fn.sum<number>('chunks.length').as('bytes'),
-    ])
+    .select(['keeper_id', 'queued_through'])
     .where('queued_through', 'is not', null)
     .where('dead', '=', 1)
-    .where('repair_queue.chunk_id', 'is', null)
-    .groupBy('chunks.pieces')
     .execute();
+  let pieces = 0;
+  // One by one: joined, SQLite would look at every piece that there is.
+  for (const { keeper_id: keeperId, queued_through: through } of dying) {
+    const row = await db
+      .selectFrom('pieces')
+      .select(({ fn }) => fn.countAll<number>().as('pieces'))
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'durable')
+      .where('chunk_id', '>', through ?? '')
+      .executeTakeFirstOrThrow();
+    pieces += row.pieces;
+  }
+  return pieces;
 }
 
 /** True if a chunk may lack a piece: one is queued for it, or a dead keeper's were not all looked at. */

@@ -313,11 +313,9 @@ async function pageOfQueue(
     .orderBy('chunk_id')
     .limit(pageSize);
   if (cursor) {
+    // Compared as a pair, the index leads straight to it; with "or", all that was passed is looked at again.
     query = query.where((eb) =>
-      eb.or([
-        eb('pieces_left', '>', cursor.piecesLeft),
-        eb.and([eb('pieces_left', '=', cursor.piecesLeft), eb('chunk_id', '>', cursor.chunkId)]),
-      ]),
+      eb(eb.refTuple('pieces_left', 'chunk_id'), '>', eb.tuple(cursor.piecesLeft, cursor.chunkId)),
     );
   }
   const rows = await query.execute();

@@ -1,5 +1,5 @@
 /** Real processes are killed while the cluster heals. */
-import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, it } from '@jest/globals';
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';

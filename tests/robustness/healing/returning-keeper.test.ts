@@ -10,6 +10,7 @@ import { lookAtDisk, storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
 import { chunkSizeBytes, quickCluster, storeFiles, waitForState } from '../../support/quick-cluster.js';
+import { queryTables } from '../../support/tracker-tables.js';
 import { waitFor } from '../../support/wait.js';
 
 let cluster: Cluster;
@@ -42,20 +43,28 @@ async function copiesOnDisks(): Promise<Map<string, number>> {
 }
 
 it('a keeper that was dead for long brings nothing back that was deleted or replaced meanwhile', async () => {
-  await start(4);
+  // The tracker forgets chunks that were given up when no token for them can be good any more.
+  await start(4, { trackerSettings: { tokenLifetimeMs: 2_000 } });
   const keeper = cluster.keepers[0]!;
   const stale = new Set((await storedPieces(keeper.dataDir)).map(({ chunkId }) => chunkId));
   await keeper.kill();
+  await waitForState(client, keeper.keeperId, 'dead');
+  // From here on the tracker knows of it only what it has written down.
+  await cluster.tracker.kill();
+  await cluster.tracker.start();
   await waitForState(client, keeper.keeperId, 'dead');
   for (const path of ['/f-0', '/f-1', '/f-2']) await ledger.remove(client, path);
   for (const path of ['/f-3', '/f-4']) {
     await ledger.upload(client, path, seededBytes(800, 5 * chunkSizeBytes), { chunkSizeBytes });
   }
   await waitFor('the cluster to have healed without it', isWhole);
-  // The tracker knows of it only what it has written down.
-  await cluster.tracker.kill();
-  await cluster.tracker.start();
-  await waitForState(client, keeper.keeperId, 'dead');
+  await ledger.upload(client, '/later', seededBytes(801, 5 * chunkSizeBytes), { chunkSizeBytes });
+  await ledger.remove(client, '/later');
+  await waitFor('what was given up later, and never on that keeper, to be forgotten', () => {
+    const sql = `SELECT chunk_id FROM chunks WHERE state = 'garbage' AND NOT EXISTS
+      (SELECT 1 FROM pieces WHERE pieces.chunk_id = chunks.chunk_id AND keeper_id = '${keeper.keeperId}')`;
+    return queryTables(cluster, sql).length === 0;
+  });
   await keeper.start();
   await expectHealed(cluster, ledger);
   // Only pieces of the one file that stayed can still be stored; the others it was told to give up.
