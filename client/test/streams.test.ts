@@ -222,6 +222,26 @@ describe('a listing', () => {
   });
 });
 
+describe('a listing of the trash', () => {
+  it.each<[string, string[]]>([
+    ['out of order', ['/a/c', '/a/b']],
+    ['from elsewhere', ['/ab']],
+    ['that never ends', ['/a/b', '/a/b']],
+  ])('%s is refused', async (_what, paths) => {
+    const { cluster, client } = connected();
+    cluster.tracker.listTrash = async () => ({
+      versions: paths.map((path) => ({
+        ...{ path, version: 1, sizeBytes: 0, trashedAtUnixMs: 0, expiresInMs: 0, replaced: false },
+      })),
+      nextPageToken: 'again',
+    });
+    const listing = (async () => {
+      for await (const { path } of client.listTrash('/a')) expect(path).toBe(paths[0]);
+    })();
+    await expect(listing).rejects.toMatchObject({ code: 'INTERNAL' });
+  });
+});
+
 describe('the chunk size', () => {
   it('is the wish, or the default, as long as the extents stay under the limit', () => {
     expect(chunkSizeFor(1)).toBe(limits.minChunkSizeBytes);

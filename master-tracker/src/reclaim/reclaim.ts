@@ -97,15 +97,17 @@ export class Reclaim {
   async #makeRoom(): Promise<void> {
     const { store, membership, trash, rules, defaultPolicy, defaultChunkSizeBytes } = this.#parts;
     const nowMs = rules.clock.monotonicMs();
+    // Heard once: soon after the last time, what was given up then is still on its way.
+    const refused = this.#refused;
+    this.#refused = false;
     if (trash.summary.versions === 0 || nowMs - this.#madeRoomMs < makeRoomIntervalMs) return;
     const bytes = bytesToGiveUp({
       keepers: membership.placementCandidates(),
       pieces: defaultPolicy.pieces,
       chunkSizeBytes: defaultChunkSizeBytes,
       retiredBytes: store.counters.retired_bytes,
-      refused: this.#refused,
+      refused,
     });
-    this.#refused = false;
     if (bytes === 0) return;
     await trash.shorten(bytes);
     this.#madeRoomMs = nowMs;

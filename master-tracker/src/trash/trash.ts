@@ -77,6 +77,7 @@ export interface TrashSummary {
 
 export class Trash {
   readonly #parts: TrashParts;
+  #reaping: Promise<boolean> | undefined;
 
   constructor(parts: TrashParts) {
     this.#parts = parts;
@@ -219,14 +220,21 @@ export class Trash {
 
   /** Sees to it that what was deleted at, above and below a path before this call is in the trash, file by file. */
   async #takeApart(path: string): Promise<void> {
-    const { store, guard, rules } = this.#parts;
+    const { store, guard } = this.#parts;
     // Metadata that is behind is left as it is: then only what was taken apart before is found.
     if (guard.regressed) return;
     const through = store.transactionId;
     while (
       (await store.read((snapshot) => isBeingTakenApart(snapshot, path, through))) &&
-      (await reapUnlinked(store, rules, stepSize))
+      (await this.#reap())
     );
+  }
+
+  /** A step that all share who wait: a tree is not taken apart faster by many, and others want their turn. */
+  #reap(): Promise<boolean> {
+    const { store, rules } = this.#parts;
+    this.#reaping ??= reapUnlinked(store, rules, stepSize).finally(() => (this.#reaping = undefined));
+    return this.#reaping;
   }
 }
 
