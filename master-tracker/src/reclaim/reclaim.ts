@@ -48,9 +48,10 @@ export class Reclaim {
 
   /** A little of everything; true if there may be more to do at once. */
   async step(): Promise<boolean> {
-    const { store, guard, times } = this.#parts;
+    const { store, guard, times, membership } = this.#parts;
     times.mark(store.transactionId);
-    if (guard.regressed) return false;
+    // A keeper that is yet to be heard may have seen later metadata than this.
+    if (guard.regressed || !membership.knowsWhoIsThere()) return false;
     const unlinked = await reapUnlinked(store, stepSize);
     const retired = await this.#dropRetired();
     await this.#orderTrash();
