@@ -177,3 +177,17 @@ it('a task that makes no sense is answered, and costs neither the others nor the
   expect(nonsense.error?.code).toBe('ERROR_CODE_INVALID_ARGUMENT');
   expect((await carryOut({ trashPieces: { chunkIds: [chunkId] } })).error).toBeNull();
 });
+
+it('more tasks than there are slots for are asked for as slots become free, not a heartbeat interval later', async () => {
+  cluster = await TestCluster.start(0);
+  const { tracker } = cluster;
+  tracker.heartbeatIntervalMs = 600_000;
+  for (let n = 0; n < 12; n += 1) {
+    const taskId = newId(systemRandom);
+    tracker.tasks.set(taskId, { taskId, trashPieces: { chunkIds: [newId(systemRandom)] } });
+  }
+  await cluster.add();
+  await until(() => tracker.completed.length >= 12);
+  // They share heartbeats: nobody asks once for each.
+  expect(tracker.heartbeats.length).toBeLessThan(12);
+});

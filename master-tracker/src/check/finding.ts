@@ -1,7 +1,7 @@
 /** What a check says: what is not as it must be, and how much it looked at. */
 
 /** Promises by their numbers in ARCHITECTURE.md; `repair`: copies are missing; `counts`: numbers are wrong. */
-export type Invariant = `S${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11}` | 'repair' | 'counts';
+type Invariant = `S${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11}` | 'repair' | 'counts';
 
 /** Something that is not as it must be. */
 export interface CheckFinding {

@@ -1,5 +1,5 @@
 /** One page of a check: a read of bounded size, all of one moment. */
-import { type Names, pathOf } from '../namespace/resolve.js';
+import { pathOf } from '../namespace/resolve.js';
 import type { MetadataSnapshot } from '../store/metadata-store.js';
 import { rootId } from '../store/schema.js';
 import type { CheckFinding } from './finding.js';
@@ -50,7 +50,7 @@ export async function pathOfEntry({ db }: MetadataSnapshot, entryId: number): Pr
       .select(['parent_id', 'name'])
       .where('entry_id', '=', at)
       .executeTakeFirst();
-    if (!row) return `…${pathOf(names as Names)}`;
+    if (!row) return `…${pathOf(names)}`;
     names.unshift(row.name);
     at = row.parent_id;
   }

@@ -72,10 +72,11 @@ export class Reclaim {
 
   /** A little of everything; true if there may be more to do at once. */
   async step(): Promise<boolean> {
-    const { store, guard, times, rules, trash } = this.#parts;
+    const { store, guard, times, rules, trash, membership } = this.#parts;
     times.mark(store.transactionId);
     rules.served.tick();
-    if (guard.regressed) return false;
+    // A keeper that is yet to be heard may have seen later metadata than this.
+    if (guard.regressed || !membership.knowsWhoIsThere()) return false;
     await rules.served.note(store);
     const unlinked = await reapUnlinked(store, rules, stepSize);
     const expired = await trash.expire();

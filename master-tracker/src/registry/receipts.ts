@@ -5,7 +5,7 @@ import type { Membership } from '../membership/membership.js';
 
 /** True if two keepers have this name: whose word it is, nobody can say. */
 export function isDoubtful(membership: Membership, keeperId: string): boolean {
-  return membership.get(keeperId)?.identityConflict != null;
+  return typeof membership.get(keeperId)?.identityConflict === 'string';
 }
 
 /** True if the receipt is a currently known storage's word for exactly this chunk. */

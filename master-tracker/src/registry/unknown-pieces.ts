@@ -163,11 +163,12 @@ export class UnknownPieces {
       .where('epoch', '=', identity.epoch)
       .whereRef('first_report', '!=', 'last_report')
       .where('first_transaction_id', '<=', times.horizon(unknownGraceMs))
-      .where(({ not, exists, selectFrom }) =>
-        not(
-          exists(
-            selectFrom('chunks')
-              .select('chunk_id')
+      .where((eb) =>
+        eb.not(
+          eb.exists(
+            eb
+              .selectFrom('chunks')
+              .select('chunks.chunk_id')
               .whereRef('chunks.chunk_id', '=', 'unknown_pieces.chunk_id'),
           ),
         ),

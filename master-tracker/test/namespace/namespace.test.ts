@@ -108,6 +108,7 @@ describe('the namespace', () => {
     for (let index = 0; index < 20; index += 1) await mkdir(`/tree/a/d${index}`);
     await namespace().deleteEntry(['tree'], true, undefined, id());
     await tracker.restart();
+    for (const keeper of tracker.keepers) await keeper.register();
     const entries = () =>
       tracker.store.read(({ db }) => db.selectFrom('entries').select('entry_id').execute());
     for (let step = 0; step < 50 && (await entries()).length > 1; step += 1)

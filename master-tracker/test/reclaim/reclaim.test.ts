@@ -45,6 +45,22 @@ describe('reclamation', () => {
     expect(tracker.store.counters.chunks).toBe(1);
   });
 
+  it('orders nothing after a restart before every keeper was heard or given up', async () => {
+    const old = await tracker.put('/file');
+    await tracker.core.namespace.deleteEntry(['file'], false, undefined, id());
+    await tracker.pass(62_000);
+    await tracker.restart();
+    const [first, ...others] = tracker.keepers;
+    for (const keeper of others) await keeper.register();
+    const orders = async () => {
+      await tracker.core.reclaim.step();
+      return (await Promise.all(others.map((keeper) => keeper.heartbeat()))).flat();
+    };
+    expect(await orders()).toEqual([]);
+    await first!.register();
+    expect(await orders()).toMatchObject(others.map(() => ({ action: { chunkIds: old.chunkIds } })));
+  });
+
   it('never answers a part of a version that is being taken apart as if it were all', async () => {
     const { session, chunkIds } = await tracker.begin();
     const [chunkId = ''] = chunkIds;
