@@ -16,6 +16,15 @@ export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { UploadStream } from './local/streams.js';
 export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
-export type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
+export type { EventsOptions, KeeperLossPreview } from './cluster/inspect.js';
+export type {
+  ClusterStatus,
+  KeeperStatus,
+  PieceCount,
+  ReclaimStatus,
+  RepairStatus,
+  ScrubProgress,
+} from './ports/cluster-status.js';
+export type { ClusterEvent, ExplainedChunk, ExplainedPiece, LossPreview } from './ports/inspection.js';
 export type { Durability, Entry, FileAttributes } from './ports/tracker-api.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

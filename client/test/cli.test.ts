@@ -62,7 +62,21 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
   });
 
   it('but help and version end with 0, for every verb', async () => {
-    for (const verb of ['upload', 'download', 'ls', 'stat', 'cat', 'mkdir', 'mv', 'rm', 'status']) {
+    for (const verb of [
+      'upload',
+      'download',
+      'ls',
+      'stat',
+      'cat',
+      'mkdir',
+      'mv',
+      'rm',
+      'status',
+      'keepers',
+      'explain',
+      'what-if',
+      'events',
+    ]) {
       const { status, stdout } = await cli(cluster, [verb, '--help']);
       expect({ verb, status }).toEqual({ verb, status: 0 });
       expect(stdout).toContain(`client ${verb} [flags]`);

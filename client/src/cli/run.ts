@@ -11,6 +11,9 @@ import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
 import { downloadCommand } from './commands/download.js';
+import { eventsCommand } from './commands/events.js';
+import { explainCommand } from './commands/explain.js';
+import { keepersCommand } from './commands/keepers.js';
 import { lsCommand } from './commands/ls.js';
 import { mkdirCommand } from './commands/mkdir.js';
 import { mvCommand } from './commands/mv.js';
@@ -18,6 +21,7 @@ import { rmCommand } from './commands/rm.js';
 import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
 import { uploadCommand } from './commands/upload.js';
+import { whatIfCommand } from './commands/what-if.js';
 import { flagValue } from './flag-values.js';
 import type { CliIo } from './io.js';
 import { type Parsed, parseCommandLine } from './parse.js';
@@ -33,6 +37,10 @@ const commands: readonly CommandSpec[] = [
   mvCommand,
   rmCommand,
   statusCommand,
+  keepersCommand,
+  explainCommand,
+  whatIfCommand,
+  eventsCommand,
 ];
 
 /** How a client is had; tests have one in memory. */

@@ -27,8 +27,10 @@ import {
   readClusterStatus,
   readDurability,
   readEntry,
+  readKeeperStatus,
   readLocatedExtent,
 } from './answers.js';
+import { readEvent, readExplainedChunk, readLossPreview } from './inspection-answers.js';
 
 /** Metadata: a healthy tracker answers in milliseconds, and one that syncs slowly within seconds. */
 const metadataDeadlineMs = 10_000;
@@ -118,6 +120,20 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       ),
 
     clusterStatus: (options) => call(clusterService.GetClusterStatus, {}, options, readClusterStatus),
+    listKeepers: (options) =>
+      call(clusterService.ListKeepers, {}, options, ({ keepers }) => keepers.map(readKeeperStatus)),
+    explainEntry: (path, pageToken, options) =>
+      call(clusterService.ExplainEntry, { path, pageToken }, options, ({ chunks, nextPageToken }) => ({
+        ...{ chunks: chunks.map(readExplainedChunk), nextPageToken },
+      })),
+    previewKeeperLoss: (keeperIds, options) =>
+      call(clusterService.PreviewKeeperLoss, { keeperIds: [...keeperIds] }, options, readLossPreview),
+    listEvents: ({ afterEventId, ...request }, options) => {
+      const message = { ...request, ...(afterEventId !== undefined && { afterEventId }) };
+      return call(clusterService.ListEvents, message, options, ({ events, nextPageToken }) => ({
+        ...{ events: events.map(readEvent), nextPageToken },
+      }));
+    },
   };
 }
 

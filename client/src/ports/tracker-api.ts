@@ -8,6 +8,7 @@
  */
 import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
 import type { ClusterStatus } from './cluster-status.js';
+import type { InspectionApi } from './inspection.js';
 
 /** What every call takes. */
 export interface CallOptions {
@@ -192,7 +193,7 @@ interface DeleteEntryRequest {
   readonly requestId: string;
 }
 
-export interface TrackerApi {
+export interface TrackerApi extends InspectionApi {
   getEntry(path: string, options?: CallOptions): Promise<Entry>;
   listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
   createDirectory(

@@ -10,7 +10,7 @@ import { type FakeKeeper, TestTracker, id, names } from '../support/fixture.js';
 
 let tracker: TestTracker;
 beforeEach(async () => {
-  tracker = await TestTracker.start({ keepers: 4 });
+  tracker = await TestTracker.start({ keepers: 4, settings: { reclaimGraceMs: 2_000 } });
 });
 afterEach(() => tracker.end());
 
@@ -82,7 +82,7 @@ describe('the matrix of pieces', () => {
       } else if (what === 'delete' && paths.length > 0) {
         const [path] = paths.splice(Math.floor(random() * paths.length), 1);
         await tracker.core.namespace.deleteEntry(names(path!), false, undefined, id());
-        await tracker.pass(11 * 60_000, [...alive]);
+        await tracker.pass(4_000, [...alive]);
       } else if (what === 'die' && alive.size > 2) {
         alive.delete(pick([...alive]));
         await tracker.pass(31_000, [...alive]);
