@@ -95,8 +95,8 @@ export class FullReports {
     report.totals.lost += await this.#dropMissing(page, report, upTo);
     report.through = upTo;
     report.nextPage += 1;
-    if (page.last) await this.#conclude(keeperId, report);
     report.done = page.last;
+    if (report.done) await this.#conclude(keeperId, report);
     return report.done;
   }
 
@@ -169,8 +169,12 @@ export class FullReports {
       ...foundChunks(keeperId, report.readable),
     ];
     if (told.length > 0) {
-      await this.#store.mutate(async (tx) => {
+      const telling = this.#store.mutate(async (tx) => {
         for (const event of told) await this.#events.record(tx, event);
+      });
+      // What it tells of is done, and the report is whole: a store that cannot take the event must not undo that.
+      await telling.catch((error: unknown) => {
+        this.#logger.warn('cannot write events down', { events: told.map(({ text }) => text), error });
       });
     }
     const isNews = totals.lost > 0 || totals.unknown > 0 || totals.mismatched > 0;
