@@ -13,10 +13,10 @@ import {
   toErrorDetail,
   writeReceipt,
 } from '@holdfast/shared/grpc';
+import type { CallOptions } from '../ports/call-options.js';
 import type {
   AllocateChunksRequest,
   BeginUploadRequest,
-  CallOptions,
   CommitUploadRequest,
   SealedChunk,
   TrackerApi,

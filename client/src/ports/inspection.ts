@@ -1,7 +1,7 @@
 /** What a tracker tells operators beside how the cluster stands: about one file, a loss that may come, what happened. */
 import type { KeeperEndpoint } from '@holdfast/shared';
+import type { CallOptions } from './call-options.js';
 import type { KeeperStatus } from './cluster-status.js';
-import type { CallOptions } from './tracker-api.js';
 
 export interface ExplainedPiece {
   readonly keeper: KeeperEndpoint;
@@ -65,7 +65,7 @@ export interface ClusterEvent {
   readonly text: string;
 }
 
-export interface ListEventsRequest {
+interface ListEventsRequest {
   /** 1 to 1,000. */
   readonly pageSize: number;
   readonly pageToken: string;

@@ -7,15 +7,9 @@
  * ranges of numbers, presence); whether it makes sense for the question is checked by the core.
  */
 import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
+import type { CallOptions } from './call-options.js';
 import type { ClusterStatus } from './cluster-status.js';
 import type { InspectionApi } from './inspection.js';
-
-/** What every call takes. */
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Overrides the usual deadline of the call. */
-  readonly deadlineMs?: number;
-}
 
 /** What an uploader may say about a file; the tracker only keeps it. */
 export interface FileAttributes {
