@@ -4,6 +4,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import { HoldfastError, checkId, splitPath, throwIfCancelled } from '@holdfast/shared';
+import * as inspect from './cluster/inspect.js';
 import type { ClientContext } from './core/context.js';
 import { type JobOptions, checkCluster } from './core/jobs.js';
 import { MemoryShare } from './core/memory-share.js';
@@ -16,7 +17,8 @@ import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
 import * as namespace from './namespace/namespace.js';
 import * as trash from './namespace/trash.js';
-import type { ClusterStatus } from './ports/cluster-status.js';
+import type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
+import type { ClusterEvent, ExplainedChunk } from './ports/inspection.js';
 import type { Job } from './ports/jobs.js';
 import type { Entry, TrashSummary, TrashedPieces, TrashedVersion } from './ports/tracker-api.js';
 import { bytesSource } from './upload/bytes-source.js';
@@ -207,7 +209,7 @@ export class HoldfastClient {
     return trash.emptyTrash(this.#context, path, heard(options));
   }
 
-  /** How the cluster stands: keepers, capacity, chunks that lack copies. */
+  /** How the cluster stands: keepers, capacity, chunks that lack copies, and what is being done about them. */
   async status(options: namespace.CallSignal = {}): Promise<ClusterStatus> {
     return namespace.status(this.#context, heard(options));
   }
@@ -236,6 +238,50 @@ export class HoldfastClient {
     return mutating(this.#context, signal, (requestId) =>
       this.#context.tracker.trashUnknownPieces({ keeperId, requestId }, { signal }),
     );
+  }
+
+  /** Every keeper that the tracker knows. */
+  async keepers(options: namespace.CallSignal = {}): Promise<readonly KeeperStatus[]> {
+    return inspect.keepers(this.#context, heard(options));
+  }
+
+  /**
+   * The chunks of a file in its order, fetched as they are asked for: where each piece is, how it stands, why it is
+   * there, and what is being done about what is missing.
+   *
+   * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY
+   * @example
+   * for await (const { text, pieces } of client.explain('/photos/cat.jpg')) console.log(text, pieces.length);
+   */
+  explain(path: string, options: namespace.CallSignal = {}): AsyncGenerator<ExplainedChunk, void, undefined> {
+    return inspect.explain(this.#context, path, heard(options));
+  }
+
+  /**
+   * What would be lost or endangered if these keepers went now: each by its id, the beginning of its id, or its
+   * address. Changes nothing.
+   *
+   * @throws HoldfastError NOT_FOUND, INVALID_ARGUMENT if several keepers fit
+   * @example
+   * const { lostFiles, summary } = await client.previewKeeperLoss(['10.0.0.7:7501']);
+   */
+  async previewKeeperLoss(
+    keepers: readonly string[],
+    options: namespace.CallSignal = {},
+  ): Promise<inspect.KeeperLossPreview> {
+    return inspect.previewKeeperLoss(this.#context, keepers, heard(options));
+  }
+
+  /**
+   * What happened in the cluster, the oldest first: the latest 100 events, or as many as `limit` says, or all after
+   * `afterEventId`; with `follow` it goes on with what happens.
+   *
+   * @throws HoldfastError CANCELLED when `signal` ends a loop that follows
+   * @example
+   * for await (const { kind, text } of client.events({ follow: true, signal })) console.log(kind, text);
+   */
+  events(options: inspect.EventsOptions = {}): AsyncGenerator<ClusterEvent, void, undefined> {
+    return inspect.events(this.#context, heard(options));
   }
 
   /** Ends the connection. Calls in progress fail. Safe to call twice. */

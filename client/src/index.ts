@@ -18,7 +18,6 @@ export type { ReadOptions } from './download/read-stream.js';
 export type { UploadStream } from './local/streams.js';
 export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
 export type { RestoreOptions } from './namespace/trash.js';
-export type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
 export type { Finding, Job } from './ports/jobs.js';
 export type {
   Durability,
@@ -28,4 +27,14 @@ export type {
   TrashedPieces,
   TrashedVersion,
 } from './ports/tracker-api.js';
+export type { EventsOptions, KeeperLossPreview } from './cluster/inspect.js';
+export type {
+  ClusterStatus,
+  KeeperStatus,
+  PieceCount,
+  ReclaimStatus,
+  RepairStatus,
+  ScrubProgress,
+} from './ports/cluster-status.js';
+export type { ClusterEvent, ExplainedChunk, ExplainedPiece, LossPreview } from './ports/inspection.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

@@ -72,7 +72,8 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
 
   it('but help and version end with 0, for every verb', async () => {
     const verbs = ['upload', 'download', 'ls', 'stat', 'cat', 'mkdir', 'mv', 'rm', 'status', 'fsck'];
-    for (const verb of [...verbs, 'trash ls', 'trash restore', 'trash empty']) {
+    const groups = ['trash ls', 'trash restore', 'trash empty'];
+    for (const verb of [...verbs, ...groups, 'keepers', 'explain', 'what-if', 'events']) {
       const { status, stdout } = await cli(cluster, [...verb.split(' '), '--help']);
       expect({ verb, status }).toEqual({ verb, status: 0 });
       expect(stdout).toContain(`client ${verb} [flags]`);

@@ -11,7 +11,10 @@ import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
 import { downloadCommand } from './commands/download.js';
+import { eventsCommand } from './commands/events.js';
+import { explainCommand } from './commands/explain.js';
 import { fsckCommand } from './commands/fsck.js';
+import { keepersCommand } from './commands/keepers.js';
 import { lsCommand } from './commands/ls.js';
 import { mkdirCommand } from './commands/mkdir.js';
 import { mvCommand } from './commands/mv.js';
@@ -20,6 +23,7 @@ import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
 import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './commands/trash.js';
 import { uploadCommand } from './commands/upload.js';
+import { whatIfCommand } from './commands/what-if.js';
 import { flagValue } from './flag-values.js';
 import type { CliIo } from './io.js';
 import { type Parsed, parseCommandLine } from './parse.js';
@@ -38,6 +42,10 @@ const commands: readonly CommandSpec[] = [
   trashRestoreCommand,
   trashEmptyCommand,
   statusCommand,
+  keepersCommand,
+  explainCommand,
+  whatIfCommand,
+  eventsCommand,
   fsckCommand,
 ];
 

@@ -43,6 +43,13 @@ export function timeWords(unixMs: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`;
 }
 
+/** Local time to the second, as a log has it. */
+export function secondWords(unixMs: number): string {
+  const date = new Date(unixMs);
+  if (Number.isNaN(date.getTime())) return '?';
+  return `${timeWords(unixMs)}:${String(date.getSeconds()).padStart(2, '0')}`;
+}
+
 /** "1 file", "2 files". */
 export function countWords(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;

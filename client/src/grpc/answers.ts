@@ -32,6 +32,7 @@ import type {
   LocatedExtent,
   TrashedVersion,
 } from '../ports/tracker-api.js';
+import { readKeeperState, readRepairStatus, readScrubProgress } from './inspection-answers.js';
 
 /** Reads an answer of `peer`; what it throws says that the answer was malformed. */
 export function answerOf<T>(peer: string, read: () => T): T {
@@ -130,30 +131,26 @@ export function readLocatedExtent(message: LocatedExtentOutput): LocatedExtent {
   };
 }
 
-const keeperStates: Readonly<Record<string, KeeperStatus['state']>> = {
-  KEEPER_STATE_LIVE: 'live',
-  KEEPER_STATE_SUSPECT: 'suspect',
-  KEEPER_STATE_DEAD: 'dead',
-  KEEPER_STATE_MAINTENANCE: 'maintenance',
-};
-
-function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
+export function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
   const { keeperId, address, zone } = readEndpoint(message.keeper, 'keeper');
-  const { totalBytes = 0, usedBytes = 0, freeBytes = 0 } = message.capacity ?? {};
+  const { totalBytes = 0, usedBytes = 0, freeBytes = 0, trashBytes = 0 } = message.capacity ?? {};
   return {
     keeperId,
     address,
     zone,
-    state: keeperStates[message.state] ?? 'unknown',
+    state: readKeeperState(message.state),
     totalBytes,
     usedBytes,
     freeBytes,
+    trashBytes,
     pieces: message.pieces,
     ...(message.lastHeartbeatAgeMs !== undefined && { lastHeartbeatAgeMs: message.lastHeartbeatAgeMs }),
     softwareVersion: message.softwareVersion,
     reported: message.reported,
     storageError: message.storageError,
+    draining: message.draining,
     identityConflict: message.identityConflict,
+    ...(message.scrub && { scrub: readScrubProgress(message.scrub) }),
   };
 }
 
@@ -175,6 +172,11 @@ export function readClusterStatus(message: GetClusterStatusResponseOutput): Clus
     openUploads: message.openUploads,
     repairsInFlight: message.repairsInFlight,
     piecesToReclaim: message.piecesToReclaim,
+    pieceCounts: message.pieceCounts.map((pieceCount) => ({ ...pieceCount })),
+    repair: readRepairStatus(message.repair),
+    reclaim: { ...checkPresent(message.reclaim, 'reclaim') },
+    ...(message.scrub && { scrub: readScrubProgress(message.scrub) }),
+    chunksBadlyPlaced: message.chunksBadlyPlaced,
     keepers: message.keepers.map(readKeeperStatus),
   };
 }

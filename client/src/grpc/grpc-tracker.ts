@@ -13,10 +13,10 @@ import {
   toErrorDetail,
   writeReceipt,
 } from '@holdfast/shared/grpc';
+import type { CallOptions } from '../ports/call-options.js';
 import type {
   AllocateChunksRequest,
   BeginUploadRequest,
-  CallOptions,
   CommitUploadRequest,
   SealedChunk,
   TrackerApi,
@@ -28,9 +28,11 @@ import {
   readDurability,
   readEntry,
   readJob,
+  readKeeperStatus,
   readLocatedExtent,
   readTrashedVersion,
 } from './answers.js';
+import { readEvent, readExplainedChunk, readLossPreview } from './inspection-answers.js';
 
 /** Metadata: a healthy tracker answers in milliseconds, and one that syncs slowly within seconds. */
 const metadataDeadlineMs = 10_000;
@@ -137,6 +139,20 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         kept: keptPieces,
       })),
     getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
+    listKeepers: (options) =>
+      call(clusterService.ListKeepers, {}, options, ({ keepers }) => keepers.map(readKeeperStatus)),
+    explainEntry: (path, pageToken, options) =>
+      call(clusterService.ExplainEntry, { path, pageToken }, options, ({ chunks, nextPageToken }) => ({
+        ...{ chunks: chunks.map(readExplainedChunk), nextPageToken },
+      })),
+    previewKeeperLoss: (keeperIds, options) =>
+      call(clusterService.PreviewKeeperLoss, { keeperIds: [...keeperIds] }, options, readLossPreview),
+    listEvents: ({ afterEventId, ...request }, options) => {
+      const message = { ...request, ...(afterEventId !== undefined && { afterEventId }) };
+      return call(clusterService.ListEvents, message, options, ({ events, nextPageToken }) => ({
+        ...{ events: events.map(readEvent), nextPageToken },
+      }));
+    },
   };
 }
 

@@ -7,15 +7,10 @@
  * ranges of numbers, presence); whether it makes sense for the question is checked by the core.
  */
 import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
+import type { CallOptions } from './call-options.js';
 import type { ClusterStatus } from './cluster-status.js';
+import type { InspectionApi } from './inspection.js';
 import type { Job } from './jobs.js';
-
-/** What every call takes. */
-export interface CallOptions {
-  readonly signal?: AbortSignal | undefined;
-  /** Overrides the usual deadline of the call. */
-  readonly deadlineMs?: number;
-}
 
 /** What an uploader may say about a file; the tracker only keeps it. */
 export interface FileAttributes {
@@ -237,7 +232,7 @@ export interface TrashedPieces {
   readonly kept: number;
 }
 
-export interface TrackerApi {
+export interface TrackerApi extends InspectionApi {
   getEntry(path: string, options?: CallOptions): Promise<Entry>;
   listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
   createDirectory(

@@ -20,9 +20,9 @@ import type { ClientContext } from '../core/context.js';
 import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
 import { asking, mutating } from '../core/retrying.js';
 import { firstOf } from '../core/signals.js';
+import type { CallOptions } from '../ports/call-options.js';
 import type {
   BeginUploadRequest,
-  CallOptions,
   CommittedFile,
   Durability,
   FileAttributes,

@@ -32,7 +32,10 @@ import type {
   TrashedVersion,
 } from '../../src/ports/tracker-api.js';
 import type { Job } from '../../src/ports/jobs.js';
+import type { ClusterStatus } from '../../src/ports/cluster-status.js';
+import type { ClusterEvent, ExplainedChunk, LossPreview } from '../../src/ports/inspection.js';
 import { AutoClock } from './auto-clock.js';
+import { noLoss, statusOf } from './fake-status.js';
 
 const blockSizeBytes = limits.blockSizeBytes;
 
@@ -122,6 +125,15 @@ export class FakeCluster {
   locatePageSize = 256;
   /** What a job looks like, one look after the other; the last one stays. */
   jobs: Job[] = [];
+  /** What differs from a cluster that is well, as status says. */
+  status: Partial<ClusterStatus> = {};
+  /** What ExplainEntry answers of any file. */
+  explained: ExplainedChunk[] = [];
+  explainPageSize = 100;
+  /** What differs from nothing that would be lost. */
+  loss: Partial<LossPreview> = {};
+  /** The oldest first. */
+  events: ClusterEvent[] = [];
 
   constructor(keepers = 3) {
     this.keepers = Array.from({ length: keepers }, (_, index) => ({
@@ -435,7 +447,6 @@ export class FakeCluster {
         }),
       reportBadPiece: (piece, o) =>
         this.#call('reportBadPiece', piece, o?.signal, () => void this.bad.push(piece)),
-      clusterStatus: () => Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake')),
       checkCluster: (requestId, o) =>
         this.#call('checkCluster', { requestId }, o?.signal, () => (this.jobs[0] ?? runningJob).jobId),
       trashUnknownPieces: (request, o) =>
@@ -449,6 +460,35 @@ export class FakeCluster {
           const job = this.jobs.length > 1 ? this.jobs.shift() : this.jobs[0];
           if (job?.jobId !== jobId) throw new HoldfastError('NOT_FOUND', `no job ${jobId}`);
           return job;
+        }),
+      clusterStatus: (o) =>
+        this.#call('clusterStatus', undefined, o?.signal, () => statusOf(this.keepers, this.status)),
+      listKeepers: (o) =>
+        this.#call('listKeepers', undefined, o?.signal, () => statusOf(this.keepers, this.status).keepers),
+      explainEntry: (path, pageToken, o) =>
+        this.#call('explainEntry', { path, pageToken }, o?.signal, () => {
+          this.#entry(path);
+          const from = Number(pageToken || 0);
+          const next = from + this.explainPageSize;
+          return {
+            chunks: this.explained.slice(from, next),
+            nextPageToken: next < this.explained.length ? String(next) : '',
+          };
+        }),
+      previewKeeperLoss: (keeperIds, o) =>
+        this.#call('previewKeeperLoss', keeperIds, o?.signal, () => ({ ...noLoss, ...this.loss })),
+      listEvents: ({ pageSize, pageToken, afterEventId }, o) =>
+        this.#call('listEvents', { pageSize, pageToken, afterEventId }, o?.signal, () => {
+          const wanted =
+            afterEventId === undefined
+              ? this.events.toReversed()
+              : this.events.filter(({ eventId }) => eventId > afterEventId);
+          const from = Number(pageToken || 0);
+          const next = from + pageSize;
+          return {
+            events: wanted.slice(from, next),
+            nextPageToken: next < wanted.length ? String(next) : '',
+          };
         }),
     };
   }

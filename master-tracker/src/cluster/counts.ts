@@ -14,7 +14,7 @@ import type { MetadataSnapshot } from '../store/metadata-store.js';
 const maxQueueCounted = 20_000;
 
 /** How many chunks are to have so many pieces and have so many on keepers that are not dead. */
-export interface PieceCount {
+interface PieceCount {
   readonly policyPieces: number;
   readonly countedPieces: number;
   readonly chunks: number;

@@ -16,14 +16,16 @@ import { batches } from '../store/batches.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { rootId, unlinkedId } from '../store/schema.js';
 
-/** Pieces that one read looks at: about 15 ms. */
-const piecesPerRead = 2_000;
+/** Pieces that one read looks at: about 10 ms. */
+const piecesPerRead = 1_000;
 /** Entries that one read looks through for the paths of versions: about 5 ms. */
 const entriesPerRead = 10_000;
 /** Files whose paths are told. */
 const maxPaths = 100;
 /** Files that are told apart: about 5 MB. Beyond, there are so many at least. */
 const maxFiles = 100_000;
+/** Previews that may wait for another one; each takes seconds where there is much to count. */
+const maxWaiting = 16;
 /** A path is at most 4,096 bytes, so it has no more names than this. */
 const maxDepth = 2_048;
 
@@ -84,22 +86,29 @@ export class LossPreviewer {
   readonly #parts: LossParts;
   /** Settles when the preview that runs has ended: one at a time, as each keeps lists in memory. */
   #turn: Promise<unknown> = Promise.resolve();
+  #waiting = 0;
 
   constructor(parts: LossParts) {
     this.#parts = parts;
   }
 
-  /** @throws HoldfastError NOT_FOUND for a keeper that is not known */
-  preview(keeperIds: readonly string[]): Promise<LossPreview> {
+  /** @throws HoldfastError NOT_FOUND for a keeper that is not known, LIMIT_EXCEEDED when too many ask at once */
+  async preview(keeperIds: readonly string[]): Promise<LossPreview> {
     const { membership } = this.#parts;
     const gone = [...new Set(keeperIds)].sort();
     const unknown = gone.find((keeperId) => !membership.get(keeperId));
-    if (unknown !== undefined) {
-      return Promise.reject(new HoldfastError('NOT_FOUND', `there is no keeper ${unknown}`));
+    if (unknown !== undefined) throw new HoldfastError('NOT_FOUND', `there is no keeper ${unknown}`);
+    if (this.#waiting >= maxWaiting) {
+      throw new HoldfastError('LIMIT_EXCEEDED', `${maxWaiting} previews wait already`, {
+        retryable: true,
+        retryAfterMs: 1_000,
+        remedy: 'Try again in a moment.',
+      });
     }
+    this.#waiting += 1;
     const mine = this.#turn.then(() => this.#preview(gone));
     this.#turn = mine.catch(() => undefined);
-    return mine;
+    return mine.finally(() => (this.#waiting -= 1));
   }
 
   async #preview(gone: readonly string[]): Promise<LossPreview> {

@@ -28,7 +28,7 @@ export interface KeeperStatus extends KeeperView {
 }
 
 /** What was given up and how much room it still takes. */
-export interface ReclaimStatus {
+interface ReclaimStatus {
   readonly trashedVersions: number;
   readonly trashedBytes: number;
   readonly piecesToReclaim: number;

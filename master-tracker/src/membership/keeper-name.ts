@@ -2,11 +2,9 @@
 import type { Membership } from './membership.js';
 
 /** Enough for people, and for commands, which take the beginning of an id. */
-export function shortKeeperId(keeperId: string): string {
-  return keeperId.slice(0, 8);
-}
+const shownIdLength = 8;
 
 export function keeperName(membership: Pick<Membership, 'get'>, keeperId: string): string {
   const keeper = membership.get(keeperId);
-  return `keeper ${shortKeeperId(keeperId)}${keeper ? ` at ${keeper.address}` : ''}`;
+  return `keeper ${keeperId.slice(0, shownIdLength)}${keeper ? ` at ${keeper.address}` : ''}`;
 }

@@ -264,8 +264,12 @@ export class FullReports {
       ...foundChunks(keeperId, report.readable),
     ];
     if (told.length > 0) {
-      await this.#store.mutate(async (tx) => {
+      const telling = this.#store.mutate(async (tx) => {
         for (const event of told) await this.#events.record(tx, event);
+      });
+      // What it tells of is done, and the report is whole: a store that cannot take the event must not undo that.
+      await telling.catch((error: unknown) => {
+        this.#logger.warn('cannot write events down', { events: told.map(({ text }) => text), error });
       });
     }
     this.#complete.set(keeperId, { before, ...totals });

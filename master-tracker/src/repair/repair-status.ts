@@ -78,7 +78,9 @@ const passes: BlockReason = 'budget';
 const maxReasons = 3;
 
 export function describeRepair(input: RepairStatusInput): RepairStatus {
-  const { chunksQueued, copiesInFlight, bytesPerSecond, braked, standstill, found, bytesMissing } = input;
+  const { chunksQueued, copiesInFlight, bytesPerSecond, braked, standstill, bytesMissing } = input;
+  // The queue may have been counted a moment before it was looked through: the two must not contradict each other.
+  const found = chunksQueued > 0 ? input.found : undefined;
   const blocked = Object.entries(found?.blocked ?? {})
     .filter(([, chunks]) => chunks > 0)
     .map(([reason, chunks]) => ({ reason, chunks }));

@@ -70,6 +70,14 @@ describe('what would be lost', () => {
     });
   });
 
+  it('is counted for one after the other, and for not too many at once', async () => {
+    await tracker.put('/a', { on: tracker.keepers.slice(0, 3) });
+    const asked = Array.from({ length: 16 }, () => without(0));
+    await failure('LIMIT_EXCEEDED', without(0));
+    expect(new Set((await Promise.all(asked)).map(({ summary }) => summary)).size).toBe(1);
+    expect(await without(0)).toMatchObject({ chunksBelowPolicy: 1 });
+  });
+
   it('refuses keepers that nobody knows', async () => {
     await failure('NOT_FOUND', tracker.core.losses.preview([tracker.keepers[0]!.keeperId, id()]));
   });

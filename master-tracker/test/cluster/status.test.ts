@@ -5,12 +5,14 @@ import { sumScrubs } from '../../src/cluster/scrub-sum.js';
 import { type SummaryInput, summarize } from '../../src/cluster/summary.js';
 import type { ScrubProgress } from '../../src/membership/keeper.js';
 import { CopyRate } from '../../src/repair/copy-rate.js';
+import { type RepairStatusInput, describeRepair } from '../../src/repair/repair-status.js';
+import { emptyTally } from '../../src/repair/repair-summary.js';
 import { seed, seededRandom } from '../placement/seeded.js';
 import { type FakeKeeper, TestTracker, id, names } from '../support/fixture.js';
 
 let tracker: TestTracker;
 beforeEach(async () => {
-  tracker = await TestTracker.start({ keepers: 4 });
+  tracker = await TestTracker.start({ keepers: 4, settings: { reclaimGraceMs: 2_000 } });
 });
 afterEach(() => tracker.end());
 
@@ -82,7 +84,7 @@ describe('the matrix of pieces', () => {
       } else if (what === 'delete' && paths.length > 0) {
         const [path] = paths.splice(Math.floor(random() * paths.length), 1);
         await tracker.core.namespace.deleteEntry(names(path!), false, undefined, id());
-        await tracker.pass(11 * 60_000, [...alive]);
+        await tracker.pass(4_000, [...alive]);
       } else if (what === 'die' && alive.size > 2) {
         alive.delete(pick([...alive]));
         await tracker.pass(31_000, [...alive]);
@@ -208,6 +210,30 @@ describe('what repair does', () => {
     const { clusterId, instanceId } = tracker.core.identity;
     await tracker.keepers[0]!.register(clusterId, { clusterId, instanceId, epoch: 9, transactionId: 9_000 });
     expect((await repair()).text).toMatch(/^Nothing is copied while the metadata is behind/);
+  });
+
+  it('estimates no end of what has none, and says nothing of a queue that was found empty', () => {
+    const moving: RepairStatusInput = {
+      ...{ chunksQueued: 4, bytesMissing: 1_000, reasons: [], copiesInFlight: 1, bytesPerSecond: 100 },
+      ...{
+        braked: false,
+        limitBytesPerSecond: 0,
+        standstill: undefined,
+        found: emptyTally(false, false),
+        name: (keeperId) => keeperId,
+      },
+    };
+    const blockedBy = (reason: 'brake' | 'budget') => {
+      const found = emptyTally(false, false);
+      found.blocked[reason] = 3;
+      return found;
+    };
+    expect(describeRepair(moving).remainingMs).toBe(10_000);
+    expect(describeRepair({ ...moving, found: blockedBy('budget') }).remainingMs).toBe(10_000);
+    expect(describeRepair({ ...moving, found: blockedBy('brake') }).remainingMs).toBeUndefined();
+    expect(describeRepair({ ...moving, standstill: 'safe mode' }).remainingMs).toBeUndefined();
+    const empty = { ...moving, chunksQueued: 0, found: blockedBy('brake') };
+    expect(describeRepair(empty)).toMatchObject({ text: 'No chunk waits for a copy.', blocked: [] });
   });
 
   it('measures copies over a window', () => {
