@@ -11,15 +11,19 @@ import { TransactionTimes } from './cluster/transaction-times.js';
 import { EventLog } from './events/event-log.js';
 import { Drain } from './jobs/drain.js';
 import { Jobs } from './jobs/jobs.js';
+import { Rebalance } from './jobs/rebalance.js';
+import { Scrub } from './jobs/scrub.js';
 import { Locations } from './locations/locations.js';
 import { Membership } from './membership/membership.js';
 import { Namespace } from './namespace/namespace.js';
 import { Reclaim } from './reclaim/reclaim.js';
 import { FullReports } from './registry/full-report.js';
+import { KeeperCare } from './registry/keeper-care.js';
 import { loadKeepers } from './registry/known-keepers.js';
 import { Registry } from './registry/registry.js';
 import { TaskBoard } from './registry/task-board.js';
 import { InFlightTable } from './repair/in-flight.js';
+import { PlacementLook } from './repair/placement-look.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
 import type { MetadataStore } from './store/metadata-store.js';
@@ -49,6 +53,8 @@ export interface TrackerCore {
   readonly repair: Repair;
   readonly reclaim: Reclaim;
   readonly jobs: Jobs;
+  readonly keeperCare: KeeperCare;
+  readonly placementLook: PlacementLook;
   readonly workers: Workers;
 }
 
@@ -107,10 +113,11 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     allocator: new Allocator(membership, random, tokens),
     leases: await loadLeases(options),
   });
+  const scrub = new Scrub(common);
   const jobs = new Jobs({
     ...common,
     // The one table of what can be asked for: another kind of job is another line.
-    runners: [new Drain({ ...common, reports, repair })],
+    runners: [new Drain({ ...common, reports, repair }), new Rebalance({ ...common, repair }), scrub],
     onChange: () => {
       workers.jobs.wake();
       workers.repair.wake();
@@ -120,7 +127,10 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     ...common,
     reports,
     onRepairNews: () => workers.repair.wake(),
+    onScrubEnded: (keeperId, error) => scrub.taskEnded(keeperId, error),
   });
+  const keeperCare = new KeeperCare({ ...common, registry });
+  const placementLook = new PlacementLook({ ...common, repair });
   const workers = createWorkers({
     ...common,
     registry,
@@ -128,6 +138,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     repair,
     reclaim,
     jobs,
+    keeperCare,
+    placementLook,
     tickIntervalMs: tickIntervalMs(settings),
     repairTickMs: settings.repairTickMs,
   });
@@ -144,6 +156,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     repair,
     reclaim,
     jobs,
+    keeperCare,
+    placementLook,
     workers,
   };
 }

@@ -46,8 +46,6 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     }, logger),
     ListKeepers: unary(async () => ({ keepers: (await status.keepers()).map(writeKeeper) }), logger),
     ...jobHandlers(parts),
-    SetMaintenance: notOffered('SetMaintenance'),
-    ForgetKeeper: notOffered('ForgetKeeper'),
     ExplainEntry: notOffered('ExplainEntry'),
     PreviewKeeperLoss: notOffered('PreviewKeeperLoss'),
     ListEvents: notOffered('ListEvents'),

@@ -21,7 +21,7 @@ import type {
   RegistrationResult,
   RegistrationVerdict,
 } from './keeper.js';
-import type { Lease, LeaseTiming } from './lease.js';
+import type { KeeperState, Lease, LeaseTiming } from './lease.js';
 import { DEFAULT_LEASE_TIMING, extendLease, stateOfLease } from './lease.js';
 
 export interface MembershipLimits extends LeaseTiming {
@@ -60,6 +60,15 @@ interface Member {
   lease: Lease;
   /** True if its next heartbeat is to be refused, so that it registers and reports again. */
   mustReport: boolean;
+  /** An announced absence. */
+  away: Absence | undefined;
+}
+
+interface Absence {
+  /** On the tracker's monotonic clock; later by every pause of the tracker since. */
+  untilMs: number;
+  /** True once it was started again since: it takes pieces, and is waited for if it falls silent once more. */
+  back: boolean;
 }
 
 export class Membership {
@@ -73,8 +82,12 @@ export class Membership {
     this.#lastTickMs = options.nowMs;
     for (const keeper of options.expected ?? []) {
       const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
-      const state = stateOfLease(lease, options.nowMs, this.limits);
-      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, mustReport: false });
+      const { maintenanceMs } = keeper;
+      const away =
+        maintenanceMs === undefined ? undefined : { untilMs: options.nowMs + maintenanceMs, back: false };
+      const member: Member = { view: blankView(keeper), lease, mustReport: false, away };
+      member.view.state = this.#stateOf(member, options.nowMs);
+      this.#members.set(keeper.keeperId, member);
     }
   }
 
@@ -119,6 +132,7 @@ export class Membership {
       },
       lease: { kind: 'heard', sinceMs: nowMs },
       mustReport: false,
+      away: before?.away && { ...before.away, back: true },
     };
     this.#members.set(registration.keeperId, member);
     this.#settle(member, nowMs);
@@ -150,7 +164,8 @@ export class Membership {
     view.reservedBytes = 0;
     view.reservedPieces = 0;
     // Once stopping, always stopping: see `maintenance` in lease.ts.
-    const stops = heartbeat.stopping || view.state === 'maintenance';
+    const stopped = member.lease.kind === 'stopping' && view.state === 'maintenance';
+    const stops = heartbeat.stopping || stopped;
     member.lease = { kind: stops ? 'stopping' : 'heard', sinceMs: nowMs };
     return { outcome: 'accepted', transition: this.#settle(member, nowMs) };
   }
@@ -182,6 +197,7 @@ export class Membership {
     if (elapsedMs <= this.limits.tickIntervalMs + this.limits.pauseToleranceMs) return 0;
     for (const member of this.#members.values()) {
       member.lease = extendLease(member.lease, elapsedMs, nowMs);
+      if (member.away) member.away.untilMs += elapsedMs;
     }
     return elapsedMs;
   }
@@ -227,6 +243,28 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
+  /**
+   * Announces that a keeper will be away for `durationMs` from now on; 0 ends that. null if its state stays as it
+   * is, or it is not known.
+   */
+  setMaintenance(keeperId: string, durationMs: number, nowMs: number): KeeperTransition | null {
+    const member = this.#members.get(keeperId);
+    if (!member) return null;
+    member.away = durationMs > 0 ? { untilMs: nowMs + durationMs, back: false } : undefined;
+    return this.#settle(member, nowMs);
+  }
+
+  /** How much of an announced absence is left; undefined if none was announced or it is over. */
+  maintenanceLeftMs(keeperId: string, nowMs: number): number | undefined {
+    const leftMs = (this.#members.get(keeperId)?.away?.untilMs ?? -Infinity) - nowMs;
+    return leftMs > 0 ? leftMs : undefined;
+  }
+
+  /** Forgets a keeper that will not come back; should it, it is a new one. */
+  forget(keeperId: string): void {
+    this.#members.delete(keeperId);
+  }
+
   /** Has the keeper report all that it has once more: until it is in, `reported` is false. */
   askToReport(keeperId: string): void {
     const member = this.#members.get(keeperId);
@@ -259,11 +297,18 @@ export class Membership {
     return candidates;
   }
 
+  /** By its lease; an announced absence is maintenance until it is over or the keeper was started again. */
+  #stateOf({ lease, away }: Member, nowMs: number): KeeperState {
+    const state = stateOfLease(lease, nowMs, this.limits);
+    const isAway = away !== undefined && nowMs < away.untilMs && (!away.back || state !== 'live');
+    return isAway ? 'maintenance' : state;
+  }
+
   /** Brings the state in line with the lease; null if it is so already. */
   #settle(member: Member, nowMs: number): KeeperTransition | null {
     const { view } = member;
     const from = view.state;
-    const to = stateOfLease(member.lease, nowMs, this.limits);
+    const to = this.#stateOf(member, nowMs);
     if (from === to) return null;
     view.state = to;
     view.deadSinceMs = to === 'dead' ? nowMs : null;

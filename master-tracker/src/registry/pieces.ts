@@ -117,6 +117,11 @@ export async function queueForRepair(tx: MetadataTransaction, chunkIds: readonly
   for (const page of batches(chunkIds)) await queueOffPolicy(tx, page);
 }
 
+/** Queues those of the chunks that are live, for whatever was found with them. */
+export async function queueAll(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
+  for (const page of batches(chunkIds)) await queueOffPolicy(tx, page, true);
+}
+
 /**
  * Queues all live chunks that have a piece on the keeper and are off their policy. One statement, about 5 µs a
  * piece: a keeper with a million pieces holds other calls up for seconds, once.
@@ -139,6 +144,7 @@ async function queueChunksOf(tx: MetadataTransaction, keeperId: string): Promise
 async function queueOffPolicy(
   tx: MetadataTransaction,
   chunkIds: readonly string[] | SelectQueryBuilder<MetadataTables, 'pieces', { chunk_id: string }>,
+  all = false,
 ): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
@@ -170,6 +176,7 @@ async function queueOffPolicy(
           or([
             eb(fn.count('keepers.keeper_id'), '!=', ref('chunks.pieces')),
             eb(fn.sum('keepers.draining'), '>', 0),
+            eb(eb.val(all ? 1 : 0), '=', 1),
           ]),
         ),
     )

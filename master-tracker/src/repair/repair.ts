@@ -14,6 +14,7 @@ import type { Membership } from '../membership/membership.js';
 import { recordSurplus } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
+import { CopyBudget } from './copy-budget.js';
 import type { InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { planRepair } from './repair-planner.js';
@@ -50,6 +51,8 @@ export class Repair {
   #cursor: Cursor;
   #lastSummary = '';
   #trimmedMs = -Infinity;
+  /** Where chunks that are being moved are to lose a piece; bounded by who moves them. */
+  readonly #moves = new Map<string, string>();
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
@@ -73,6 +76,59 @@ export class Repair {
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;
+  }
+
+  /** The books of the copies under way, for moves within the same limits. */
+  budget(): CopyBudget {
+    return new CopyBudget(this.#view([]));
+  }
+
+  /** True while a piece of the chunk is being copied. */
+  isCopying(chunkId: string): boolean {
+    return this.#parts.inFlight.list().some((copy) => copy.chunkId === chunkId);
+  }
+
+  /**
+   * Orders a piece to be copied to another keeper, and remembers where the chunk is then to lose one; false if it
+   * cannot be copied now. Forgetting where (`forgetMove`, a restart) is harmless: the trimmer chooses by itself.
+   */
+  orderMove(
+    chunk: QueuedChunk,
+    move: { readonly fromKeeperId: string; readonly toKeeperId: string },
+    budget: CopyBudget,
+  ): boolean {
+    const { membership, inFlight, clock } = this.#parts;
+    const live = chunk.pieces
+      .map((piece) => piece.keeperId)
+      .filter((keeperId) => membership.get(keeperId)?.state === 'live');
+    const sources = live.sort((a, b) => Number(b === move.fromKeeperId) - Number(a === move.fromKeeperId));
+    if (sources.length === 0) return false;
+    const copy: PlannedCopy = {
+      chunkId: chunk.chunkId,
+      pieceIndex: 0,
+      pieceBytes: chunk.lengthBytes,
+      targetKeeperId: move.toKeeperId,
+      sourceKeeperIds: sources,
+      sourcesNeeded: 1,
+      urgency: 'badly-placed',
+    };
+    this.#order(copy, chunk, clock.monotonicMs());
+    if (!inFlight.list().some((each) => each.chunkId === chunk.chunkId)) return false;
+    budget.charge(copy);
+    this.#moves.set(chunk.chunkId, move.fromKeeperId);
+    return true;
+  }
+
+  forgetMove(chunkId: string): void {
+    this.#moves.delete(chunkId);
+  }
+
+  /** Those of the chunks that are not as they should be; none in safe mode. */
+  offPolicy(chunks: readonly RepairChunk[]): string[] {
+    const view = this.#view(chunks);
+    if (view.safeMode) return [];
+    const healthy = new Set(planRepair(view).healthyChunkIds);
+    return chunks.map((chunk) => chunk.chunkId).filter((chunkId) => !healthy.has(chunkId));
   }
 
   /** What keeps these chunks from being put right now, in words; '' if nothing does. Orders nothing. */
@@ -123,7 +179,11 @@ export class Repair {
           ),
         }))
         .flatMap(({ chunkId, lengthBytes, ...chunk }) => {
-          const keeperId = chooseVictim({ chunkId, lengthBytes, ...chunk }, keepers);
+          const keeperId = chooseVictim(
+            { chunkId, lengthBytes, ...chunk },
+            keepers,
+            this.#moves.get(chunkId),
+          );
           return keeperId === undefined ? [] : [{ chunkId, keeperId, lengthBytes }];
         });
       await recordSurplus(tx, given);

@@ -119,6 +119,8 @@ interface KeepersTable {
   dead: number;
   /** 1 while it is being emptied, and after: its pieces are readable, but are to be elsewhere. */
   draining: number;
+  /** How much longer its absence was announced to last, in milliseconds; null if it was not. */
+  maintenance_ms: number | null;
 }
 
 type UploadState = 'open' | 'committed' | 'aborted';

@@ -59,6 +59,8 @@ export class FakeKeeper {
   storageId = id();
   incarnation = 1;
   freeBytes = 1_000 * MiB;
+  totalBytes = 2_000 * MiB;
+  zone = '';
   readonly address: string;
   readonly #tracker: TestTracker;
 
@@ -72,16 +74,16 @@ export class FakeKeeper {
   }
 
   get capacity() {
-    return { totalBytes: 2_000 * MiB, usedBytes: 0, freeBytes: this.freeBytes };
+    return { totalBytes: this.totalBytes, usedBytes: 0, freeBytes: this.freeBytes };
   }
 
   async register(
     clusterId = '',
     witnessed?: Parameters<TrackerCore['registry']['register']>[2],
   ): Promise<void> {
-    const { identity, capacity, address } = this;
+    const { identity, capacity, address, zone } = this;
     await this.#tracker.core.registry.register(
-      { ...identity, address, zone: '', capacity, softwareVersion: 'test' },
+      { ...identity, address, zone, capacity, softwareVersion: 'test' },
       clusterId,
       witnessed,
     );
