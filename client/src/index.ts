@@ -16,6 +16,8 @@ export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { UploadStream } from './local/streams.js';
 export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
+export type { JobWaitOptions } from './cluster/jobs.js';
 export type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
+export type { Job, JobFinding } from './ports/jobs.js';
 export type { Durability, Entry, FileAttributes } from './ports/tracker-api.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

@@ -11,10 +11,16 @@ import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
 import { downloadCommand } from './commands/download.js';
+import { drainCommand } from './commands/drain.js';
+import { forgetCommand } from './commands/forget.js';
+import { jobsCommand } from './commands/jobs.js';
 import { lsCommand } from './commands/ls.js';
+import { maintenanceCommand } from './commands/maintenance.js';
 import { mkdirCommand } from './commands/mkdir.js';
 import { mvCommand } from './commands/mv.js';
+import { rebalanceCommand } from './commands/rebalance.js';
 import { rmCommand } from './commands/rm.js';
+import { scrubCommand } from './commands/scrub.js';
 import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
 import { uploadCommand } from './commands/upload.js';
@@ -33,6 +39,12 @@ const commands: readonly CommandSpec[] = [
   mvCommand,
   rmCommand,
   statusCommand,
+  drainCommand,
+  rebalanceCommand,
+  scrubCommand,
+  jobsCommand,
+  maintenanceCommand,
+  forgetCommand,
 ];
 
 /** How a client is had; tests have one in memory. */

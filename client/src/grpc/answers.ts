@@ -7,6 +7,7 @@ import type {
   DurabilityOutput,
   EntryOutput,
   GetClusterStatusResponseOutput,
+  JobOutput,
   KeeperStatusOutput,
   LocatedExtentOutput,
 } from '@holdfast/proto';
@@ -21,6 +22,7 @@ import {
   readPolicy,
 } from '@holdfast/shared/grpc';
 import type { ClusterStatus, KeeperStatus } from '../ports/cluster-status.js';
+import type { Job } from '../ports/jobs.js';
 import type {
   ChunkAllocation,
   Durability,
@@ -136,6 +138,7 @@ function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
     softwareVersion: message.softwareVersion,
     reported: message.reported,
     storageError: message.storageError,
+    draining: message.draining,
   };
 }
 
@@ -158,5 +161,43 @@ export function readClusterStatus(message: GetClusterStatusResponseOutput): Clus
     repairsInFlight: message.repairsInFlight,
     piecesToReclaim: message.piecesToReclaim,
     keepers: message.keepers.map(readKeeperStatus),
+  };
+}
+
+const jobKinds: Readonly<Record<string, Job['kind']>> = {
+  JOB_KIND_DRAIN: 'drain',
+  JOB_KIND_REBALANCE: 'rebalance',
+  JOB_KIND_SCRUB: 'scrub',
+  JOB_KIND_CHECK: 'check',
+};
+
+const jobStates: Readonly<Record<string, Job['state']>> = {
+  JOB_STATE_RUNNING: 'running',
+  JOB_STATE_DONE: 'done',
+  JOB_STATE_CANCELLED: 'cancelled',
+  JOB_STATE_FAILED: 'failed',
+};
+
+export function readJobId({ jobId }: { readonly jobId: string }): string {
+  return checkId(jobId, 'job_id');
+}
+
+export function readJob(message: JobOutput | null | undefined): Job {
+  const job = checkPresent(message, 'job');
+  const { endedAtUnixMs, remainingMs } = job;
+  return {
+    jobId: readJobId(job),
+    kind: jobKinds[job.kind] ?? 'unknown',
+    state: jobStates[job.state] ?? 'unknown',
+    keeperIds: job.keeperIds.map((keeperId) => checkId(keeperId, 'job.keeper_ids')),
+    startedAtUnixMs: job.startedAtUnixMs,
+    ...(endedAtUnixMs !== undefined && { endedAtUnixMs }),
+    done: checkInteger(job.done, 'job.done'),
+    expected: checkInteger(job.expected, 'job.expected'),
+    doneBytes: checkInteger(job.doneBytes, 'job.done_bytes'),
+    ...(remainingMs !== undefined && { remainingMs: checkInteger(remainingMs, 'job.remaining_ms') }),
+    text: job.text,
+    findings: job.findings.map(({ invariant, subject, text }) => ({ invariant, subject, text })),
+    findingsTotal: checkInteger(job.findingsTotal, 'job.findings_total'),
   };
 }

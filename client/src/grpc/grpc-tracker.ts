@@ -27,6 +27,8 @@ import {
   readClusterStatus,
   readDurability,
   readEntry,
+  readJob,
+  readJobId,
   readLocatedExtent,
 } from './answers.js';
 
@@ -118,6 +120,25 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       ),
 
     clusterStatus: (options) => call(clusterService.GetClusterStatus, {}, options, readClusterStatus),
+
+    drainKeeper: (keeperId, requestId, options) =>
+      call(clusterService.DrainKeeper, { keeperId, requestId }, options, readJobId),
+    rebalanceCluster: (requestId, options) =>
+      call(clusterService.RebalanceCluster, { requestId }, options, readJobId),
+    scrubKeepers: (keeperIds, requestId, options) =>
+      call(clusterService.ScrubKeepers, { keeperIds: [...keeperIds], requestId }, options, readJobId),
+    listJobs: (pageToken, options) =>
+      call(clusterService.ListJobs, { pageToken }, options, (page) => ({
+        jobs: page.jobs.map(readJob),
+        nextPageToken: page.nextPageToken,
+      })),
+    getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
+    cancelJob: (jobId, options) =>
+      call(clusterService.CancelJob, { jobId }, options, ({ job }) => readJob(job)),
+    setMaintenance: (request, options) =>
+      call(clusterService.SetMaintenance, request, options, () => undefined),
+    forgetKeeper: (keeperId, requestId, options) =>
+      call(clusterService.ForgetKeeper, { keeperId, requestId }, options, () => undefined),
   };
 }
 

@@ -20,6 +20,8 @@ export interface KeeperStatus {
   readonly reported: boolean;
   /** Why it takes no writes; '' if it does. */
   readonly storageError: string;
+  /** True while it is being emptied, and after: it takes no new pieces. */
+  readonly draining: boolean;
 }
 
 export interface ClusterStatus {

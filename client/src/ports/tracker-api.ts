@@ -8,6 +8,7 @@
  */
 import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
 import type { ClusterStatus } from './cluster-status.js';
+import type { Job, JobPage } from './jobs.js';
 
 /** What every call takes. */
 export interface CallOptions {
@@ -215,4 +216,18 @@ export interface TrackerApi {
   reportBadPiece(piece: BadPiece, options?: CallOptions): Promise<void>;
 
   clusterStatus(options?: CallOptions): Promise<ClusterStatus>;
+
+  /** Each resolves to the id of the job. */
+  drainKeeper(keeperId: string, requestId: string, options?: CallOptions): Promise<string>;
+  rebalanceCluster(requestId: string, options?: CallOptions): Promise<string>;
+  /** No ids: all keepers. */
+  scrubKeepers(keeperIds: readonly string[], requestId: string, options?: CallOptions): Promise<string>;
+  listJobs(pageToken: string, options?: CallOptions): Promise<JobPage>;
+  getJob(jobId: string, options?: CallOptions): Promise<Job>;
+  cancelJob(jobId: string, options?: CallOptions): Promise<Job>;
+  setMaintenance(
+    request: { readonly keeperId: string; readonly durationMs: number; readonly requestId: string },
+    options?: CallOptions,
+  ): Promise<void>;
+  forgetKeeper(keeperId: string, requestId: string, options?: CallOptions): Promise<void>;
 }

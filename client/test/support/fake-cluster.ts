@@ -79,6 +79,9 @@ function never(signal: AbortSignal): Promise<never> {
 /** Waits until the caller gives up: a keeper that hangs. */
 export const hang = (_what: unknown, signal: AbortSignal): Promise<never> => never(signal);
 
+const notInThisFake = (): Promise<never> =>
+  Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake'));
+
 export class FakeCluster {
   readonly calls: string[] = [];
   readonly bad: BadPiece[] = [];
@@ -373,7 +376,15 @@ export class FakeCluster {
         }),
       reportBadPiece: (piece, o) =>
         this.#call('reportBadPiece', piece, o?.signal, () => void this.bad.push(piece)),
-      clusterStatus: () => Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake')),
+      clusterStatus: notInThisFake,
+      drainKeeper: notInThisFake,
+      rebalanceCluster: notInThisFake,
+      scrubKeepers: notInThisFake,
+      listJobs: notInThisFake,
+      getJob: notInThisFake,
+      cancelJob: notInThisFake,
+      setMaintenance: notInThisFake,
+      forgetKeeper: notInThisFake,
     };
   }
 

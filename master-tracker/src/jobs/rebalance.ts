@@ -59,6 +59,8 @@ interface Moving {
   /** Moves that are not through yet, by chunk. */
   readonly moves: Map<string, PlannedMove>;
   moved: number;
+  /** True if a piece stayed for something that passes: its chunk is being put right, or a keeper is to trash one. */
+  deferred: boolean;
 }
 
 export class Rebalance implements JobRunner {
@@ -143,6 +145,7 @@ export class Rebalance implements JobRunner {
       after: '',
       moves: new Map(),
       moved: 0,
+      deferred: false,
     });
     return {
       more: true,
@@ -166,6 +169,10 @@ export class Rebalance implements JobRunner {
     if (round.moved > 0) {
       this.#begin(job.jobId, false);
       return { ...progress, more: true };
+    }
+    if (round.deferred) {
+      this.#begin(job.jobId, round.relaxed);
+      return { ...progress, text: 'waits until chunks are as they should be that are being put right' };
     }
     if (!round.relaxed) {
       this.#begin(job.jobId, true);
@@ -239,12 +246,13 @@ export class Rebalance implements JobRunner {
     budget: CopyBudget,
   ): 'moved' | 'stays' | 'later' {
     const { membership, repair } = this.#parts;
+    const { pieces, policy } = chunk;
+    const isBeingPutRight = pieces.length > policy.pieces || repair.isCopying(chunk.chunkId);
+    if (isBeingPutRight || (chunk.barredKeeperIds ?? []).length > 0) round.deferred = true;
     const isAsItShouldBe =
-      chunk.pieces.length === chunk.policy.pieces &&
-      chunk.pieces.some((piece) => piece.keeperId === source) &&
-      !repair.isCopying(chunk.chunkId);
-    if (!isAsItShouldBe) return 'stays';
-    const holders = chunk.pieces.map(({ keeperId }) => ({
+      pieces.length === policy.pieces && pieces.some((piece) => piece.keeperId === source);
+    if (isBeingPutRight || !isAsItShouldBe) return 'stays';
+    const holders = pieces.map(({ keeperId }) => ({
       keeperId,
       zone: membership.get(keeperId)?.zone ?? '',
     }));

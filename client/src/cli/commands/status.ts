@@ -44,7 +44,7 @@ function table(keepers: readonly KeeperStatus[]): string[] {
       keeper.keeperId.slice(0, 8),
       keeper.address,
       keeper.zone || '-',
-      `${keeper.state}${keeper.storageError === '' ? '' : ' (takes no writes)'}`,
+      `${keeper.state}${keeper.draining ? ' (draining)' : ''}${keeper.storageError === '' ? '' : ' (takes no writes)'}`,
       sizeWords(keeper.usedBytes),
       sizeWords(keeper.freeBytes),
       String(keeper.pieces),
