@@ -79,7 +79,11 @@ export class Rebalance implements JobRunner {
   }
 
   async step(job: Job): Promise<JobStep> {
-    if (!this.#parts.repair.knowsWhoIsThere()) return { text: 'waits until all keepers were heard of' };
+    if (!this.#parts.repair.isCalm()) {
+      return {
+        text: 'waits: keepers were lost just now, or not all were heard of since the tracker started',
+      };
+    }
     const round = this.#rounds.get(job.jobId) ?? this.#begin(job.jobId, false);
     return round.phase === 'counting' ? this.#count(job, round) : this.#move(job, round);
   }

@@ -15,7 +15,7 @@ import type { MetadataStore, MetadataTransaction } from '../store/metadata-store
 import type { Registry } from './registry.js';
 
 /** Longer than a day is not an absence but a loss, and the copies that it lacks meanwhile are too long missing. */
-export const maxMaintenanceMs = 24 * 60 * 60_000;
+const maxMaintenanceMs = 24 * 60 * 60_000;
 /** How much of an announced absence a restart of the tracker may forget to have passed. */
 const writtenEveryMs = 60_000;
 

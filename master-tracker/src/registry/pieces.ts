@@ -172,10 +172,10 @@ async function queueOffPolicy(
         .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
         .groupBy(['chunks.chunk_id', 'chunks.pieces'])
-        .having(({ eb, fn, or, ref }) =>
-          or([
-            eb(fn.count('keepers.keeper_id'), '!=', ref('chunks.pieces')),
-            eb(fn.sum('keepers.draining'), '>', 0),
+        .having((eb) =>
+          eb.or([
+            eb(eb.fn.count('keepers.keeper_id'), '!=', eb.ref('chunks.pieces')),
+            eb(eb.fn.sum('keepers.draining'), '>', 0),
             eb(eb.val(all ? 1 : 0), '=', 1),
           ]),
         ),

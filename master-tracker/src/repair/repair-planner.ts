@@ -114,7 +114,7 @@ export function planRepair(view: RepairView): RepairPlan {
  * True if so many keepers were lost at once that it is more likely the network than the keepers. Those that
  * have been dead for longer than the window neither count as gone nor as keepers.
  */
-function isBraked(view: RepairView): boolean {
+export function isBraked(view: RepairView): boolean {
   const { brakeShare, brakeMinKeepers, brakeWindowMs } = view.limits;
   let gone = 0;
   let present = 0;

@@ -17,7 +17,7 @@ import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js
 import { CopyBudget } from './copy-budget.js';
 import type { InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
-import { planRepair } from './repair-planner.js';
+import { isBraked, planRepair } from './repair-planner.js';
 import { blockedInWords, unconfirmedInWords } from './repair-summary.js';
 import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
 import { chooseVictim } from './surplus.js';
@@ -76,6 +76,11 @@ export class Repair {
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;
+  }
+
+  /** True if pieces may be moved for no need: it is known who is there, and not many keepers were lost just now. */
+  isCalm(): boolean {
+    return this.#knowsWhoIsThere() && !isBraked(this.#view([]));
   }
 
   /** The books of the copies under way, for moves within the same limits. */
@@ -164,8 +169,8 @@ export class Repair {
     if (chunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
     this.#trimmedMs = nowMs;
     await store.mutate(async (tx) => {
-      if (guard.regressed || !this.knowsWhoIsThere()) return;
-      const keepers = new Map(this.keepers().map((keeper) => [keeper.keeperId, keeper]));
+      if (guard.regressed || !this.#knowsWhoIsThere()) return;
+      const keepers = new Map(this.#keepers().map((keeper) => [keeper.keeperId, keeper]));
       const moving = new Set(inFlight.list().map((copy) => copy.chunkId));
       const chunks = await loadChunks(tx, chunkIds.slice(0, maxTrimsPerStep));
       const given = chunks
@@ -220,9 +225,9 @@ export class Repair {
     const { clock, random, inFlight, limits } = this.#parts;
     return {
       nowMs: clock.monotonicMs(),
-      safeMode: !this.knowsWhoIsThere(),
+      safeMode: !this.#knowsWhoIsThere(),
       chunks,
-      keepers: this.keepers(),
+      keepers: this.#keepers(),
       inFlight: inFlight.list(),
       limits,
       random: () => random.fraction(),
@@ -233,14 +238,13 @@ export class Repair {
    * False right after the tracker's start: until each keeper was heard of, or its lease has run out, what looks
    * missing may only be late. Lasts deadAfterMs at most.
    */
-  knowsWhoIsThere(): boolean {
+  #knowsWhoIsThere(): boolean {
     return this.#parts.membership
       .list()
       .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
   }
 
-  /** The keepers as the planners see them. */
-  keepers(): RepairKeeper[] {
+  #keepers(): RepairKeeper[] {
     const counts = this.#parts.inFlight.countsByKeeper();
     return this.#parts.membership.list().map((keeper) => ({
       keeperId: keeper.keeperId,

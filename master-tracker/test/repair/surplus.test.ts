@@ -1,7 +1,7 @@
 /** Which piece goes; and that no history of the cluster makes the tracker order away what it needs (S5). */
 import { defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { markDraining, queueForRepair } from '../../src/registry/pieces.js';
+import { markDraining, queueForRepair, recordLost } from '../../src/registry/pieces.js';
 import { chooseVictim } from '../../src/repair/surplus.js';
 import { seed, seededRandom } from '../placement/seeded.js';
 import { type FakeKeeper, TestTracker, pieceOf } from '../support/fixture.js';
@@ -161,6 +161,24 @@ describe('surplus', () => {
     expect((await tracker.pieces(chunkId))[victim]).toBe('trashed');
     await tracker.pass(3_000);
     expect((await tracker.pieces(chunkId))[victim]).toBeUndefined();
+  });
+
+  it('is not thrown away while its chunk has lost others since', async () => {
+    const { chunkIds } = await tracker.put('/file', { on: tracker.keepers });
+    await tracker.store.mutate((tx) => queueForRepair(tx, chunkIds));
+    await tracker.core.repair.step();
+    const [victim] = Object.entries(await tracker.pieces(chunkIds[0]!)).find(
+      ([, state]) => state === 'garbage',
+    )!;
+    const loser = tracker.keepers.find((each) => each.keeperId === victim)!;
+    const [lost] = tracker.keepers.filter((each) => each !== loser) as [FakeKeeper];
+    await tracker.store.mutate((tx) => recordLost(tx, lost.keeperId, chunkIds));
+    await tracker.core.reclaim.step();
+    expect(await loser.heartbeat()).toEqual([]);
+    await lost.heartbeat({ stored: chunkIds.map((chunkId) => pieceOf(chunkId)), slots: 0 });
+    await tracker.core.repair.step();
+    await tracker.core.reclaim.step();
+    expect(await loser.heartbeat()).toHaveLength(1);
   });
 
   it('is not ordered away from a keeper whose report is being taken', async () => {
