@@ -2,7 +2,7 @@
 import type { HoldfastClient } from '@holdfast/client';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { afterEach, expect, it } from '@jest/globals';
-import { run } from '../support/command.js';
+import { run, start } from '../support/command.js';
 import { readAll, seededBytes } from '../support/files.js';
 import { waitFor } from '../support/wait.js';
 
@@ -34,6 +34,8 @@ function load(client: HoldfastClient, prefix: string) {
       expect(read.equals(files.get(some)!)).toBe(true);
     }
   })();
+  // Told by stop(); a test that failed before must not be the end of the process.
+  work.catch(() => undefined);
   return {
     stop: async (): Promise<Map<string, Buffer>> => {
       stopped = true;
@@ -97,6 +99,30 @@ it('a keeper is emptied under load, across a restart of the tracker, cancelled, 
     ],
   });
   await expectAll(client, new Map([...kept, ...files]));
+}, 120_000);
+
+it('a drain that lacks a keeper says so, outlives whoever waits for it, and ends when there is one', async () => {
+  cluster = await startCluster({ keepers: 3, trackerSettings });
+  const client = await cluster.connect();
+  const bytes = seededBytes(3, 5 * chunkSizeBytes);
+  await client.upload(bytes, '/file', { chunkSizeBytes });
+  const [leaver] = cluster.keepers;
+  const flags = ['--tracker', cluster.trackerAddress];
+  const waiting = start('client', ['drain', leaver!.address, '--wait', ...flags]);
+  await waitFor(
+    'what it lacks',
+    () => waiting.stderr().includes('no target with room: add a keeper'),
+    60_000,
+  );
+  waiting.child.kill('SIGINT');
+  const interrupted = await waiting.finished;
+  expect(interrupted).toMatchObject({ status: 130, stderr: expect.stringMatching(/goes on in the cluster/) });
+  await cluster.addKeeper();
+  const job = (await client.listJobs().next()).value!;
+  expect(await client.waitForJob(job.jobId)).toMatchObject({ state: 'done', done: 5, expected: 5 });
+  await leaver!.kill();
+  expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
+  expect((await client.stat('/file')).durability).toMatchObject({ fewest: 3 });
 }, 120_000);
 
 it('a new keeper of twice the size is given its share under load, and not more', async () => {

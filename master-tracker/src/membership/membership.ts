@@ -132,7 +132,11 @@ export class Membership {
       },
       lease: { kind: 'heard', sinceMs: nowMs },
       mustReport: false,
-      away: before?.away && { ...before.away, back: true },
+      away: before?.away && {
+        ...before.away,
+        // The same start that registers once more is still about to go.
+        back: before.away.back || !isSameStart(before.view, registration),
+      },
     };
     this.#members.set(registration.keeperId, member);
     this.#settle(member, nowMs);
@@ -149,7 +153,7 @@ export class Membership {
     const member = this.#members.get(heartbeat.keeperId);
     if (
       !member ||
-      member.mustReport ||
+      (member.mustReport && !heartbeat.stopping) ||
       member.view.lastHeardMs === null ||
       !isSameStart(member.view, heartbeat)
     ) {

@@ -72,7 +72,7 @@ export class Repair {
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) this.#order(copy, byId.get(copy.chunkId), nowMs);
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
-    await this.#trim(plan.surplusChunkIds, nowMs);
+    await this.#trim(chunks, plan.surplusChunkIds, nowMs);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;
@@ -164,13 +164,24 @@ export class Repair {
   }
 
   /** Decided in the transaction, by what is so then: pieces and keepers may have been lost since the page was read. */
-  async #trim(chunkIds: readonly string[], nowMs: number): Promise<void> {
+  async #trim(
+    page: readonly RepairChunk[],
+    surplusChunkIds: readonly string[],
+    nowMs: number,
+  ): Promise<void> {
     const { store, guard, tasks, inFlight } = this.#parts;
-    if (chunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
+    if (surplusChunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
+    // Those that must wait for their keepers do not keep others waiting.
+    const now = this.#keepersById();
+    const surplus = new Set(surplusChunkIds);
+    const chunkIds = page
+      .filter((chunk) => surplus.has(chunk.chunkId) && chooseVictim(chunk, now) !== undefined)
+      .map((chunk) => chunk.chunkId);
+    if (chunkIds.length === 0) return;
     this.#trimmedMs = nowMs;
     await store.mutate(async (tx) => {
       if (guard.regressed || !this.#knowsWhoIsThere()) return;
-      const keepers = new Map(this.#keepers().map((keeper) => [keeper.keeperId, keeper]));
+      const keepers = this.#keepersById();
       const moving = new Set(inFlight.list().map((copy) => copy.chunkId));
       const chunks = await loadChunks(tx, chunkIds.slice(0, maxTrimsPerStep));
       const given = chunks
@@ -242,6 +253,10 @@ export class Repair {
     return this.#parts.membership
       .list()
       .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
+  }
+
+  #keepersById(): Map<string, RepairKeeper> {
+    return new Map(this.#keepers().map((keeper) => [keeper.keeperId, keeper]));
   }
 
   #keepers(): RepairKeeper[] {

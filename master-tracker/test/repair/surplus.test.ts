@@ -1,10 +1,17 @@
 /** Which piece goes; and that no history of the cluster makes the tracker order away what it needs (S5). */
 import { defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { markDraining, queueForRepair, recordLost } from '../../src/registry/pieces.js';
+import type { MetadataTransaction } from '../../src/store/metadata-store.js';
+import {
+  markDraining,
+  queueAll,
+  queueForRepair,
+  recordDurable,
+  recordLost,
+} from '../../src/registry/pieces.js';
 import { chooseVictim } from '../../src/repair/surplus.js';
 import { seed, seededRandom } from '../placement/seeded.js';
-import { type FakeKeeper, TestTracker, pieceOf } from '../support/fixture.js';
+import { type FakeKeeper, TestTracker, id, pieceOf } from '../support/fixture.js';
 import { keeper, MIB, replicated } from './fixtures.js';
 
 const victimOf = (chunk: Parameters<typeof chooseVictim>[0], keepers: ReturnType<typeof keeper>[]) =>
@@ -59,6 +66,11 @@ describe('the piece that goes', () => {
     expect(victimOf(coded, [a, b, c, d])).toBeUndefined();
   });
 });
+
+async function allChunks({ db }: MetadataTransaction): Promise<string[]> {
+  const rows = await db.selectFrom('chunks').select('chunk_id').execute();
+  return rows.map((row) => row.chunk_id);
+}
 
 describe('surplus', () => {
   let tracker: TestTracker;
@@ -119,6 +131,26 @@ describe('surplus', () => {
     await tracker.core.locations.reportBadPiece(chunkId, tracker.keepers[0]!.keeperId, token);
     await tracker.core.repair.step();
     expect(await durable(chunkId)).toHaveLength(4);
+  });
+
+  it('that must wait for its keepers keeps no other waiting', async () => {
+    const [silent, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const policy = { ...defaultPolicy, pieces: 2 };
+    const stuck = await tracker.put('/stuck', { count: 150, policy, on: [silent, ...others.slice(0, 1)] });
+    await tracker.put('/free', { count: 5, policy, on: others });
+    await tracker.store.mutate(async (tx) => {
+      await recordDurable(
+        tx,
+        stuck.chunkIds.map((chunkId) => ({ chunkId, keeperId: others[1]!.keeperId })),
+      );
+      await queueAll(tx, await allChunks(tx));
+    });
+    await tracker.pass(6_000, others);
+    await tracker.core.repair.step();
+    const given = await tracker.store.read(({ db }) =>
+      db.selectFrom('pieces').select('chunk_id').where('state', '=', 'garbage').execute(),
+    );
+    expect(given).toHaveLength(5);
   });
 
   it('is given up slowly', async () => {
@@ -194,6 +226,13 @@ describe('surplus', () => {
     await tracker.core.reclaim.step();
     expect(await loser.heartbeat()).toEqual([]);
     await loser.report(chunkIds);
+    // The same start reports once more, in two pages.
+    await loser.register();
+    const pages = { ...loser.identity, reportId: id(), pieces: [] };
+    await tracker.core.registry.report(loser.identity, { ...pages, page: 0, last: false });
+    await tracker.core.reclaim.step();
+    expect(await loser.heartbeat()).toEqual([]);
+    await tracker.core.registry.report(loser.identity, { ...pages, page: 1, last: true });
     await tracker.core.reclaim.step();
     expect(await loser.heartbeat()).toHaveLength(1);
   });
