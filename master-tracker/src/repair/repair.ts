@@ -9,9 +9,7 @@
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
-import { creditDrains } from '../jobs/job-rows.js';
 import type { Membership } from '../membership/membership.js';
-import { recordSurplus } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import { CopyBudget } from './copy-budget.js';
@@ -20,7 +18,7 @@ import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { isBraked, planRepair } from './repair-planner.js';
 import { blockedInWords, unconfirmedInWords } from './repair-summary.js';
 import type { PlannedCopy, RepairChunk, RepairKeeper, RepairLimits, RepairView } from './repair-view.js';
-import { chooseVictim } from './surplus.js';
+import { Trimmer } from './trimmer.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
 const pageSize = 500;
@@ -37,25 +35,21 @@ export interface RepairParts {
   readonly limits: RepairLimits;
 }
 
-/**
- * How many pieces one step may give up, and how far apart such steps are at least. A keeper that flaps leaves
- * thousands of chunks with a piece too many: they cost room and nothing else, and it may be gone again.
- */
-const maxTrimsPerStep = 100;
-const trimIntervalMs = 1_000;
-
 type Cursor = { readonly piecesLeft: number; readonly chunkId: string } | undefined;
 
 export class Repair {
   readonly #parts: RepairParts;
   #cursor: Cursor;
   #lastSummary = '';
-  #trimmedMs = -Infinity;
-  /** Where chunks that are being moved are to lose a piece; bounded by who moves them. */
-  readonly #moves = new Map<string, string>();
+  readonly #trimmer: Trimmer;
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
+    this.#trimmer = new Trimmer({
+      ...parts,
+      keepers: () => new Map(this.#keepers().map((keeper) => [keeper.keeperId, keeper])),
+      isSafeMode: () => !this.#knowsWhoIsThere(),
+    });
   }
 
   /** One page of the queue; true if there is more behind it. */
@@ -72,7 +66,7 @@ export class Repair {
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) this.#order(copy, byId.get(copy.chunkId), nowMs);
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
-    await this.#trim(chunks, plan.surplusChunkIds, nowMs);
+    await this.#trimmer.step(chunks, plan.surplusChunkIds);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;
@@ -120,12 +114,12 @@ export class Repair {
     this.#order(copy, chunk, clock.monotonicMs());
     if (!inFlight.list().some((each) => each.chunkId === chunk.chunkId)) return false;
     budget.charge(copy);
-    this.#moves.set(chunk.chunkId, move.fromKeeperId);
+    this.#trimmer.moves.set(chunk.chunkId, move.fromKeeperId);
     return true;
   }
 
   forgetMove(chunkId: string): void {
-    this.#moves.delete(chunkId);
+    this.#trimmer.moves.delete(chunkId);
   }
 
   /** Those of the chunks that are not as they should be; none in safe mode. */
@@ -141,10 +135,7 @@ export class Repair {
     const view = this.#view(chunks);
     if (view.safeMode) return 'nothing is moved until all keepers were heard of';
     const { surplusChunkIds, summary } = planRepair(view);
-    const keepers = new Map(view.keepers.map((keeper) => [keeper.keeperId, keeper]));
-    const unconfirmed = chunks.filter(
-      (chunk) => surplusChunkIds.includes(chunk.chunkId) && chooseVictim(chunk, keepers) === undefined,
-    ).length;
+    const unconfirmed = surplusChunkIds.length - this.#trimmer.ready(chunks, surplusChunkIds).length;
     return [blockedInWords(summary), unconfirmedInWords(unconfirmed)]
       .filter((text) => text !== '')
       .join('; ');
@@ -161,50 +152,6 @@ export class Repair {
       sourceKeeperIds: copy.sourceKeeperIds,
     });
     if (!posted) inFlight.complete(copy.chunkId, copy.targetKeeperId);
-  }
-
-  /** Decided in the transaction, by what is so then: pieces and keepers may have been lost since the page was read. */
-  async #trim(
-    page: readonly RepairChunk[],
-    surplusChunkIds: readonly string[],
-    nowMs: number,
-  ): Promise<void> {
-    const { store, guard, tasks, inFlight } = this.#parts;
-    if (surplusChunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
-    // Those that must wait for their keepers do not keep others waiting.
-    const now = this.#keepersById();
-    const surplus = new Set(surplusChunkIds);
-    const chunkIds = page
-      .filter((chunk) => surplus.has(chunk.chunkId) && chooseVictim(chunk, now) !== undefined)
-      .map((chunk) => chunk.chunkId);
-    if (chunkIds.length === 0) return;
-    this.#trimmedMs = nowMs;
-    await store.mutate(async (tx) => {
-      if (guard.regressed || !this.#knowsWhoIsThere()) return;
-      const keepers = this.#keepersById();
-      const moving = new Set(inFlight.list().map((copy) => copy.chunkId));
-      const chunks = await loadChunks(tx, chunkIds.slice(0, maxTrimsPerStep));
-      const given = chunks
-        .filter((chunk) => !moving.has(chunk.chunkId))
-        .map((chunk) => ({
-          ...chunk,
-          pieces: chunk.pieces.map((piece) =>
-            tasks.has(piece.keeperId, 'verify', chunk.chunkId)
-              ? { ...piece, state: 'suspect' as const }
-              : piece,
-          ),
-        }))
-        .flatMap(({ chunkId, lengthBytes, ...chunk }) => {
-          const keeperId = chooseVictim(
-            { chunkId, lengthBytes, ...chunk },
-            keepers,
-            this.#moves.get(chunkId),
-          );
-          return keeperId === undefined ? [] : [{ chunkId, keeperId, lengthBytes }];
-        });
-      await recordSurplus(tx, given);
-      await creditDrains(tx, given);
-    });
   }
 
   /** Looked at again in the transaction: a piece may have been lost since the page was read. */
@@ -253,10 +200,6 @@ export class Repair {
     return this.#parts.membership
       .list()
       .every((keeper) => keeper.lastHeardMs !== null || keeper.state !== 'suspect');
-  }
-
-  #keepersById(): Map<string, RepairKeeper> {
-    return new Map(this.#keepers().map((keeper) => [keeper.keeperId, keeper]));
   }
 
   #keepers(): RepairKeeper[] {

@@ -61,6 +61,19 @@ describe('the piece that goes', () => {
     expect(victimOf(four, [a, b, keeper('c', { freeBytes: 1 }), d])).toBe('c');
   });
 
+  it('is that of the keeper that the chunk is being moved from, if that may go', () => {
+    const all = new Map(
+      [a, b, c, keeper('d', { freeBytes: 1 })].map((each: ReturnType<typeof keeper>) => [
+        each.keeperId,
+        each,
+      ]),
+    );
+    expect(chooseVictim(four, all)).toBe('d');
+    expect(chooseVictim(four, all, 'b')).toBe('b');
+    expect(chooseVictim(four, all, 'elsewhere')).toBe('d');
+    expect(chooseVictim(replicated('c', ['a', 'b', 'c']), all, 'b')).toBeUndefined();
+  });
+
   it('is none of different pieces', () => {
     const coded = { ...four, policy: { pieces: 3, needed: 2, minWrite: 2 } };
     expect(victimOf(coded, [a, b, c, d])).toBeUndefined();
