@@ -5,8 +5,8 @@
 import type { Readable, Writable } from 'node:stream';
 import { HoldfastError, checkId, splitPath, throwIfCancelled } from '@holdfast/shared';
 import * as inspect from './cluster/inspect.js';
+import * as jobs from './cluster/jobs.js';
 import type { ClientContext } from './core/context.js';
-import { type JobOptions, checkCluster } from './core/jobs.js';
 import { MemoryShare } from './core/memory-share.js';
 import { mutating } from './core/retrying.js';
 import { heard } from './core/signals.js';
@@ -221,8 +221,9 @@ export class HoldfastClient {
    * @example
    * const { state, findingsTotal } = await client.check({ onProgress: ({ text }) => console.log(text) });
    */
-  async check(options: JobOptions = {}): Promise<Job> {
-    return checkCluster(this.#context, { ...options, ...heard(options) });
+  async check(options: jobs.JobWaitOptions = {}): Promise<Job> {
+    const waiting = { ...options, ...heard(options) };
+    return jobs.wait(this.#context, await jobs.check(this.#context, waiting), waiting);
   }
 
   /**
@@ -282,6 +283,76 @@ export class HoldfastClient {
    */
   events(options: inspect.EventsOptions = {}): AsyncGenerator<ClusterEvent, void, undefined> {
     return inspect.events(this.#context, heard(options));
+  }
+
+  /**
+   * Begins to empty a keeper: it takes no new pieces, and what it has is copied elsewhere. Resolves to the id of the
+   * job; a keeper that is being drained already answers with the job that runs. Cancelling the job, also when it is
+   * done, lets the keeper take pieces again.
+   *
+   * @throws HoldfastError NOT_FOUND
+   * @example
+   * const job = await client.waitForJob(await client.drainKeeper(keeperId));
+   */
+  async drainKeeper(keeperId: string, options: namespace.CallSignal = {}): Promise<string> {
+    return jobs.drain(this.#context, keeperId, heard(options));
+  }
+
+  /** Begins to even out how full the keepers are; resolves to the id of the job. One runs at a time. */
+  async rebalance(options: namespace.CallSignal = {}): Promise<string> {
+    return jobs.rebalance(this.#context, heard(options));
+  }
+
+  /**
+   * Has keepers, or all of them, read everything that they store from their disks now; resolves to the id of the job.
+   *
+   * @throws HoldfastError NOT_FOUND
+   */
+  async scrub(keeperIds: readonly string[] = [], options: namespace.CallSignal = {}): Promise<string> {
+    return jobs.scrub(this.#context, keeperIds, heard(options));
+  }
+
+  /** The operators' jobs, the latest first, fetched as they are asked for. */
+  listJobs(options: namespace.CallSignal = {}): AsyncGenerator<Job, void, undefined> {
+    return jobs.list(this.#context, heard(options));
+  }
+
+  /** @throws HoldfastError NOT_FOUND */
+  async getJob(jobId: string, options: namespace.CallSignal = {}): Promise<Job> {
+    return jobs.get(this.#context, jobId, heard(options));
+  }
+
+  /** Ends a job where it stands; what it did stays done. One that has ended is fine. @throws HoldfastError NOT_FOUND */
+  async cancelJob(jobId: string, options: namespace.CallSignal = {}): Promise<Job> {
+    return jobs.cancel(this.#context, jobId, heard(options));
+  }
+
+  /** Resolves when the job has ended, however; an abort ends only the waiting. @throws HoldfastError NOT_FOUND */
+  async waitForJob(jobId: string, options: jobs.JobWaitOptions = {}): Promise<Job> {
+    return jobs.wait(this.#context, jobId, heard(options));
+  }
+
+  /**
+   * Announces that a keeper will be away for up to `durationMs` (a day at most) from now: it takes no new pieces and
+   * is waited for, so that nothing is copied for it. 0 ends that.
+   *
+   * @throws HoldfastError NOT_FOUND, INVALID_ARGUMENT, also for a keeper that is dead already
+   */
+  async setMaintenance(
+    keeperId: string,
+    durationMs: number,
+    options: namespace.CallSignal = {},
+  ): Promise<void> {
+    return jobs.setMaintenance(this.#context, keeperId, durationMs, heard(options));
+  }
+
+  /**
+   * Forgets a keeper that is gone for good and of whose chunks every one has all its copies elsewhere.
+   *
+   * @throws HoldfastError NOT_FOUND, NOT_EMPTY
+   */
+  async forgetKeeper(keeperId: string, options: namespace.CallSignal = {}): Promise<void> {
+    return jobs.forget(this.#context, keeperId, heard(options));
   }
 
   /** Ends the connection. Calls in progress fail. Safe to call twice. */

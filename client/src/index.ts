@@ -12,13 +12,12 @@
 export { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
 export { HoldfastClient, type UploadSource } from './client.js';
 export { type ConnectOptions, connect, defaultTracker } from './connect.js';
-export type { JobOptions } from './core/jobs.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { UploadStream } from './local/streams.js';
 export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
 export type { RestoreOptions } from './namespace/trash.js';
-export type { Finding, Job } from './ports/jobs.js';
+export type { Job, JobFinding } from './ports/jobs.js';
 export type {
   Durability,
   Entry,
@@ -37,4 +36,5 @@ export type {
   ScrubProgress,
 } from './ports/cluster-status.js';
 export type { ClusterEvent, ExplainedChunk, ExplainedPiece, LossPreview } from './ports/inspection.js';
+export type { JobWaitOptions } from './cluster/jobs.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

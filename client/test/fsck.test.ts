@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { HoldfastError } from '@holdfast/shared';
 import { HoldfastClient } from '../src/client.js';
-import type { Finding } from '../src/ports/jobs.js';
+import type { JobFinding } from '../src/ports/jobs.js';
 import { FakeCluster, runningJob } from './support/fake-cluster.js';
 import { cli } from './support/run-cli.js';
 
@@ -13,8 +13,8 @@ beforeEach(() => {
 
 const text = 'checked 10 of 10 chunks; not checked: the bytes of the pieces';
 const done = { ...runningJob, state: 'done' as const, done: 10, text };
-const finding = (invariant: string, subject = 'x'): Finding => ({ invariant, subject, text: 'is wrong' });
-const found = (...findings: Finding[]) => ({ ...done, findings, findingsTotal: findings.length });
+const finding = (invariant: string, subject = 'x'): JobFinding => ({ invariant, subject, text: 'is wrong' });
+const found = (...findings: JobFinding[]) => ({ ...done, findings, findingsTotal: findings.length });
 
 describe('fsck', () => {
   it('waits for the end of the check, and says how much was looked at', async () => {

@@ -16,16 +16,20 @@ import { EventLog } from './events/event-log.js';
 import { Check } from './jobs/check.js';
 import { Drain } from './jobs/drain.js';
 import { Jobs } from './jobs/jobs.js';
+import { Rebalance } from './jobs/rebalance.js';
+import { Scrub } from './jobs/scrub.js';
 import { Locations } from './locations/locations.js';
 import { Membership } from './membership/membership.js';
 import { Namespace } from './namespace/namespace.js';
 import { Reclaim } from './reclaim/reclaim.js';
 import { FullReports } from './registry/full-report.js';
+import { KeeperCare } from './registry/keeper-care.js';
 import { loadKeepers } from './registry/known-keepers.js';
 import { Registry } from './registry/registry.js';
 import { TaskBoard } from './registry/task-board.js';
 import { UnknownPieces } from './registry/unknown-pieces.js';
 import { InFlightTable } from './repair/in-flight.js';
+import { PlacementLook } from './repair/placement-look.js';
 import { RepairRuns } from './repair/repair-runs.js';
 import { Repair } from './repair/repair.js';
 import type { TrackerSettings } from './settings.js';
@@ -63,6 +67,8 @@ export interface TrackerCore {
   readonly reclaim: Reclaim;
   readonly jobs: Jobs;
   readonly check: ClusterCheck;
+  readonly keeperCare: KeeperCare;
+  readonly placementLook: PlacementLook;
   readonly workers: Workers;
 }
 
@@ -138,10 +144,16 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     leases: await loadLeases(options),
   });
   const check = new ClusterCheck({ ...common, reports });
+  const scrub = new Scrub(common);
   const jobs = new Jobs({
     ...common,
     // The one table of what can be asked for: another kind of job is another line.
-    runners: [new Drain({ ...common, reports, repair }), new Check(check)],
+    runners: [
+      new Drain({ ...common, reports, repair }),
+      new Rebalance({ ...common, repair }),
+      scrub,
+      new Check(check),
+    ],
     onChange: () => {
       workers.jobs.wake();
       workers.repair.wake();
@@ -152,7 +164,10 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     reports,
     reportIntervalMs: settings.reportIntervalMs,
     onRepairNews: () => workers.repair.wake(),
+    onScrubEnded: (keeperId, error) => scrub.taskEnded(keeperId, error),
   });
+  const keeperCare = new KeeperCare({ ...common, registry });
+  const placementLook = new PlacementLook({ ...common, repair });
   const workers = createWorkers({
     ...common,
     registry,
@@ -160,6 +175,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     repair,
     reclaim,
     jobs,
+    keeperCare,
+    placementLook,
     tickIntervalMs: tickIntervalMs(settings),
     repairTickMs: settings.repairTickMs,
   });
@@ -183,6 +200,8 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     reclaim,
     jobs,
     check,
+    keeperCare,
+    placementLook,
     workers,
   };
 }

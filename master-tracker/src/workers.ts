@@ -4,7 +4,9 @@ import type { EventLog } from './events/event-log.js';
 import type { Jobs } from './jobs/jobs.js';
 import { queueNextPage } from './registry/keeper-changes.js';
 import type { Reclaim } from './reclaim/reclaim.js';
+import type { KeeperCare } from './registry/keeper-care.js';
 import type { Registry } from './registry/registry.js';
+import type { PlacementLook } from './repair/placement-look.js';
 import type { Repair } from './repair/repair.js';
 import type { MetadataStore } from './store/metadata-store.js';
 import type { Uploads } from './uploads/uploads.js';
@@ -24,6 +26,8 @@ export interface WorkersParts {
   readonly repair: Repair;
   readonly reclaim: Reclaim;
   readonly jobs: Jobs;
+  readonly keeperCare: KeeperCare;
+  readonly placementLook: PlacementLook;
   /** The pause between two looks at the leases. */
   readonly tickIntervalMs: number;
   readonly repairTickMs: number;
@@ -61,8 +65,15 @@ export function createWorkers(parts: WorkersParts): Workers {
   });
   const repair = worker('repair', repairTickMs, () => parts.repair.step());
   const reclaim = worker('reclaim', repairTickMs, () => parts.reclaim.step());
-  const jobs = worker('jobs', repairTickMs, () => parts.jobs.step());
-  const all = [membership, expiry, changes, repair, reclaim, jobs];
+  const jobs = worker('jobs', repairTickMs, async () => {
+    await parts.keeperCare.step();
+    return parts.jobs.step();
+  });
+  const look = worker('placement look', repairTickMs, async () => {
+    if (await parts.placementLook.step()) repair.wake();
+    return false;
+  });
+  const all = [membership, expiry, changes, repair, reclaim, jobs, look];
   return {
     repair,
     reclaim,

@@ -232,6 +232,30 @@ describe('the master tracker over gRPC', () => {
     expect((await call(cluster.ListEvents, { pageSize: 4_000_000_000 })).events).toHaveLength(4);
   });
 
+  it('begins, shows and ends jobs, and takes what operators say of keepers', async () => {
+    await registerKeepers();
+    const [{ keeperId }] = [keepers[0]!.identity];
+    const { jobId } = await call(cluster.DrainKeeper, { keeperId, requestId: id() });
+    expect((await call(cluster.ListKeepers, {})).keepers.filter((each) => each.draining)).toHaveLength(1);
+    const { job } = await call(cluster.GetJob, { jobId });
+    expect(job).toMatchObject({ kind: 'JOB_KIND_DRAIN', state: 'JOB_STATE_RUNNING', keeperIds: [keeperId] });
+    await call(cluster.ScrubKeepers, { requestId: id() });
+    const first = await call(cluster.ListJobs, { pageSize: 1 });
+    expect(first.jobs).toMatchObject([{ kind: 'JOB_KIND_SCRUB' }]);
+    const second = await call(cluster.ListJobs, { pageSize: 1, pageToken: first.nextPageToken });
+    expect(second.jobs).toMatchObject([{ jobId }]);
+    const cancelled = await call(cluster.CancelJob, { jobId });
+    expect(cancelled.job).toMatchObject({ state: 'JOB_STATE_CANCELLED' });
+    expect((await call(cluster.ListKeepers, {})).keepers.some((each) => each.draining)).toBe(false);
+    await call(cluster.SetMaintenance, { keeperId, durationMs: 60_000, requestId: id() });
+    const states = (await call(cluster.ListKeepers, {})).keepers.map((each) => each.state);
+    expect(states).toContain('KEEPER_STATE_MAINTENANCE');
+    await call(cluster.SetMaintenance, { keeperId, requestId: id() });
+    await failure('NOT_EMPTY', call(cluster.ForgetKeeper, { keeperId, requestId: id() }));
+    await failure('NOT_FOUND', call(cluster.ForgetKeeper, { keeperId: id(), requestId: id() }));
+    await failure('NOT_FOUND', call(cluster.GetJob, { jobId: id() }));
+  });
+
   it('refuses a second tracker on the same data directory', async () => {
     await failure('DATA_DIR_LOCKED', startMasterTracker({ dataDir, listen: '127.0.0.1:0' }));
   });
@@ -250,7 +274,6 @@ describe('the master tracker over gRPC', () => {
     await failure('UNIMPLEMENTED', call(namespace.CopyEntry, {}));
     const watch = callServerStream(channel, 'tracker', namespace.WatchEntries, {}, { deadlineMs: 10_000 });
     await failure('UNIMPLEMENTED', watch.next());
-    await failure('UNIMPLEMENTED', call(namespace.CopyEntry as CallableMethod<object, unknown>, {}));
     // Not the tracker's service at all.
     await failure('UNIMPLEMENTED', call(keeperV1.ChunkService.service.StatChunk, {}));
   });
@@ -263,6 +286,20 @@ describe('the master tracker over gRPC', () => {
       (path) => [`GetEntry ${path.slice(0, 9)}`, namespace.GetEntry, { path }] as const,
     ),
     ['ListEntries', namespace.ListEntries, { path: 'x' }],
+    ['DrainKeeper', cluster.DrainKeeper, { keeperId: 'x', requestId }],
+    ['DrainKeeper without an id', cluster.DrainKeeper, { keeperId: keeper.keeperId }],
+    ['RebalanceCluster without an id', cluster.RebalanceCluster, {}],
+    ['ScrubKeepers', cluster.ScrubKeepers, { keeperIds: [keeper.keeperId, ''], requestId }],
+    ['GetJob', cluster.GetJob, { jobId: '../x' }],
+    ['CancelJob', cluster.CancelJob, {}],
+    ['ListJobs', cluster.ListJobs, { pageToken: '-1' }],
+    [
+      'SetMaintenance, two days',
+      cluster.SetMaintenance,
+      { ...keeper, durationMs: 2 * 86_400_000, requestId },
+    ],
+    ['SetMaintenance without an id', cluster.SetMaintenance, { keeperId: keeper.keeperId }],
+    ['ForgetKeeper', cluster.ForgetKeeper, { keeperId: keeper.keeperId }],
     ['CreateDirectory without an id', namespace.CreateDirectory, { path: '/a' }],
     ['CreateDirectory, a long id', namespace.CreateDirectory, { path: '/a', requestId: 'x'.repeat(65) }],
     ['CreateDirectory, a bad id', namespace.CreateDirectory, { path: '/a', requestId: 'a b' }],

@@ -11,14 +11,20 @@ import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
 import { downloadCommand } from './commands/download.js';
+import { drainCommand } from './commands/drain.js';
 import { eventsCommand } from './commands/events.js';
 import { explainCommand } from './commands/explain.js';
+import { forgetCommand } from './commands/forget.js';
 import { fsckCommand } from './commands/fsck.js';
+import { jobsCommand } from './commands/jobs.js';
 import { keepersCommand } from './commands/keepers.js';
 import { lsCommand } from './commands/ls.js';
+import { maintenanceCommand } from './commands/maintenance.js';
 import { mkdirCommand } from './commands/mkdir.js';
 import { mvCommand } from './commands/mv.js';
+import { rebalanceCommand } from './commands/rebalance.js';
 import { rmCommand } from './commands/rm.js';
+import { scrubCommand } from './commands/scrub.js';
 import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
 import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './commands/trash.js';
@@ -47,6 +53,12 @@ const commands: readonly CommandSpec[] = [
   whatIfCommand,
   eventsCommand,
   fsckCommand,
+  drainCommand,
+  rebalanceCommand,
+  scrubCommand,
+  jobsCommand,
+  maintenanceCommand,
+  forgetCommand,
 ];
 
 const groups = { trash: 'List, restore and give up what was deleted or replaced' };

@@ -181,35 +181,40 @@ export function readClusterStatus(message: GetClusterStatusResponseOutput): Clus
   };
 }
 
-const jobKinds: Readonly<Partial<Record<JobOutput['kind'], Job['kind']>>> = {
+const jobKinds: Readonly<Record<string, Job['kind']>> = {
   JOB_KIND_DRAIN: 'drain',
   JOB_KIND_REBALANCE: 'rebalance',
   JOB_KIND_SCRUB: 'scrub',
   JOB_KIND_CHECK: 'check',
 };
 
-const jobStates: Readonly<Partial<Record<JobOutput['state'], Job['state']>>> = {
+const jobStates: Readonly<Record<string, Job['state']>> = {
   JOB_STATE_RUNNING: 'running',
   JOB_STATE_DONE: 'done',
   JOB_STATE_CANCELLED: 'cancelled',
   JOB_STATE_FAILED: 'failed',
 };
 
-export function readJob(message: JobOutput | null): Job {
+export function readJobId({ jobId }: { readonly jobId: string }): string {
+  return checkId(jobId, 'job_id');
+}
+
+export function readJob(message: JobOutput | null | undefined): Job {
   const job = checkPresent(message, 'job');
+  const { endedAtUnixMs, remainingMs } = job;
   return {
-    jobId: checkId(job.jobId, 'job_id'),
+    jobId: readJobId(job),
     kind: jobKinds[job.kind] ?? 'unknown',
     state: jobStates[job.state] ?? 'unknown',
-    keeperIds: job.keeperIds.map((keeperId) => checkId(keeperId, 'keeper_ids')),
+    keeperIds: job.keeperIds.map((keeperId) => checkId(keeperId, 'job.keeper_ids')),
     startedAtUnixMs: job.startedAtUnixMs,
-    ...(job.endedAtUnixMs !== undefined && { endedAtUnixMs: job.endedAtUnixMs }),
-    done: job.done,
-    expected: job.expected,
-    doneBytes: job.doneBytes,
-    ...(job.remainingMs !== undefined && { remainingMs: job.remainingMs }),
+    ...(endedAtUnixMs !== undefined && { endedAtUnixMs }),
+    done: checkInteger(job.done, 'job.done'),
+    expected: checkInteger(job.expected, 'job.expected'),
+    doneBytes: checkInteger(job.doneBytes, 'job.done_bytes'),
+    ...(remainingMs !== undefined && { remainingMs: checkInteger(remainingMs, 'job.remaining_ms') }),
     text: job.text,
     findings: job.findings.map(({ invariant, subject, text }) => ({ invariant, subject, text })),
-    findingsTotal: job.findingsTotal,
+    findingsTotal: checkInteger(job.findingsTotal, 'job.findings_total'),
   };
 }

@@ -29,6 +29,7 @@ import {
   readEntry,
   readJob,
   readKeeperStatus,
+  readJobId,
   readLocatedExtent,
   readTrashedVersion,
 } from './answers.js';
@@ -132,13 +133,12 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
 
     clusterStatus: (options) => call(clusterService.GetClusterStatus, {}, options, readClusterStatus),
     checkCluster: (requestId, options) =>
-      call(clusterService.CheckCluster, { requestId }, options, ({ jobId }) => checkId(jobId, 'job_id')),
+      call(clusterService.CheckCluster, { requestId }, options, readJobId),
     trashUnknownPieces: (request, options) =>
       call(clusterService.TrashUnknownPieces, request, options, ({ trashedPieces, keptPieces }) => ({
         trashed: trashedPieces,
         kept: keptPieces,
       })),
-    getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
     listKeepers: (options) =>
       call(clusterService.ListKeepers, {}, options, ({ keepers }) => keepers.map(readKeeperStatus)),
     explainEntry: (path, pageToken, options) =>
@@ -153,6 +153,24 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         ...{ events: events.map(readEvent), nextPageToken },
       }));
     },
+    drainKeeper: (keeperId, requestId, options) =>
+      call(clusterService.DrainKeeper, { keeperId, requestId }, options, readJobId),
+    rebalanceCluster: (requestId, options) =>
+      call(clusterService.RebalanceCluster, { requestId }, options, readJobId),
+    scrubKeepers: (keeperIds, requestId, options) =>
+      call(clusterService.ScrubKeepers, { keeperIds: [...keeperIds], requestId }, options, readJobId),
+    listJobs: (pageToken, options) =>
+      call(clusterService.ListJobs, { pageToken }, options, (page) => ({
+        jobs: page.jobs.map(readJob),
+        nextPageToken: page.nextPageToken,
+      })),
+    getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
+    cancelJob: (jobId, options) =>
+      call(clusterService.CancelJob, { jobId }, options, ({ job }) => readJob(job)),
+    setMaintenance: (request, options) =>
+      call(clusterService.SetMaintenance, request, options, () => undefined),
+    forgetKeeper: (keeperId, requestId, options) =>
+      call(clusterService.ForgetKeeper, { keeperId, requestId }, options, () => undefined),
   };
 }
 

@@ -78,7 +78,7 @@ export interface KeeperStatus {
   readonly reported: boolean;
   /** Why it takes no writes; '' if it does. */
   readonly storageError: string;
-  /** True while a job empties it. */
+  /** True while it is being emptied, and after: it takes no new pieces. */
   readonly draining: boolean;
   /** Why its identity is in doubt, and so takes no new pieces: two keepers run from one data directory; '' if not. */
   readonly identityConflict: string;

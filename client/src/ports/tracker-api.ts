@@ -10,7 +10,7 @@ import type { HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/s
 import type { CallOptions } from './call-options.js';
 import type { ClusterStatus } from './cluster-status.js';
 import type { InspectionApi } from './inspection.js';
-import type { Job } from './jobs.js';
+import type { Job, JobPage } from './jobs.js';
 
 /** What an uploader may say about a file; the tracker only keeps it. */
 export interface FileAttributes {
@@ -263,9 +263,22 @@ export interface TrackerApi extends InspectionApi {
   clusterStatus(options?: CallOptions): Promise<ClusterStatus>;
   /** Resolves to the id of the job. */
   checkCluster(requestId: string, options?: CallOptions): Promise<string>;
-  getJob(jobId: string, options?: CallOptions): Promise<Job>;
   trashUnknownPieces(
     request: { readonly keeperId: string; readonly requestId: string },
     options?: CallOptions,
   ): Promise<TrashedPieces>;
+
+  /** Each resolves to the id of the job. */
+  drainKeeper(keeperId: string, requestId: string, options?: CallOptions): Promise<string>;
+  rebalanceCluster(requestId: string, options?: CallOptions): Promise<string>;
+  /** No ids: all keepers. */
+  scrubKeepers(keeperIds: readonly string[], requestId: string, options?: CallOptions): Promise<string>;
+  listJobs(pageToken: string, options?: CallOptions): Promise<JobPage>;
+  getJob(jobId: string, options?: CallOptions): Promise<Job>;
+  cancelJob(jobId: string, options?: CallOptions): Promise<Job>;
+  setMaintenance(
+    request: { readonly keeperId: string; readonly durationMs: number; readonly requestId: string },
+    options?: CallOptions,
+  ): Promise<void>;
+  forgetKeeper(keeperId: string, requestId: string, options?: CallOptions): Promise<void>;
 }

@@ -102,6 +102,9 @@ const isBelow = (path: string, top: string): boolean =>
 /** Waits until the caller gives up: a keeper that hangs. */
 export const hang = (_what: unknown, signal: AbortSignal): Promise<never> => never(signal);
 
+const notInThisFake = (): Promise<never> =>
+  Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake'));
+
 export class FakeCluster {
   readonly calls: string[] = [];
   readonly bad: BadPiece[] = [];
@@ -490,6 +493,13 @@ export class FakeCluster {
             nextPageToken: next < wanted.length ? String(next) : '',
           };
         }),
+      drainKeeper: notInThisFake,
+      rebalanceCluster: notInThisFake,
+      scrubKeepers: notInThisFake,
+      listJobs: notInThisFake,
+      cancelJob: notInThisFake,
+      setMaintenance: notInThisFake,
+      forgetKeeper: notInThisFake,
     };
   }
 

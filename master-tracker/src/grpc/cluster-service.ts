@@ -60,8 +60,6 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
     }, logger),
     ListKeepers: unary(async () => ({ keepers: (await status.keepers()).map(writeKeeper) }), logger),
     ...jobHandlers(parts),
-    SetMaintenance: notOffered('SetMaintenance'),
-    ForgetKeeper: notOffered('ForgetKeeper'),
     TrashUnknownPieces: unary(async (request) => {
       const keeperId = checkId(request.keeperId, 'keeper_id');
       const { trashed, kept } = await parts.unknownPieces.accept(keeperId, checkRequestId(request.requestId));

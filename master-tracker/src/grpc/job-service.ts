@@ -1,11 +1,13 @@
 /** The part of ClusterService that begins, shows and ends jobs, and takes care of single keepers. */
 import type { ClusterServiceHandlers, Job as JobMessage } from '@holdfast/proto';
 import { HoldfastError, type Logger, checkId, checkRequestId } from '@holdfast/shared';
-import { checkAtMost, unary, wireText } from '@holdfast/shared/grpc';
+import { checkAtMost, checkInteger, unary, wireText } from '@holdfast/shared/grpc';
+import type { KeeperCare } from '../registry/keeper-care.js';
 import type { JobView, Jobs } from '../jobs/jobs.js';
 
 export interface JobServiceParts {
   readonly jobs: Jobs;
+  readonly keeperCare: KeeperCare;
   readonly logger: Logger;
 }
 
@@ -17,10 +19,18 @@ const maxKeepersNamed = 10_000;
 
 type JobHandlers = Pick<
   ClusterServiceHandlers,
-  'DrainKeeper' | 'RebalanceCluster' | 'ScrubKeepers' | 'CheckCluster' | 'ListJobs' | 'GetJob' | 'CancelJob'
+  | 'DrainKeeper'
+  | 'RebalanceCluster'
+  | 'ScrubKeepers'
+  | 'CheckCluster'
+  | 'ListJobs'
+  | 'GetJob'
+  | 'CancelJob'
+  | 'SetMaintenance'
+  | 'ForgetKeeper'
 >;
 
-export function jobHandlers({ jobs, logger }: JobServiceParts): JobHandlers {
+export function jobHandlers({ jobs, keeperCare, logger }: JobServiceParts): JobHandlers {
   return {
     DrainKeeper: unary(async ({ keeperId, requestId }) => {
       const keeperIds = [checkId(keeperId, 'keeper_id')];
@@ -54,6 +64,15 @@ export function jobHandlers({ jobs, logger }: JobServiceParts): JobHandlers {
       async ({ jobId }) => ({ job: writeJob(await jobs.cancel(checkId(jobId, 'job_id'))) }),
       logger,
     ),
+    SetMaintenance: unary(async ({ keeperId, durationMs, requestId }) => {
+      const duration = checkInteger(durationMs, 'duration_ms');
+      await keeperCare.setMaintenance(checkId(keeperId, 'keeper_id'), duration, checkRequestId(requestId));
+      return {};
+    }, logger),
+    ForgetKeeper: unary(async ({ keeperId, requestId }) => {
+      await keeperCare.forget(checkId(keeperId, 'keeper_id'), checkRequestId(requestId));
+      return {};
+    }, logger),
   };
 }
 

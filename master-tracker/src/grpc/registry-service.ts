@@ -189,6 +189,8 @@ function writeTask({ taskId, action }: KeeperTask, parts: RegistryServiceParts):
         taskId,
         verifyPiece: { chunkId: action.chunkId, pieceIndex: 0, digest: Buffer.from(action.digest, 'hex') },
       };
+    case 'scrub':
+      return { taskId, scrub: {} };
     case 'fetch':
       return {
         taskId,

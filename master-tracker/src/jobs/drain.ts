@@ -8,6 +8,8 @@
  *
  * Nothing moves here: that the keeper is being emptied is a property of it, and repair keeps to it.
  */
+import type { Clock } from '@holdfast/shared';
+import type { KeeperView } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { FullReports } from '../registry/full-report.js';
 import type { EventLog } from '../events/event-log.js';
@@ -20,9 +22,14 @@ import type { Job, JobRunner, JobStep } from './job.js';
 
 /** How many of the remaining chunks are looked at to say what keeps them. */
 const lookedAt = 100;
+/** A count is good for this many times as long as it took. */
+const countShare = 20;
+
+const waitingForReport = 'every piece is elsewhere; waiting for the keeper to report once more what it has';
 
 export interface DrainParts {
   readonly events: EventLog;
+  readonly clock: Clock;
   readonly store: MetadataStore;
   readonly membership: Membership;
   readonly reports: FullReports;
@@ -34,6 +41,8 @@ interface Left {
   readonly durable: number;
   /** Pieces that the keeper is still to trash. */
   readonly garbage: number;
+  /** Pieces that uploads which began before may still bring. */
+  readonly planned: number;
 }
 
 export class Drain implements JobRunner {
@@ -41,6 +50,8 @@ export class Drain implements JobRunner {
   readonly #parts: DrainParts;
   /** The jobs whose keeper was asked to report again; forgotten with the tracker, as all keepers report then. */
   readonly #recounting = new Map<string, number>();
+  /** By job: what was counted last, and for how long that is good enough. */
+  readonly #counts = new Map<string, { readonly left: Left; readonly untilMs: number }>();
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
@@ -51,7 +62,7 @@ export class Drain implements JobRunner {
   }
 
   async cancel(tx: MetadataTransaction, job: Job): Promise<void> {
-    this.#recounting.delete(job.jobId);
+    this.#forget(job.jobId);
     for (const keeperId of job.keeperIds) {
       // A later job of another operator keeps it.
       if (await hasLaterDrain(tx, keeperId, job)) continue;
@@ -60,11 +71,12 @@ export class Drain implements JobRunner {
   }
 
   async step(job: Job): Promise<JobStep> {
-    const { store, membership } = this.#parts;
+    const { membership } = this.#parts;
     const [keeperId = ''] = job.keeperIds;
+    // Before the count: a report that ends after it may have brought something.
     const keeper = membership.get(keeperId);
     if (!keeper) return { ended: 'failed', text: 'the keeper is not known any more' };
-    const left = await store.read((snapshot) => count(snapshot, keeperId));
+    const left = await this.#count(job.jobId, keeperId);
     const expected = Math.max(job.expected, left.durable);
     const progress = { expected, done: expected - left.durable };
     if (keeper.state === 'dead') return { ...progress, text: await this.#ofDead(keeperId) };
@@ -83,21 +95,42 @@ export class Drain implements JobRunner {
         text: `every piece is elsewhere; ${pieces(left.garbage)} wait to be trashed there`,
       };
     }
-    return { ...progress, ...this.#recount(job.jobId, keeperId) };
+    if (left.planned > 0) {
+      const text = `every piece is elsewhere; uploads that began before may still bring ${pieces(left.planned)}`;
+      return { ...progress, text };
+    }
+    return { ...progress, ...this.#recount(job.jobId, keeper) };
   }
 
   /** Nothing is left by the records; by the keeper's own word? */
-  #recount(jobId: string, keeperId: string): JobStep {
+  #recount(jobId: string, { keeperId }: KeeperView): JobStep {
     const { store, reports } = this.#parts;
     const since = this.#recounting.get(jobId) ?? store.transactionId;
     this.#recounting.set(jobId, since);
     if (!reports.requireSince(keeperId, since)) {
-      return { text: 'every piece is elsewhere; waiting for the keeper to report once more what it has' };
+      return { text: waitingForReport };
     }
-    this.#recounting.delete(jobId);
+    this.#forget(jobId);
     const unknown = reports.completeOf(keeperId)?.unknown ?? 0;
     const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
     return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
+  }
+
+  /** Counting a million pieces takes a tenth of a second: the more there are, the seldomer. */
+  async #count(jobId: string, keeperId: string): Promise<Left> {
+    const { store, clock } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    const known = this.#counts.get(jobId);
+    if (known && known.left.durable > 0 && startedMs < known.untilMs) return known.left;
+    const left = await store.read((snapshot) => count(snapshot, keeperId));
+    const nowMs = clock.monotonicMs();
+    this.#counts.set(jobId, { left, untilMs: nowMs + countShare * (nowMs - startedMs) });
+    return left;
+  }
+
+  #forget(jobId: string): void {
+    this.#recounting.delete(jobId);
+    this.#counts.delete(jobId);
   }
 
   async #ofDead(keeperId: string): Promise<string> {
@@ -149,7 +182,7 @@ async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> 
     .groupBy('state')
     .execute();
   const of = (state: string): number => rows.find((row) => row.state === state)?.pieces ?? 0;
-  return { durable: of('durable'), garbage: of('garbage') };
+  return { durable: of('durable'), garbage: of('garbage'), planned: of('planned') };
 }
 
 async function firstChunks({ db }: MetadataSnapshot, keeperId: string): Promise<string[]> {

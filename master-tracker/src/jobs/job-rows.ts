@@ -137,6 +137,17 @@ export async function runningJobOf(
   return row && jobOf(row);
 }
 
+/** The drain of a keeper that is not known any more ends. */
+export async function endDrainsOf(
+  tx: MetadataTransaction,
+  keeperId: string,
+  text: string,
+  atUnixMs: number,
+): Promise<void> {
+  const job = await runningJobOf(tx, 'drain', [keeperId]);
+  if (job) await updateJob(tx, job.jobId, { text }, { state: 'done', atUnixMs });
+}
+
 /** Pieces that their keepers give up: what left a keeper that is being emptied is credited to the job. */
 export async function creditDrains(
   tx: MetadataTransaction,

@@ -59,6 +59,8 @@ export interface ExpectedKeeper extends KeeperIdentity {
   readonly stopping?: boolean;
   /** True if a job empties it, or has: it takes no new pieces. */
   readonly draining?: boolean;
+  /** How much longer its absence was announced to last. */
+  readonly maintenanceMs?: number;
 }
 
 /** What a keeper says when it starts. */

@@ -21,7 +21,7 @@ import type {
   RegistrationResult,
   RegistrationVerdict,
 } from './keeper.js';
-import type { Lease, LeaseTiming } from './lease.js';
+import type { KeeperState, Lease, LeaseTiming } from './lease.js';
 import { DEFAULT_LEASE_TIMING, extendLease, stateOfLease } from './lease.js';
 import { type RivalSign, Rivals } from './rivals.js';
 
@@ -61,6 +61,15 @@ interface Member {
   lease: Lease;
   /** The start that this one took the place of, if it was heard since the tracker started, and when. */
   readonly superseded: { readonly incarnation: number; readonly atMs: number } | null;
+  /** An announced absence. */
+  away: Absence | undefined;
+}
+
+interface Absence {
+  /** On the tracker's monotonic clock; later by every pause of the tracker since. */
+  untilMs: number;
+  /** True once it was started again since: it takes pieces, and is waited for if it falls silent once more. */
+  back: boolean;
 }
 
 /** Two live keepers with one identity were found out. */
@@ -87,8 +96,12 @@ export class Membership {
     });
     for (const keeper of options.expected ?? []) {
       const lease: Lease = { kind: keeper.stopping ? 'stopping' : 'expected', sinceMs: options.nowMs };
-      const state = stateOfLease(lease, options.nowMs, this.limits);
-      this.#members.set(keeper.keeperId, { view: { ...blankView(keeper), state }, lease, superseded: null });
+      const { maintenanceMs } = keeper;
+      const away =
+        maintenanceMs === undefined ? undefined : { untilMs: options.nowMs + maintenanceMs, back: false };
+      const member: Member = { view: blankView(keeper), lease, superseded: null, away };
+      member.view.state = this.#stateOf(member, options.nowMs);
+      this.#members.set(keeper.keeperId, member);
     }
   }
 
@@ -142,6 +155,11 @@ export class Membership {
       view: { ...blankView(registration), ...heard },
       lease: { kind: 'heard', sinceMs: nowMs },
       superseded,
+      away: before?.away && {
+        ...before.away,
+        // The same start that registers once more is still about to go.
+        back: before.away.back || !isSameStart(before.view, registration),
+      },
     };
     this.#members.set(keeperId, member);
     this.#settle(member, nowMs);
@@ -172,7 +190,8 @@ export class Membership {
     view.reservedBytes = 0;
     view.reservedPieces = 0;
     // Once stopping, always stopping: see `maintenance` in lease.ts.
-    const stops = heartbeat.stopping || view.state === 'maintenance';
+    const stopped = member.lease.kind === 'stopping' && view.state === 'maintenance';
+    const stops = heartbeat.stopping || stopped;
     member.lease = { kind: stops ? 'stopping' : 'heard', sinceMs: nowMs };
     return { outcome: 'accepted', transition: this.#settle(member, nowMs) };
   }
@@ -233,6 +252,7 @@ export class Membership {
     if (elapsedMs <= this.limits.tickIntervalMs + this.limits.pauseToleranceMs) return 0;
     for (const member of this.#members.values()) {
       member.lease = extendLease(member.lease, elapsedMs, nowMs);
+      if (member.away) member.away.untilMs += elapsedMs;
     }
     this.#rivals.extend(elapsedMs, nowMs);
     return elapsedMs;
@@ -280,6 +300,29 @@ export class Membership {
     return state !== undefined && state !== 'dead';
   }
 
+  /**
+   * Announces that a keeper will be away for `durationMs` from now on; 0 ends that. null if its state stays as it
+   * is, or it is not known.
+   */
+  setMaintenance(keeperId: string, durationMs: number, nowMs: number): KeeperTransition | null {
+    const member = this.#members.get(keeperId);
+    if (!member) return null;
+    member.away = durationMs > 0 ? { untilMs: nowMs + durationMs, back: false } : undefined;
+    return this.#settle(member, nowMs);
+  }
+
+  /** How much of an announced absence is left; undefined if none was announced or it is over. */
+  maintenanceLeftMs(keeperId: string, nowMs: number): number | undefined {
+    const leftMs = (this.#members.get(keeperId)?.away?.untilMs ?? -Infinity) - nowMs;
+    return leftMs > 0 ? leftMs : undefined;
+  }
+
+  /** Forgets a keeper that will not come back; should it, it is a new one. */
+  forget(keeperId: string): void {
+    this.#members.delete(keeperId);
+    this.#rivals.forget(keeperId);
+  }
+
   /** Whether the keeper is to be emptied, as the metadata says. */
   setDraining(keeperId: string, draining: boolean): void {
     const member = this.#members.get(keeperId);
@@ -323,11 +366,18 @@ export class Membership {
     return this.#rivals.isConflict(keeperId) && silentMs >= this.limits.deadAfterMs;
   }
 
+  /** By its lease; an announced absence is maintenance until it is over or the keeper was started again. */
+  #stateOf({ lease, away }: Member, nowMs: number): KeeperState {
+    const state = stateOfLease(lease, nowMs, this.limits);
+    const isAway = away !== undefined && nowMs < away.untilMs && (!away.back || state !== 'live');
+    return isAway ? 'maintenance' : state;
+  }
+
   /** Brings the state in line with the lease; null if it is so already. */
   #settle(member: Member, nowMs: number): KeeperTransition | null {
     const { view } = member;
     const from = view.state;
-    const to = stateOfLease(member.lease, nowMs, this.limits);
+    const to = this.#stateOf(member, nowMs);
     if (from === to) return null;
     view.state = to;
     view.deadSinceMs = to === 'dead' ? nowMs : null;

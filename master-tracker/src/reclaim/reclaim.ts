@@ -152,6 +152,10 @@ export class Reclaim {
           .select('chunk_id')
           .where('keeper_id', '=', keeperId)
           .where('state', '=', 'garbage')
+          // A piece that was one too many may be the last by now: while its chunk lacks any, nothing is thrown away.
+          .where('chunk_id', 'not in', (lacking) =>
+            lacking.selectFrom('repair_queue').select('chunk_id').where('below_policy', '=', 1),
+          )
           .orderBy('chunk_id')
           .limit(limits.maxChunksPerTrashTask)
           .execute(),

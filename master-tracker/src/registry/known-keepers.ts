@@ -28,5 +28,6 @@ export async function loadKeepers(store: MetadataStore): Promise<ExpectedKeeper[
     softwareVersion: row.software_version,
     stopping: row.stopping === 1,
     draining: row.draining === 1,
+    ...(row.maintenance_ms !== null && { maintenanceMs: row.maintenance_ms }),
   }));
 }

@@ -196,6 +196,11 @@ export async function currentStorages(
   return storages;
 }
 
+/** Queues those of the chunks that are live, for whatever was found with them. */
+export async function queueAll(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {
+  for (const page of batches(chunkIds)) await queueOffPolicy(tx, page, '', true);
+}
+
 /**
  * Queues those of the chunks that are live and off their policy; `because` says why they lack pieces, if they do
  * (reasons.ts).
@@ -216,6 +221,7 @@ async function queueOffPolicy(
   tx: MetadataTransaction,
   chunkIds: readonly string[],
   because: string,
+  all = false,
 ): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
@@ -248,6 +254,7 @@ async function queueOffPolicy(
           eb.or([
             eb(eb.fn.count('keepers.keeper_id'), '!=', eb.ref('chunks.pieces')),
             eb(eb.fn.sum('keepers.draining'), '>', 0),
+            eb(eb.val(all ? 1 : 0), '=', 1),
           ]),
         ),
     )

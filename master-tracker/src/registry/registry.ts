@@ -54,6 +54,8 @@ export interface RegistryParts {
   readonly runs: RepairRuns;
   /** Called when repair may have something new to do. */
   readonly onRepairNews: () => void;
+  /** Called when a keeper has read all its pieces, or could not. */
+  readonly onScrubEnded: (keeperId: string, error: HoldfastError | undefined) => void;
 }
 
 /** How a task ended. */
@@ -108,7 +110,7 @@ export class Registry {
       const row = rowOf(registration);
       await tx.db
         .insertInto('keepers')
-        .values({ ...row, draining: 0 })
+        .values({ ...row, draining: 0, maintenance_ms: null })
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
       const event = describeRegistration(registration, verdict);
@@ -116,7 +118,7 @@ export class Registry {
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
-    this.#dropOrders(keeperId);
+    this.dropOrders(keeperId);
     if (!membership.get(keeperId)?.reported) reports.begin(registration);
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
     if (result.transition && !verdict.isNewKeeper) await this.apply([result.transition]);
@@ -250,6 +252,7 @@ export class Registry {
     }
     if (outcome.receipt) await this.#takeReceipt(outcome.receipt);
     if (outcome.trashedChunkIds.length > 0 && !guard.regressed) await this.#forgetTrashed(outcome);
+    if (task?.action.kind === 'scrub') this.#parts.onScrubEnded(keeperId, outcome.error);
     if (task?.action.kind === 'fetch') inFlight.complete(task.action.chunkId, keeperId);
     if (task?.action.kind === 'verify') await this.#takeVerdict(keeperId, task.action.chunkId, outcome.error);
     // Last: an outcome that could not be written down will be told again.
@@ -292,6 +295,11 @@ export class Registry {
     await this.#badPieces.tick();
   }
 
+  /** A change of state that somebody else brought about; applied with the next ones. */
+  noteTransition(transition: KeeperTransition): void {
+    this.#unapplied.push(transition);
+  }
+
   /** Makes the metadata and the tasks agree with changes of state; what fails is done at the next tick. */
   async apply(transitions: readonly KeeperTransition[]): Promise<void> {
     this.#unapplied.push(...transitions);
@@ -309,7 +317,7 @@ export class Registry {
     const { store, membership, events, logger, onRepairNews } = this.#parts;
     logger[to === 'dead' ? 'warn' : 'info']('a keeper changed state', { keeperId, from, to });
     if (to === 'dead') {
-      this.#dropOrders(keeperId);
+      this.dropOrders(keeperId);
     }
     const event = describeTransition({ keeperId, from, to });
     if (to === 'dead' || from === 'dead') {
@@ -332,7 +340,7 @@ export class Registry {
   }
 
   /** Forgets what a keeper was to do, and what others cannot do any more without it. */
-  #dropOrders(keeperId: string): void {
+  dropOrders(keeperId: string): void {
     const { tasks, inFlight } = this.#parts;
     tasks.dropKeeper(keeperId);
     for (const copy of inFlight.dropKeeper(keeperId)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);

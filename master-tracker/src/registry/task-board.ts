@@ -19,7 +19,8 @@ export type TaskAction =
       readonly sourceKeeperIds: readonly string[];
     }
   | { readonly kind: 'trash'; readonly chunkIds: readonly string[]; readonly transactionId: number }
-  | { readonly kind: 'verify'; readonly chunkId: string; readonly digest: string };
+  | { readonly kind: 'verify'; readonly chunkId: string; readonly digest: string }
+  | { readonly kind: 'scrub' };
 
 export interface KeeperTask {
   readonly taskId: string;
@@ -32,7 +33,7 @@ const repeatAfterMs = 15_000;
 /** Copies and trash are few, and bounded by who posts them; verification is what any client can ask for. */
 const maxTasksWithVerify = 1_000;
 /** What clients ask for comes last: a crowd of doubtful readers must not hold up repair. */
-const ranks: Readonly<Record<TaskAction['kind'], number>> = { fetch: 0, trash: 1, verify: 2 };
+const ranks: Readonly<Record<TaskAction['kind'], number>> = { fetch: 0, trash: 1, verify: 2, scrub: 3 };
 
 interface Posted extends KeeperTask {
   handedOutMs: number | undefined;
@@ -49,7 +50,7 @@ export class TaskBoard {
   }
 
   /**
-   * Posts a task; one of the same kind for the same chunk (or, for trash, of the same kind) that is there already
+   * Posts a task; one of the same kind for the same chunk (or, for trash and scrub, of the same kind) that is there already
    * is enough. False if it was not posted.
    */
   post(keeperId: string, action: TaskAction): boolean {
@@ -100,5 +101,5 @@ export class TaskBoard {
 }
 
 function keyOf(action: TaskAction): string {
-  return action.kind === 'trash' ? 'trash ' : `${action.kind} ${action.chunkId}`;
+  return 'chunkId' in action ? `${action.kind} ${action.chunkId}` : `${action.kind} `;
 }

@@ -10,13 +10,13 @@
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog } from '../events/event-log.js';
-import { creditDrains } from '../jobs/job-rows.js';
 import type { KeeperView } from '../membership/keeper.js';
 import { keeperName } from '../membership/keeper-name.js';
 import type { Membership } from '../membership/membership.js';
-import { recordSurplus } from '../registry/pieces.js';
+import { reasons } from '../registry/reasons.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
+import { CopyBudget } from './copy-budget.js';
 import type { CopyCounts, InFlightCopy, InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { isBraked, planRepair } from './repair-planner.js';
@@ -38,7 +38,7 @@ import type {
   RepairLimits,
   RepairView,
 } from './repair-view.js';
-import { chooseVictim } from './surplus.js';
+import { Trimmer } from './trimmer.js';
 
 /** Enough to keep 100 keepers busy for a second; about 10 ms of work. */
 const pageSize = 500;
@@ -59,13 +59,6 @@ export interface RepairParts {
   readonly repairRateBytesPerS: number;
 }
 
-/**
- * How many pieces one step may give up, and how far apart such steps are at least. A keeper that flaps leaves
- * thousands of chunks with a piece too many: they cost room and nothing else, and it may be gone again.
- */
-const maxTrimsPerStep = 100;
-const trimIntervalMs = 1_000;
-
 /** What may be done about chunks now. */
 export interface Prospects {
   /** Why nothing is copied at all. */
@@ -81,14 +74,19 @@ export class Repair {
   readonly #pass = new RepairPass();
   #cursor: Cursor;
   #lastSummary = '';
-  #trimmedMs = -Infinity;
   /** As the last event said. */
   #braked = false;
   readonly #rate: RepairRate;
+  readonly #trimmer: Trimmer;
 
   constructor(parts: RepairParts) {
     this.#parts = parts;
     this.#rate = new RepairRate(parts.repairRateBytesPerS);
+    this.#trimmer = new Trimmer({
+      ...parts,
+      keepers: () => new Map(this.#keepers().map((keeper) => [keeper.keeperId, keeper])),
+      isSafeMode: () => !parts.membership.knowsWhoIsThere(),
+    });
   }
 
   /** One page of the queue; true if there is more behind it. */
@@ -97,7 +95,7 @@ export class Repair {
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
-    await this.#noteBrake(isBraked({ nowMs, keepers: this.keepers(), limits }));
+    await this.#noteBrake(isBraked({ nowMs, keepers: this.#keepers(), limits }));
     const from = this.#cursor;
     const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
@@ -112,10 +110,69 @@ export class Repair {
       this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
     }
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
-    await this.#trim(plan.surplusChunkIds, nowMs);
+    await this.#trimmer.step(chunks, plan.surplusChunkIds);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;
+  }
+
+  /** True if pieces may be moved for no need: it is known who is there, and not many keepers were lost just now. */
+  isCalm(): boolean {
+    return this.#parts.membership.knowsWhoIsThere() && !isBraked(this.#view([]));
+  }
+
+  /** The books of the copies under way, for moves within the same limits. */
+  budget(): CopyBudget {
+    return new CopyBudget(this.#view([]));
+  }
+
+  /** True while a piece of the chunk is being copied. */
+  isCopying(chunkId: string): boolean {
+    return this.#parts.inFlight.list().some((copy) => copy.chunkId === chunkId);
+  }
+
+  /**
+   * Orders a piece to be copied to another keeper, and remembers where the chunk is then to lose one; false if it
+   * cannot be copied now. Forgetting where (`forgetMove`, a restart) is harmless: the trimmer chooses by itself.
+   */
+  orderMove(
+    chunk: QueuedChunk,
+    move: { readonly fromKeeperId: string; readonly toKeeperId: string },
+    budget: CopyBudget,
+  ): boolean {
+    const { membership, inFlight, clock } = this.#parts;
+    const live = chunk.pieces
+      .map((piece) => piece.keeperId)
+      .filter((keeperId) => membership.get(keeperId)?.state === 'live');
+    const sources = live.sort((a, b) => Number(b === move.fromKeeperId) - Number(a === move.fromKeeperId));
+    if (sources.length === 0) return false;
+    const copy: PlannedCopy = {
+      chunkId: chunk.chunkId,
+      pieceIndex: 0,
+      pieceBytes: chunk.lengthBytes,
+      targetKeeperId: move.toKeeperId,
+      sourceKeeperIds: sources,
+      sourcesNeeded: 1,
+      urgency: 'badly-placed',
+    };
+    const because = reasons.rebalance(move.fromKeeperId);
+    this.#order({ ...copy, startedMs: clock.monotonicMs(), because }, chunk);
+    if (!inFlight.list().some((each) => each.chunkId === chunk.chunkId)) return false;
+    budget.charge(copy);
+    this.#trimmer.moves.set(chunk.chunkId, move.fromKeeperId);
+    return true;
+  }
+
+  forgetMove(chunkId: string): void {
+    this.#trimmer.moves.delete(chunkId);
+  }
+
+  /** Those of the chunks that are not as they should be; none in safe mode. */
+  offPolicy(chunks: readonly RepairChunk[]): string[] {
+    const view = this.#view(chunks);
+    if (view.safeMode) return [];
+    const healthy = new Set(planRepair(view).healthyChunkIds);
+    return chunks.map((chunk) => chunk.chunkId).filter((chunkId) => !healthy.has(chunkId));
   }
 
   /** What keeps these chunks from being put right now, in words; '' if nothing does. Orders nothing. */
@@ -123,10 +180,7 @@ export class Repair {
     const view = this.#view(chunks);
     if (view.safeMode) return 'nothing is moved until all keepers were heard of';
     const { surplusChunkIds, summary } = planRepair(view);
-    const keepers = new Map(view.keepers.map((keeper) => [keeper.keeperId, keeper]));
-    const unconfirmed = chunks.filter(
-      (chunk) => surplusChunkIds.includes(chunk.chunkId) && chooseVictim(chunk, keepers) === undefined,
-    ).length;
+    const unconfirmed = surplusChunkIds.length - this.#trimmer.ready(chunks, surplusChunkIds).length;
     return [blockedInWords(summary), unconfirmedInWords(unconfirmed)]
       .filter((text) => text !== '')
       .join('; ');
@@ -162,7 +216,7 @@ export class Repair {
       copiesInFlight: inFlight.size,
       bytesPerSecond: runs.rate.bytesPerSecond(nowMs),
       limitBytesPerSecond,
-      braked: isBraked({ limits, keepers: this.keepers(), nowMs }),
+      braked: isBraked({ limits, keepers: this.#keepers(), nowMs }),
       standstill: this.#standstill(),
       found: this.#pass.found,
       name: (keeperId) => keeperName(membership, keeperId),
@@ -182,35 +236,6 @@ export class Repair {
     if (!posted) inFlight.complete(copy.chunkId, copy.targetKeeperId);
     else if (copy.urgency !== 'endangered')
       this.#rate.take(copy.targetKeeperId, copy.pieceBytes, copy.startedMs);
-  }
-
-  /** Decided in the transaction, by what is so then: pieces and keepers may have been lost since the page was read. */
-  async #trim(chunkIds: readonly string[], nowMs: number): Promise<void> {
-    const { store, guard, tasks, inFlight } = this.#parts;
-    if (chunkIds.length === 0 || nowMs - this.#trimmedMs < trimIntervalMs) return;
-    this.#trimmedMs = nowMs;
-    await store.mutate(async (tx) => {
-      if (guard.regressed || !this.#parts.membership.knowsWhoIsThere()) return;
-      const keepers = new Map(this.keepers().map((keeper) => [keeper.keeperId, keeper]));
-      const moving = new Set(inFlight.list().map((copy) => copy.chunkId));
-      const chunks = await loadChunks(tx, chunkIds.slice(0, maxTrimsPerStep));
-      const given = chunks
-        .filter((chunk) => !moving.has(chunk.chunkId))
-        .map((chunk) => ({
-          ...chunk,
-          pieces: chunk.pieces.map((piece) =>
-            tasks.has(piece.keeperId, 'verify', chunk.chunkId)
-              ? { ...piece, state: 'suspect' as const }
-              : piece,
-          ),
-        }))
-        .flatMap(({ chunkId, lengthBytes, ...chunk }) => {
-          const keeperId = chooseVictim({ chunkId, lengthBytes, ...chunk }, keepers);
-          return keeperId === undefined ? [] : [{ chunkId, keeperId, lengthBytes }];
-        });
-      await recordSurplus(tx, given);
-      await creditDrains(tx, given);
-    });
   }
 
   /** Looked at again in the transaction: a piece may have been lost since the page was read. */
@@ -258,15 +283,14 @@ export class Repair {
       nowMs: clock.monotonicMs(),
       safeMode: !membership.knowsWhoIsThere(),
       chunks,
-      keepers: this.keepers(),
+      keepers: this.#keepers(),
       inFlight: inFlight.list(),
       limits,
       random: () => random.fraction(),
     };
   }
 
-  /** The keepers as the planners see them. */
-  keepers(): RepairKeeper[] {
+  #keepers(): RepairKeeper[] {
     const nowMs = this.#parts.clock.monotonicMs();
     const counts = this.#parts.inFlight.countsByKeeper();
     return this.#parts.membership.list().map((keeper) => ({

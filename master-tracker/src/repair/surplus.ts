@@ -16,11 +16,12 @@ import type { RepairChunk, RepairKeeper } from './repair-view.js';
 
 /**
  * The keeper whose piece goes: one that is being emptied if there is one; else, of the zones with the most pieces,
- * the fullest keeper. undefined if none may go.
+ * the one that the chunk is being moved from, or the fullest keeper. undefined if none may go.
  */
 export function chooseVictim(
   chunk: RepairChunk,
   keepers: ReadonlyMap<string, RepairKeeper>,
+  movesFrom?: string,
 ): string | undefined {
   // Of different pieces none is one too many.
   if (chunk.policy.needed > 1) return undefined;
@@ -36,7 +37,9 @@ export function chooseVictim(
   const draining = heard.filter(({ keeper }) => keeper.draining);
   if (draining.length > 0) return fullest(draining);
   if (confirmed.length === chunk.policy.pieces) return undefined;
-  return fullest(inFullestZones(confirmed));
+  const candidates = inFullestZones(confirmed);
+  const isMoved = candidates.some((piece) => piece.keeperId === movesFrom);
+  return isMoved ? movesFrom : fullest(candidates);
 }
 
 /** Those that share a failure domain with the most others; all, if none do. */

@@ -11,7 +11,7 @@ type AnyDatabase = Kysely<Record<string, Record<string, unknown>>>;
 const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   createFirstSchema,
   addEvents,
-  addDraining,
+  addKeeperCare,
   addJobs,
   addQueuedThrough,
   addReasons,
@@ -222,11 +222,12 @@ async function addEvents(db: AnyDatabase): Promise<void> {
     .execute();
 }
 
-async function addDraining(db: AnyDatabase): Promise<void> {
+async function addKeeperCare(db: AnyDatabase): Promise<void> {
   await db.schema
     .alterTable('keepers')
     .addColumn('draining', 'integer', (column) => column.notNull().defaultTo(0))
     .execute();
+  await db.schema.alterTable('keepers').addColumn('maintenance_ms', 'bigint').execute();
   // What is queued by then was queued for being below its policy.
   await db.schema
     .alterTable('repair_queue')

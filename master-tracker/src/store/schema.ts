@@ -164,6 +164,8 @@ interface KeepersTable {
    * '' before the first one, null when all were (registry/keeper-changes.ts).
    */
   queued_through: string | null;
+  /** How much longer its absence was announced to last, in milliseconds; null if it was not. */
+  maintenance_ms: number | null;
 }
 
 type UploadState = 'open' | 'committed' | 'aborted';

@@ -1,4 +1,4 @@
-import { hasCode } from '@holdfast/shared';
+import { defaultPolicy, hasCode } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { JobView } from '../../src/jobs/jobs.js';
 import { type FakeKeeper, TestTracker, failure, fileOf, id, pieceOf, sealedOf } from '../support/fixture.js';
@@ -165,6 +165,19 @@ describe('draining a keeper', () => {
     expect(await tracker.queued()).toEqual(chunkIds);
     expect((await until(jobId, ({ state }) => state !== 'running')).state).toBe('done');
     expect(disks.get(leaver)!.size).toBe(0);
+  });
+
+  it('waits for uploads that may still bring something there', async () => {
+    const [leaver] = tracker.keepers as [FakeKeeper];
+    const policy = { ...defaultPolicy, pieces: 5 };
+    const { session } = await tracker.begin({ path: '/slow', policy });
+    const jobId = await drain(leaver);
+    for (let seconds = 0; seconds < 5; seconds += 1) await second();
+    expect((await tracker.core.jobs.get(jobId)).text).toMatch(
+      /uploads that began before may still bring 1 piece/,
+    );
+    await tracker.core.uploads.abort(session.uploadId);
+    expect((await until(jobId, ({ state }) => state !== 'running')).state).toBe('done');
   });
 
   it('is one job however often it is asked for', async () => {

@@ -2,10 +2,11 @@
 import { defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { markDraining } from '../../src/registry/keeper-changes.js';
-import { queueForRepair } from '../../src/registry/pieces.js';
+import { queueAll, queueForRepair, recordDurable, recordLost } from '../../src/registry/pieces.js';
+import type { MetadataTransaction } from '../../src/store/metadata-store.js';
 import { chooseVictim } from '../../src/repair/surplus.js';
 import { seed, seededRandom } from '../placement/seeded.js';
-import { type FakeKeeper, TestTracker, pieceOf } from '../support/fixture.js';
+import { type FakeKeeper, TestTracker, id, pieceOf } from '../support/fixture.js';
 import { keeper, MIB, replicated } from './fixtures.js';
 
 const victimOf = (chunk: Parameters<typeof chooseVictim>[0], keepers: ReturnType<typeof keeper>[]) =>
@@ -55,11 +56,29 @@ describe('the piece that goes', () => {
     expect(victimOf(four, [a, b, keeper('c', { freeBytes: 1 }), d])).toBe('c');
   });
 
+  it('is that of the keeper that the chunk is being moved from, if that may go', () => {
+    const all = new Map(
+      [a, b, c, keeper('d', { freeBytes: 1 })].map((each: ReturnType<typeof keeper>) => [
+        each.keeperId,
+        each,
+      ]),
+    );
+    expect(chooseVictim(four, all)).toBe('d');
+    expect(chooseVictim(four, all, 'b')).toBe('b');
+    expect(chooseVictim(four, all, 'elsewhere')).toBe('d');
+    expect(chooseVictim(replicated('c', ['a', 'b', 'c']), all, 'b')).toBeUndefined();
+  });
+
   it('is none of different pieces', () => {
     const coded = { ...four, policy: { pieces: 3, needed: 2, minWrite: 2 } };
     expect(victimOf(coded, [a, b, c, d])).toBeUndefined();
   });
 });
+
+async function allChunks({ db }: MetadataTransaction): Promise<string[]> {
+  const rows = await db.selectFrom('chunks').select('chunk_id').execute();
+  return rows.map((row) => row.chunk_id);
+}
 
 describe('surplus', () => {
   let tracker: TestTracker;
@@ -122,6 +141,26 @@ describe('surplus', () => {
     expect(await durable(chunkId)).toHaveLength(4);
   });
 
+  it('that must wait for its keepers keeps no other waiting', async () => {
+    const [silent, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const policy = { ...defaultPolicy, pieces: 2 };
+    const stuck = await tracker.put('/stuck', { count: 150, policy, on: [silent, ...others.slice(0, 1)] });
+    await tracker.put('/free', { count: 5, policy, on: others });
+    await tracker.store.mutate(async (tx) => {
+      await recordDurable(
+        tx,
+        stuck.chunkIds.map((chunkId) => ({ chunkId, keeperId: others[1]!.keeperId })),
+      );
+      await queueAll(tx, await allChunks(tx));
+    });
+    await tracker.pass(6_000, others);
+    await tracker.core.repair.step();
+    const given = await tracker.store.read(({ db }) =>
+      db.selectFrom('pieces').select('chunk_id').where('state', '=', 'garbage').execute(),
+    );
+    expect(given).toHaveLength(5);
+  });
+
   it('is given up slowly', async () => {
     const { chunkIds } = await tracker.put('/file', { count: 250, on: tracker.keepers });
     await tracker.store.mutate((tx) => queueForRepair(tx, chunkIds));
@@ -164,6 +203,24 @@ describe('surplus', () => {
     expect((await tracker.pieces(chunkId))[victim]).toBeUndefined();
   });
 
+  it('is not thrown away while its chunk has lost others since', async () => {
+    const { chunkIds } = await tracker.put('/file', { on: tracker.keepers });
+    await tracker.store.mutate((tx) => queueForRepair(tx, chunkIds));
+    await tracker.core.repair.step();
+    const [victim] = Object.entries(await tracker.pieces(chunkIds[0]!)).find(
+      ([, state]) => state === 'garbage',
+    )!;
+    const loser = tracker.keepers.find((each) => each.keeperId === victim)!;
+    const [lost] = tracker.keepers.filter((each) => each !== loser) as [FakeKeeper];
+    await tracker.store.mutate((tx) => recordLost(tx, lost.keeperId, chunkIds));
+    await tracker.core.reclaim.step();
+    expect(await loser.heartbeat()).toEqual([]);
+    await lost.heartbeat({ stored: chunkIds.map((chunkId) => pieceOf(chunkId)), slots: 0 });
+    await tracker.core.repair.step();
+    await tracker.core.reclaim.step();
+    expect(await loser.heartbeat()).toHaveLength(1);
+  });
+
   it('is not ordered away from a keeper whose report is being taken', async () => {
     const { chunkIds } = await tracker.put('/file', { on: tracker.keepers });
     await tracker.store.mutate((tx) => queueForRepair(tx, chunkIds));
@@ -177,6 +234,13 @@ describe('surplus', () => {
     await tracker.core.reclaim.step();
     expect(await loser.heartbeat()).toEqual([]);
     await loser.report(chunkIds);
+    // The same start reports once more, in two pages.
+    await loser.register();
+    const pages = { ...loser.identity, reportId: id(), wantedReport: '', pieces: [] };
+    await tracker.core.registry.report(loser.identity, { ...pages, page: 0, last: false });
+    await tracker.core.reclaim.step();
+    expect(await loser.heartbeat()).toEqual([]);
+    await tracker.core.registry.report(loser.identity, { ...pages, page: 1, last: true });
     await tracker.core.reclaim.step();
     expect(await loser.heartbeat()).toHaveLength(1);
   });
@@ -264,6 +328,15 @@ describe(`any history (seed ${seed})`, () => {
           trimmed += 1;
         }
       };
+      /** Whatever counts is there. */
+      const expectTruth = async (): Promise<void> => {
+        const rows = await tracker.store.read(({ db }) =>
+          db.selectFrom('pieces').select(['chunk_id', 'keeper_id']).where('state', '=', 'durable').execute(),
+        );
+        const holders = new Map(tracker.keepers.map((each) => [each.keeperId, each]));
+        const missing = rows.filter((row) => !disks.get(holders.get(row.keeper_id)!)!.has(row.chunk_id));
+        expect(missing).toEqual([]);
+      };
       const back = async (each: FakeKeeper): Promise<void> => {
         each.incarnation += 1;
         await each.register();
@@ -281,9 +354,14 @@ describe(`any history (seed ${seed})`, () => {
           await tracker.restart();
           for (const each of alive) await back(each);
         }
+        // What a keeper says may be older than what it did since: a heartbeat that was slow.
+        const word = [...disks.get(one)!].map((chunkId) => pieceOf(chunkId));
+        const isSpeaking = alive.has(one) && random() < 0.3;
         await tracker.pass(pick([1_000, 1_000, 8_000]), [...alive]);
         await trim();
         for (const each of alive) await obey(each);
+        if (isSpeaking && alive.has(one)) await one.heartbeat({ stored: word, slots: 0 });
+        await expectTruth();
       }
       for (const each of tracker.keepers) {
         await drain(each, false);

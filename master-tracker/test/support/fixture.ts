@@ -60,6 +60,8 @@ export class FakeKeeper {
   incarnation = 1;
   freeBytes = 1_000 * MiB;
   activeStreams = 0;
+  totalBytes = 2_000 * MiB;
+  zone = '';
   readonly address: string;
   readonly #tracker: TestTracker;
 
@@ -73,16 +75,16 @@ export class FakeKeeper {
   }
 
   get capacity() {
-    return { totalBytes: 2_000 * MiB, usedBytes: 0, freeBytes: this.freeBytes, trashBytes: 0 };
+    return { totalBytes: this.totalBytes, usedBytes: 0, freeBytes: this.freeBytes, trashBytes: 0 };
   }
 
   async register(
     clusterId = '',
     witnessed?: Parameters<TrackerCore['registry']['register']>[2],
   ): Promise<void> {
-    const { identity, capacity, address } = this;
+    const { identity, capacity, address, zone } = this;
     await this.#tracker.core.registry.register(
-      { ...identity, address, zone: '', capacity, softwareVersion: 'test' },
+      { ...identity, address, zone, capacity, softwareVersion: 'test' },
       clusterId,
       witnessed,
     );

@@ -1,6 +1,6 @@
 /** `client fsck`: what must always hold, checked over the metadata and over what the keepers have. */
 import { checkId, exitStatus } from '@holdfast/shared';
-import type { Finding, Job } from '../../ports/jobs.js';
+import type { JobFinding, Job } from '../../ports/jobs.js';
 import type { CommandSpec } from '../command.js';
 import { countWords } from '../words.js';
 
@@ -86,6 +86,6 @@ function words(job: Job): string {
   return lines.join('\n');
 }
 
-function line({ subject, text }: Finding): string {
+function line({ subject, text }: JobFinding): string {
   return subject === '' ? `  ${text}` : `  ${subject}: ${text}`;
 }
