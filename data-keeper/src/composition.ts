@@ -30,6 +30,9 @@ import { GrpcTrackerLink } from './grpc/grpc-tracker-link.js';
 import { replicaService, replicaServiceDefinition } from './grpc/replica-service.js';
 import { ChunkReader } from './read/chunk-reader.js';
 import { ReplicaSource } from './replication/replica-source.js';
+import { BadPieceLog } from './scrub/bad-piece-log.js';
+import { PieceVerifier } from './scrub/piece-verifier.js';
+import { Scrubber } from './scrub/scrubber.js';
 import { type KeeperSettings, completeSettings } from './settings.js';
 import { inspect } from './store/data-directory.js';
 import { DiskChunkStore } from './store/disk-chunk-store.js';
@@ -136,6 +139,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const authority = new AuthorityWatch(identity, clock, logger, settings.witnessIntervalMs);
   const lease = new Lease(clock);
   const storedLog = new StoredLog();
+  const badPieces = new BadPieceLog();
+  const verifier = new PieceVerifier({ store, badPieces, logger });
   const live = new LivePieces();
   const writes = new Slots('writes', settings.maxWrites);
   const reads = new Slots('reads', settings.maxReads);
@@ -163,17 +168,31 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const writer = new ChunkWriter({
     ...{ ...common, slots: writes, peers, lease, self, receiptFor },
     liveMemory: new ByteBudget(settings.liveMemoryBytes),
-    onStored: (piece) => storedLog.add(piece),
+    onStored: (piece) => {
+      badPieces.forget(piece);
+      storedLog.add(piece);
+    },
   });
   const reader = new ChunkReader({ ...common, slots: reads });
   const source = new ReplicaSource({ ...common, slots: replicas });
+  const activeStreams = (): number => writes.taken + reads.taken + replicas.taken;
+  const scrubber = await Scrubber.open({
+    ...{ store, verifier, badPieces, fileSystem, health, dataDir, clock, logger, activeStreams },
+    pace: {
+      periodMs: settings.scrubPeriodMs,
+      share: settings.scrubShare,
+      shareBesideClients: settings.scrubShareBesideClients,
+    },
+    saveIntervalMs: settings.scrubSaveIntervalMs,
+    onVanished: () => session().reportAll(),
+  });
   const tasks = new TaskRunner({
     ...{ link, authority, clock, random, logger },
     start: { keeperId: identity.keeperId, storageId: identity.storageId, incarnation: identity.incarnation },
     slots: settings.taskSlots,
     deadlineMs: settings.controlDeadlineMs,
-    perform: (action, signal) =>
-      perform({ store, writer, peers, clock, settings, receiptFor }, action, signal),
+    perform: (task, signal) =>
+      perform({ store, writer, peers, verifier, scrubber, clock, settings, receiptFor }, task, signal),
   });
 
   const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
@@ -201,7 +220,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
       ...{ address, zone },
-      activeStreams: () => writes.taken + reads.taken + replicas.taken,
+      ...{ activeStreams, badPieces },
+      scrubProgress: () => scrubber.progress,
     });
     await started.start(options.signal ?? new AbortController().signal);
   } catch (error) {
@@ -210,9 +230,10 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     throw error;
   }
   trashWorker.start();
+  scrubber.start();
   setHealth(healthService, 'SERVING');
   logger.info('the keeper is ready', { keeperId: identity.keeperId, address, dataDir });
-  const running = { server, session: started, tasks, trashWorker, healthService, closeAll, disk, settings };
+  const running = { server, session: started, tasks, trashWorker, scrubber, clock, healthService, closeAll, disk, settings };
   return {
     ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir },
     ...lifeOf(running),
@@ -238,6 +259,8 @@ interface Running {
   readonly session: TrackerSession;
   readonly tasks: TaskRunner;
   readonly trashWorker: Worker;
+  readonly scrubber: Scrubber;
+  readonly clock: Clock;
   readonly healthService: HealthImplementation;
   readonly closeAll: () => void;
   readonly disk: CuttableFileSystem;
@@ -246,20 +269,25 @@ interface Running {
 
 /** The two ways to end; whichever comes first counts, but a stop that hangs may be killed. */
 function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
-  const { server, session, tasks, trashWorker, healthService, closeAll, disk, settings } = running;
+  const { server, session, tasks, trashWorker, scrubber, clock, healthService, closeAll, disk, settings } =
+    running;
   let stopping: Promise<void> | undefined;
   let killed: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     setHealth(healthService, 'NOT_SERVING');
     await shutDown(server, settings.stopGraceMs);
-    await Promise.all([tasks.stop(), trashWorker.stop()]);
+    // A scrub that hangs in its disk is not waited for: the goodbye matters more.
+    const scrubbed = Promise.race([scrubber.stop(true), clock.sleep(settings.stopGraceMs, { unref: true })]);
+    await Promise.all([tasks.stop(), trashWorker.stop(), scrubbed]);
     await session.stop(true).finally(closeAll);
   };
   const kill = async (): Promise<void> => {
+    // Before the disk is gone: what it cannot read then is no fault of the pieces.
+    const scrubbed = scrubber.stop(false);
     disk.cut();
     cutOff(server);
     closeAll();
-    await Promise.allSettled([tasks.stop(), trashWorker.stop(), session.stop(false)]);
+    await Promise.allSettled([tasks.stop(), trashWorker.stop(), scrubbed, session.stop(false)]);
   };
   return {
     stop: () => (stopping ??= killed ?? stop()),

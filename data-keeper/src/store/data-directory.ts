@@ -11,6 +11,7 @@ import { inParallel, parallelOperations } from './in-parallel.js';
 export const names = {
   identity: 'IDENTITY',
   state: 'STATE',
+  scrub: 'SCRUB',
   /** There while the directory is being formatted. */
   formatting: 'FORMATTING',
   tmp: 'tmp',
@@ -54,6 +55,10 @@ export async function inspect(fileSystem: FileSystem, dataDir: string): Promise<
       // A disk that is not mounted, or a copy that was not finished.
       if (!present.includes(folder)) throw invalidDirectory(dataDir, `${folder}/ is missing`);
     }
+    // Likewise, where the pieces have a disk of their own.
+    if ((await fileSystem.readDirectory(join(dataDir, names.chunks))).length === 0) {
+      throw invalidDirectory(dataDir, `${names.chunks}/ is empty`);
+    }
     return 'formatted';
   }
   if (present.length === 0 || present.includes(names.formatting)) return 'unformatted';
@@ -74,13 +79,20 @@ export async function format(
     await fileSystem.syncDirectory(dataDir);
   }
   for (const folder of folders) await makeIfMissing(fileSystem, join(dataDir, folder));
-  await inParallel(shards, parallelOperations, (shard) =>
-    makeIfMissing(fileSystem, join(dataDir, names.chunks, shard)),
-  );
-  await fileSystem.syncDirectory(join(dataDir, names.chunks));
+  await makeShards(fileSystem, dataDir);
   await fileSystem.syncDirectory(dataDir);
   await finish();
   await removeMarker(fileSystem, dataDir);
+}
+
+/** Makes those of the shards that are missing, durably. */
+export async function makeShards(fileSystem: FileSystem, dataDir: string): Promise<void> {
+  const chunks = join(dataDir, names.chunks);
+  const present = new Set(await fileSystem.readDirectory(chunks));
+  const missing = shards.filter((shard) => !present.has(shard));
+  if (missing.length === 0) return;
+  await inParallel(missing, parallelOperations, (shard) => makeIfMissing(fileSystem, join(chunks, shard)));
+  await fileSystem.syncDirectory(chunks);
 }
 
 async function makeIfMissing(fileSystem: FileSystem, path: string): Promise<void> {

@@ -9,9 +9,9 @@
  */
 import { type Authority, type FileSystem, HoldfastError, type Random, isId, newId } from '@holdfast/shared';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
 import { format, inspect, invalidDirectory, names, removeMarker, replaceFile } from './data-directory.js';
 import type { StorageHealth } from './disk-error.js';
+import { decodeRecord, encodeRecord } from './record.js';
 
 /** On disk: a new meaning is a new number. */
 const formatVersion = 1;
@@ -29,12 +29,6 @@ interface StateRecord {
   readonly witnessed: Authority | null;
 }
 
-/** A record as a line of JSON with a checksum of its own, for people to read and nobody to mangle unnoticed. */
-function encodeRecord(record: object): Buffer {
-  const crc = crc32(JSON.stringify(record));
-  return Buffer.from(`${JSON.stringify({ ...record, crc32: crc })}\n`);
-}
-
 async function readRecord(
   fileSystem: FileSystem,
   dataDir: string,
@@ -42,16 +36,15 @@ async function readRecord(
 ): Promise<Record<string, unknown>> {
   const refuse = (why: string, cause?: unknown): HoldfastError =>
     invalidDirectory(dataDir, `its ${name} ${why}`, cause);
-  let record: unknown;
+  let bytes: Buffer;
   try {
-    record = JSON.parse((await fileSystem.readFile(join(dataDir, name))).toString());
+    bytes = await fileSystem.readFile(join(dataDir, name));
   } catch (error) {
     throw refuse('cannot be read', error);
   }
-  if (typeof record !== 'object' || record === null || !('crc32' in record)) throw refuse('is damaged');
-  const { crc32: stated, ...rest } = record;
-  if (crc32(JSON.stringify(rest)) !== stated) throw refuse('is damaged: it does not match its checksum');
-  return rest;
+  const record = decodeRecord(bytes);
+  if (!record) throw refuse('is damaged: it does not match its checksum');
+  return record;
 }
 
 function asIdentity(dataDir: string, record: Record<string, unknown>): IdentityRecord {

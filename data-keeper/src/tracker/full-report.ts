@@ -17,6 +17,8 @@ export interface FullReportDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly start: KeeperStart;
+  /** True for a piece that is under its name and known to be no copy. */
+  readonly isBad: (key: PieceKey) => boolean;
   readonly admit: (authority: OfferedAuthority) => Promise<void>;
 }
 
@@ -49,6 +51,7 @@ async function* summaries(deps: FullReportDeps, signal?: AbortSignal): AsyncGene
   let batch: PieceKey[] = [];
   for await (const key of deps.store.list()) {
     signal?.throwIfAborted();
+    if (deps.isBad(key)) continue;
     batch.push(key);
     if (batch.length < batchSize) continue;
     yield* await look(deps, batch);
@@ -62,7 +65,7 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     try {
       return await deps.store.stat(key);
     } catch (error) {
-      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED')) throw error;
+      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED', 'PERMISSION_DENIED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
       return undefined;
     }

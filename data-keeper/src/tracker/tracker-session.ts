@@ -16,6 +16,7 @@ import {
   hasCode,
   withRetry,
 } from '@holdfast/shared';
+import type { BadPieceLog } from '../scrub/bad-piece-log.js';
 import type { KeeperSettings } from '../settings.js';
 import type { Capacity, ChunkStore } from '../store/chunk-store.js';
 import type { StorageIdentity } from '../store/storage-identity.js';
@@ -25,7 +26,7 @@ import type { AuthorityWatch } from './authority-watch.js';
 import { sendFullReport } from './full-report.js';
 import type { Lease } from './lease.js';
 import type { StoredLog } from './stored-log.js';
-import type { KeeperStart, RegisterAnswer, TrackerLink } from './tracker-link.js';
+import type { KeeperStart, RegisterAnswer, ScrubProgress, TrackerLink } from './tracker-link.js';
 
 export interface TrackerSessionDeps {
   readonly link: TrackerLink;
@@ -42,6 +43,8 @@ export interface TrackerSessionDeps {
   readonly address: string;
   readonly zone: string;
   readonly activeStreams: () => number;
+  readonly badPieces: BadPieceLog;
+  readonly scrubProgress: () => ScrubProgress;
 }
 
 /** The first registration: a tracker that starts at the same time is asked again soon. */
@@ -58,6 +61,8 @@ export class TrackerSession {
   #known = false;
   #registeredMs = -Infinity;
   #reportDue = false;
+  /** The tracker was told that the storage is not there. */
+  #saidGone = false;
   /** As last seen. */
   #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0 };
   #looking: Promise<Capacity> | undefined;
@@ -138,6 +143,13 @@ export class TrackerSession {
 
   async #beat(signal: AbortSignal): Promise<WorkerStep> {
     const nextInMs = this.#registered?.heartbeatIntervalMs ?? 0;
+    if (this.#saidGone) {
+      await this.#lookAtStorage(signal);
+      if (this.#deps.store.gone) return { nextInMs };
+      this.#saidGone = false;
+      this.#deps.logger.info('the data directory is there again');
+      this.reportAll();
+    }
     if (!this.#known) {
       // A tracker that forgets at once what it was told is asked no more often than any other.
       const agoMs = this.#deps.clock.monotonicMs() - this.#registeredMs;
@@ -146,12 +158,24 @@ export class TrackerSession {
     }
     try {
       await this.#sendHeartbeat(false, signal);
+      this.#fallSilent();
     } catch (error) {
       if (!hasCode(error, 'NOT_REGISTERED')) throw error;
       this.#known = false;
       return { nextInMs: 0 };
     }
     return { nextInMs };
+  }
+
+  /**
+   * Without its storage the keeper has no copy of anything. Once that was said, no heartbeat follows: the tracker then
+   * takes its pieces for gone as it does with a machine that is, and takes them back with the next heartbeat.
+   */
+  #fallSilent(): void {
+    const { store, logger } = this.#deps;
+    if (!store.gone) return;
+    this.#saidGone = true;
+    logger.error('the data directory is not there: no heartbeats until it is', { error: store.failure });
   }
 
   /** A disk that hangs or is gone must not silence the keeper: the tracker is told that it takes no pieces. */
@@ -178,8 +202,10 @@ export class TrackerSession {
   }
 
   async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
-    const { link, authority, lease, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
+    const { link, authority, lease, storedLog, badPieces, tasks, clock, settings, activeStreams } = this.#deps;
+    // A piece that was stored again is not in the second list, so the tracker may take them in this order.
     const stored = storedLog.next();
+    const bad = badPieces.next();
     const { capacity, storageError } = await this.#lookAtStorage(signal);
     const sentMs = clock.monotonicMs();
     const answer = await link.heartbeat(
@@ -191,18 +217,24 @@ export class TrackerSession {
         freeTaskSlots: stopping ? 0 : tasks.freeSlots,
         stopping,
         storageError,
+        scrub: this.#deps.scrubProgress(),
+        badPieces: bad,
       },
       { deadlineMs: settings.heartbeatDeadlineMs, signal },
     );
     await authority.admit(answer.authority);
     storedLog.acknowledge(stored);
+    badPieces.acknowledge(bad);
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
-    if (storedLog.overflowed && !this.#reportDue) {
-      this.#reportDue = true;
-      this.#report.wake();
-    }
+    if (storedLog.overflowed && !this.#reportDue) this.reportAll();
+  }
+
+  /** Has everything reported anew: what is there is not what it should be. */
+  reportAll(): void {
+    this.#reportDue = true;
+    this.#report.wake();
   }
 
   /** One full report, if one is due. */
@@ -222,6 +254,7 @@ export class TrackerSession {
           random,
           logger,
           start: this.#start,
+          isBad: (key) => this.#deps.badPieces.has(key),
           admit: (offered) => authority.admit(offered),
         },
         { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
