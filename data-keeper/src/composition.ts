@@ -233,7 +233,18 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   scrubber.start();
   setHealth(healthService, 'SERVING');
   logger.info('the keeper is ready', { keeperId: identity.keeperId, address, dataDir });
-  const running = { server, session: started, tasks, trashWorker, scrubber, clock, healthService, closeAll, disk, settings };
+  const running = {
+    server,
+    session: started,
+    tasks,
+    trashWorker,
+    scrubber,
+    clock,
+    healthService,
+    closeAll,
+    disk,
+    settings,
+  };
   return {
     ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir },
     ...lifeOf(running),

@@ -147,7 +147,10 @@ export class GrpcTrackerLink implements TrackerLink {
       ...rest,
       capacity: writeCapacity(capacity),
       stored: stored.map(writeSummary),
-      badPieces: badPieces.map(({ error, ...piece }) => ({ ...writeKey(piece), error: toErrorDetail(error) })),
+      badPieces: badPieces.map(({ error, ...piece }) => ({
+        ...writeKey(piece),
+        error: toErrorDetail(error),
+      })),
       scrub: writeScrub(scrub),
       ...(storageError && { storageError: toErrorDetail(storageError) }),
     };

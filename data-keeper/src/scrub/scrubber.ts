@@ -6,14 +6,7 @@
  * there is; a restart goes on where the last start was; pieces that came behind the place were verified when they
  * were written. What is bad and what becomes of it is PieceVerifier's business, how fast it goes scrub-pace's.
  */
-import {
-  type Clock,
-  type FileSystem,
-  type Logger,
-  Worker,
-  type WorkerStep,
-  hasCode,
-} from '@holdfast/shared';
+import { type Clock, type FileSystem, type Logger, Worker, type WorkerStep, hasCode } from '@holdfast/shared';
 import type { ChunkStore, ListedPiece } from '../store/chunk-store.js';
 import { shards } from '../store/data-directory.js';
 import type { StorageHealth } from '../store/disk-error.js';
@@ -212,7 +205,9 @@ export class Scrubber {
     const { store, logger, onVanished } = this.#deps;
     const { pieces, vanished } = await store.listShard(shard);
     if (vanished > 0) {
-      logger.error(`${vanished} pieces are gone from chunks/${shards[shard]}, and the keeper has not moved them`);
+      logger.error(
+        `${vanished} pieces are gone from chunks/${shards[shard]}, and the keeper has not moved them`,
+      );
       onVanished();
     }
     return pieces.filter(({ chunkId }) => chunkId > this.#round.throughChunkId);

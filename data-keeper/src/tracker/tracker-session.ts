@@ -202,7 +202,8 @@ export class TrackerSession {
   }
 
   async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
-    const { link, authority, lease, storedLog, badPieces, tasks, clock, settings, activeStreams } = this.#deps;
+    const { link, authority, lease, storedLog, badPieces, tasks, clock, settings, activeStreams } =
+      this.#deps;
     // A piece that was stored again is not in the second list, so the tracker may take them in this order.
     const stored = storedLog.next();
     const bad = badPieces.next();

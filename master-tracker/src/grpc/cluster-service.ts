@@ -1,10 +1,15 @@
 /** ClusterService: how the cluster stands, for operators. */
-import type { ClusterServiceHandlers, KeeperStatus as KeeperStatusMessage } from '@holdfast/proto';
+import type {
+  ClusterServiceHandlers,
+  KeeperStatus as KeeperStatusMessage,
+  ScrubProgress as ScrubProgressMessage,
+} from '@holdfast/proto';
 import type { Logger } from '@holdfast/shared';
 import { unary, wireText, writeAuthority, writePolicy } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { KeeperStatus, StatusReporter } from '../cluster/status.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
+import type { ScrubProgress } from '../membership/keeper.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
@@ -66,6 +71,15 @@ const states = {
   maintenance: 'KEEPER_STATE_MAINTENANCE',
 } as const;
 
+function writeScrub(progress: ScrubProgress): ScrubProgressMessage {
+  const { startedAtUnixMs, previousStartedAtUnixMs, ...counts } = progress;
+  return {
+    ...counts,
+    ...(startedAtUnixMs !== null && { startedAtUnixMs }),
+    ...(previousStartedAtUnixMs !== null && { previousStartedAtUnixMs }),
+  };
+}
+
 function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
   const { keeperId, address, zone, lastHeartbeatAgeMs } = keeper;
   return {
@@ -79,5 +93,6 @@ function writeKeeper(keeper: KeeperStatus): KeeperStatusMessage {
     softwareVersion: keeper.softwareVersion,
     reported: keeper.reported,
     storageError: keeper.storageError ?? '',
+    ...(keeper.scrub && { scrub: writeScrub(keeper.scrub) }),
   };
 }

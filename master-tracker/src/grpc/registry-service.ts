@@ -1,8 +1,10 @@
 /** KeeperRegistryService: messages in, checked; core calls; messages out. */
 import type {
+  BadPieceOutput,
   KeeperRegistryServiceHandlers,
   KeeperTask as TaskMessage,
   PieceSummaryOutput,
+  ScrubProgressOutput,
   StorageCapacityOutput,
   TrackerAuthority,
 } from '@holdfast/proto';
@@ -23,9 +25,10 @@ import {
 } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
-import type { KeeperCapacity, KeeperIdentity } from '../membership/keeper.js';
+import type { KeeperCapacity, KeeperIdentity, ScrubProgress } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { PieceSummary } from '../registry/adopt.js';
+import type { BadPiece } from '../registry/bad-pieces.js';
 import type { Registry } from '../registry/registry.js';
 import type { KeeperTask } from '../registry/task-board.js';
 import type { TrackerSettings } from '../settings.js';
@@ -83,8 +86,10 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
           storageError: request.storageError
             ? fromErrorDetail(request.storageError).message || 'unknown error'
             : null,
+          ...(request.scrub && { scrub: readScrub(request.scrub) }),
         },
         stored,
+        checkAtMost(request.badPieces, limits.maxBadPiecesPerHeartbeat, 'bad_pieces').map(readBadPiece),
       );
       const messages = tasks.map((task) => writeTask(task, parts));
       return { authority: authority(), leaseMs: settings.deadAfterMs, tasks: messages };
@@ -141,6 +146,35 @@ function readSummary(message: PieceSummaryOutput): PieceSummary {
     chunkId: checkId(message.chunkId, 'pieces.chunk_id'),
     lengthBytes: checkInteger(message.length, 'pieces.length', 1, limits.maxChunkSizeBytes),
     digest: checkDigest(message.digest, 'pieces.digest').toString('hex'),
+  };
+}
+
+function readBadPiece({ chunkId, pieceIndex, error }: BadPieceOutput): BadPiece {
+  if (pieceIndex !== 0) throw new HoldfastError('INVALID_ARGUMENT', 'piece_index is 0 under replicas');
+  return {
+    chunkId: checkId(chunkId, 'bad_pieces.chunk_id'),
+    error: fromErrorDetail(checkPresent(error, 'bad_pieces.error')),
+  };
+}
+
+function readScrub(message: ScrubProgressOutput): ScrubProgress {
+  const count = (
+    name: 'scannedPieces' | 'expectedPieces' | 'corruptPieces' | 'unreadPieces' | 'cachedPieces' | 'rounds',
+  ): number => checkInteger(message[name], `scrub.${name}`);
+  return {
+    scannedPieces: count('scannedPieces'),
+    expectedPieces: count('expectedPieces'),
+    scannedBytes: checkInteger(message.scannedBytes, 'scrub.scanned_bytes'),
+    expectedBytes: checkInteger(message.expectedBytes, 'scrub.expected_bytes'),
+    corruptPieces: count('corruptPieces'),
+    unreadPieces: count('unreadPieces'),
+    cachedPieces: count('cachedPieces'),
+    throughChunkId:
+      message.throughChunkId === '' ? '' : checkId(message.throughChunkId, 'scrub.through_chunk_id'),
+    startedAtUnixMs: message.startedAtUnixMs ?? null,
+    previousStartedAtUnixMs: message.previousStartedAtUnixMs ?? null,
+    rounds: count('rounds'),
+    taskId: message.taskId === '' ? '' : checkId(message.taskId, 'scrub.task_id'),
   };
 }
 

@@ -45,6 +45,23 @@ export interface KeeperRegistration extends KeeperIdentity {
   readonly softwareVersion: string;
 }
 
+/** How far a keeper has read its pieces again from the medium; mirrors ScrubProgress in the contract. */
+export interface ScrubProgress {
+  readonly scannedPieces: number;
+  readonly expectedPieces: number;
+  readonly scannedBytes: number;
+  readonly expectedBytes: number;
+  readonly corruptPieces: number;
+  readonly unreadPieces: number;
+  readonly cachedPieces: number;
+  readonly throughChunkId: string;
+  /** By the keeper's wall clock, for display only; null if there was none. */
+  readonly startedAtUnixMs: number | null;
+  readonly previousStartedAtUnixMs: number | null;
+  readonly rounds: number;
+  readonly taskId: string;
+}
+
 /** What a keeper says once a second. */
 export interface KeeperHeartbeat extends KeeperIdentity {
   readonly capacity: KeeperCapacity;
@@ -55,6 +72,8 @@ export interface KeeperHeartbeat extends KeeperIdentity {
   readonly stopping: boolean;
   /** Why the storage cannot be written, or null if it can. */
   readonly storageError: string | null;
+  /** Absent from a keeper that does not scrub. */
+  readonly scrub?: ScrubProgress;
 }
 
 /** A snapshot of one keeper; it does not change when the registry does. */
@@ -72,6 +91,8 @@ export interface KeeperView extends KeeperIdentity {
   /** True once the full report of this start of the keeper is in. */
   readonly reported: boolean;
   readonly storageError: string | null;
+  /** As of the last heartbeat; null if it has not said. */
+  readonly scrub: ScrubProgress | null;
   readonly activeStreams: number;
   readonly freeTaskSlots: number;
   /** What was allocated to it since its last heartbeat, in bytes. */

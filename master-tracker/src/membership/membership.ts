@@ -133,6 +133,7 @@ export class Membership {
     view.activeStreams = heartbeat.activeStreams;
     view.freeTaskSlots = heartbeat.freeTaskSlots;
     view.storageError = heartbeat.storageError;
+    view.scrub = heartbeat.scrub ?? null;
     view.reservedBytes = 0;
     view.reservedPieces = 0;
     // Once stopping, always stopping: see `maintenance` in lease.ts.
@@ -262,6 +263,7 @@ function blankView(keeper: ExpectedKeeper): KeeperView {
     lastHeardMs: null,
     reported: false,
     storageError: null,
+    scrub: null,
     activeStreams: 0,
     freeTaskSlots: 0,
     reservedBytes: 0,

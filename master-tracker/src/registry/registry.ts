@@ -21,7 +21,8 @@ import type { InFlightTable } from '../repair/in-flight.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import type { FullReports, ReportPage } from './full-report.js';
-import { markAlive, markDead, recordKeeperLost, recordLost } from './pieces.js';
+import { type BadPiece, recordBadPieces, saysBad } from './bad-pieces.js';
+import { markAlive, markDead, recordKeeperLost } from './pieces.js';
 import { receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
 
@@ -99,8 +100,18 @@ export class Registry {
     this.#parts.onRepairNews();
   }
 
-  /** Renews the lease, takes up news, hands out tasks. @throws HoldfastError NOT_REGISTERED */
-  async heartbeat(heartbeat: KeeperHeartbeat, stored: readonly PieceSummary[]): Promise<KeeperTask[]> {
+  /**
+   * Renews the lease, takes up news, hands out tasks.
+   *
+   * @param stored pieces that became durable
+   * @param bad pieces that the keeper found bad, none of which it has stored again since
+   * @throws HoldfastError NOT_REGISTERED
+   */
+  async heartbeat(
+    heartbeat: KeeperHeartbeat,
+    stored: readonly PieceSummary[],
+    bad: readonly BadPiece[] = [],
+  ): Promise<KeeperTask[]> {
     const { store, clock, guard, membership, tasks } = this.#parts;
     const { keeperId } = heartbeat;
     const wasStopping = membership.get(keeperId)?.state === 'maintenance';
@@ -113,6 +124,8 @@ export class Registry {
       });
     }
     if (stored.length > 0) await this.#takeUp(heartbeat, stored);
+    // After what was stored: a piece that is in both was found bad after it was stored.
+    await this.#takeBad(heartbeat, bad);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
@@ -162,7 +175,9 @@ export class Registry {
     if (outcome.receipt) await this.#takeReceipt(outcome.receipt);
     if (outcome.trashedChunkIds.length > 0 && !guard.regressed) await this.#forgetTrashed(outcome);
     if (task?.action.kind === 'fetch') inFlight.complete(task.action.chunkId, keeperId);
-    if (task?.action.kind === 'verify') await this.#takeVerdict(keeperId, task.action.chunkId, outcome.error);
+    if (task?.action.kind === 'verify' && outcome.error) {
+      await this.#takeBad(outcome.identity, [{ chunkId: task.action.chunkId, error: outcome.error }]);
+    }
     // Last: an outcome that could not be written down will be told again.
     if (task) tasks.complete(task);
     this.#parts.onRepairNews();
@@ -191,12 +206,23 @@ export class Registry {
     });
   }
 
-  /** A piece that its own keeper finds bad or gone does not count any more. */
-  async #takeVerdict(keeperId: string, chunkId: string, error: HoldfastError | undefined): Promise<void> {
-    const isLost =
-      error && ['CHECKSUM_MISMATCH', 'DATA_LOSS', 'NOT_FOUND', 'DISK_FAILED'].includes(error.code);
-    if (!isLost || this.#parts.guard.regressed) return;
-    await this.#parts.store.mutate((tx) => recordLost(tx, keeperId, [chunkId]));
+  /** Pieces that their own keeper finds bad or gone do not count any more. */
+  async #takeBad(source: PieceSource, bad: readonly BadPiece[]): Promise<void> {
+    const { store, guard, logger, onRepairNews } = this.#parts;
+    // A tracker that is behind its keepers takes nothing off; its successor gets a full report.
+    if (guard.regressed || !bad.some(({ error }) => saysBad(error))) return;
+    const found = await store.mutate((tx) => recordBadPieces(tx, source, bad));
+    if (found.length === 0) return;
+    const { keeperId } = source;
+    for (const { chunkId, error } of found) {
+      logger.warn('a keeper found a piece of its own bad', { keeperId, chunkId, reason: error.message });
+    }
+    for (const { chunkId } of found.filter(({ knownLeft }) => knownLeft === 0)) {
+      logger.error("every copy of a chunk is bad; what is left of it is in the keepers' quarantine", {
+        chunkId,
+      });
+    }
+    onRepairNews();
   }
 
   /** Judges every lease. To be called every second. */
