@@ -184,7 +184,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
       shareBesideClients: settings.scrubShareBesideClients,
     },
     saveIntervalMs: settings.scrubSaveIntervalMs,
-    onVanished: () => session().reportAll(),
+    onVanished: () => session().reportAnew(),
   });
   const tasks = new TaskRunner({
     ...{ link, authority, clock, random, logger },

@@ -148,7 +148,7 @@ export class TrackerSession {
       if (this.#deps.store.gone) return { nextInMs };
       this.#saidGone = false;
       this.#deps.logger.info('the data directory is there again');
-      this.reportAll();
+      this.reportAnew();
     }
     if (!this.#known) {
       // A tracker that forgets at once what it was told is asked no more often than any other.
@@ -229,13 +229,19 @@ export class TrackerSession {
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
-    if (storedLog.overflowed && !this.#reportDue) this.reportAll();
+    if (storedLog.overflowed && !this.#reportDue) {
+      this.#reportDue = true;
+      this.#report.wake();
+    }
   }
 
-  /** Has everything reported anew: what is there is not what it should be. */
-  reportAll(): void {
-    this.#reportDue = true;
-    this.#report.wake();
+  /**
+   * Pieces are gone, and only a list of what is there shows which. The registration comes first: a report tells of
+   * what was durable by then.
+   */
+  reportAnew(): void {
+    this.#known = false;
+    this.#heartbeat.wake();
   }
 
   /** One full report, if one is due. */

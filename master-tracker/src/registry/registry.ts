@@ -94,7 +94,8 @@ export class Registry {
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
     this.#dropOrders(keeperId);
-    if (!membership.get(keeperId)?.reported) reports.begin(registration);
+    // Also of a start that has reported already: it registers again when pieces of it are gone.
+    reports.begin(registration);
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
     if (result.transition && !verdict.isNewKeeper) await this.apply([result.transition]);
     this.#parts.onRepairNews();
