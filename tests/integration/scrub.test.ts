@@ -20,7 +20,12 @@ beforeEach(async () => {
     keepers: 3,
     trackerSettings: { heartbeatIntervalMs: 50, suspectAfterMs: 2_000, deadAfterMs: 4_000, repairTickMs: 50 },
     // A round takes 0.8 s at least, and may take all of the disk.
-    keeperSettings: { scrubPeriodMs: 1_000, scrubShare: 1, scrubShareBesideClients: 1, scrubSaveIntervalMs: 0 },
+    keeperSettings: {
+      scrubPeriodMs: 1_000,
+      scrubShare: 1,
+      scrubShareBesideClients: 1,
+      scrubSaveIntervalMs: 0,
+    },
   });
   client = await cluster.connect();
 });
@@ -83,7 +88,10 @@ describe('a piece on one keeper', () => {
       return (await quarantineOf(1)).sort().join() === wanted.join();
     });
     await waitFor('the pieces to be copied anew', () => access(path).then(() => true));
-    await waitFor('all copies to be counted', async () => (await client.stat('/file')).durability?.fewest === 3);
+    await waitFor(
+      'all copies to be counted',
+      async () => (await client.stat('/file')).durability?.fewest === 3,
+    );
     // The same bytes everywhere, the new ones included, and nothing else is in quarantine.
     for (const [name, content] of contents) expect((await readFile(name)).equals(content)).toBe(true);
     expect((await quarantineOf(1)).sort()).toEqual(wanted);
@@ -111,13 +119,17 @@ it('with every copy bad the chunk is DATA_LOSS, every copy is kept, and one that
   await client.upload(seededBytes(4, chunk), '/other', { chunkSizeBytes: chunk });
   const path = (await piecesOf(0))[0]!;
   const name = nameOf(path);
-  const paths = [0, 1, 2].map((index) => join(cluster.keepers[index]!.dataDir, 'chunks', name.slice(0, 2), name));
+  const paths = [0, 1, 2].map((index) =>
+    join(cluster.keepers[index]!.dataDir, 'chunks', name.slice(0, 2), name),
+  );
   const good = await readFile(paths[0]!);
   for (const [index, copy] of paths.entries()) await flip(copy, 4_096 + index * 70_000);
   await waitFor('every copy to be found bad', async () => (await client.status()).chunksUnreadable === 1);
   for (const index of [0, 1, 2]) expect(await quarantineOf(index)).toEqual([name]);
   const lost = (await readAll(client.createReadStream('/file')).catch((error: unknown) => error)) as unknown;
-  const other = (await readAll(client.createReadStream('/other')).catch((error: unknown) => error)) as unknown;
+  const other = (await readAll(client.createReadStream('/other')).catch(
+    (error: unknown) => error,
+  )) as unknown;
   const failed = [lost, other].filter((outcome) => !Buffer.isBuffer(outcome));
   expect(failed).toMatchObject([{ code: 'DATA_LOSS' }]);
   // A person mends one by hand.

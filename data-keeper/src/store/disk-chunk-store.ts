@@ -256,6 +256,7 @@ export class DiskChunkStore implements ChunkStore {
     const bytes = pieces.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
     // What was moved away meanwhile is off the count or about to be, and nobody is wronged by one report too many.
     const vanished = Math.max(0, Math.min(before, this.#census.of(shard).pieces) - pieces.length);
+    if (vanished > 0) await this.#assertThere();
     this.#census.correct(shard, { pieces: pieces.length, bytes });
     return { pieces, vanished };
   }
