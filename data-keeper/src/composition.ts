@@ -34,6 +34,7 @@ import { BadPieceLog } from './scrub/bad-piece-log.js';
 import { PieceVerifier } from './scrub/piece-verifier.js';
 import { Scrubber } from './scrub/scrubber.js';
 import { type KeeperSettings, completeSettings } from './settings.js';
+import { Ballast } from './store/ballast.js';
 import { inspect } from './store/data-directory.js';
 import { DiskChunkStore } from './store/disk-chunk-store.js';
 import { StorageHealth } from './store/disk-error.js';
@@ -128,9 +129,10 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const disk = cuttable(options.fileSystem ?? nodeFileSystem);
   const { fileSystem } = disk;
   const health = new StorageHealth();
-  const identity = await StorageIdentity.open(fileSystem, dataDir, random, health);
+  const ballast = new Ballast(fileSystem, dataDir);
+  const identity = await StorageIdentity.open(fileSystem, dataDir, random, health, ballast);
   const store = await DiskChunkStore.open({
-    ...{ fileSystem, clock, random, health, dataDir },
+    ...{ fileSystem, clock, random, health, ballast, dataDir },
     clusterId: () => identity.clusterId,
     capacityBytes: options.capacityBytes ?? Infinity,
     trashTtlMs: settings.trashTtlMs,
@@ -177,7 +179,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const source = new ReplicaSource({ ...common, slots: replicas });
   const activeStreams = (): number => writes.taken + reads.taken + replicas.taken;
   const scrubber = await Scrubber.open({
-    ...{ store, verifier, badPieces, fileSystem, health, dataDir, clock, logger, activeStreams },
+    ...{ store, verifier, badPieces, fileSystem, health, ballast, dataDir, clock, logger, activeStreams },
     pace: {
       periodMs: settings.scrubPeriodMs,
       share: settings.scrubShare,

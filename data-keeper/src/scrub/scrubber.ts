@@ -7,6 +7,7 @@
  * were written. What is bad and what becomes of it is PieceVerifier's business, how fast it goes scrub-pace's.
  */
 import { type Clock, type FileSystem, type Logger, Worker, type WorkerStep, hasCode } from '@holdfast/shared';
+import type { Ballast } from '../store/ballast.js';
 import type { ChunkStore, ListedPiece } from '../store/chunk-store.js';
 import { shards } from '../store/data-directory.js';
 import type { StorageHealth } from '../store/disk-error.js';
@@ -29,6 +30,7 @@ export interface ScrubberDeps {
   readonly badPieces: BadPieceLog;
   readonly fileSystem: FileSystem;
   readonly health: StorageHealth;
+  readonly ballast: Ballast;
   readonly dataDir: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -302,17 +304,18 @@ export class Scrubber {
 
   /** A place that cannot be written down costs the next start some reading, and nothing else. */
   async #save(): Promise<void> {
-    const { fileSystem, health, dataDir, clock, logger, badPieces, store } = this.#deps;
+    const { fileSystem, health, ballast, dataDir, clock, logger, badPieces, store } = this.#deps;
     this.#savedMs = clock.monotonicMs();
     if (store.failure) return;
     try {
-      await saveScrubRecord(fileSystem, health, dataDir, {
+      const record = {
         rounds: this.#rounds,
         previousStartedAtUnixMs: this.#previousStartedAtUnixMs,
         completedTaskId: this.#completedTaskId,
         round: this.#round,
         badPieces: badPieces.toRecords(),
-      });
+      };
+      await ballast.spend(() => saveScrubRecord(fileSystem, health, dataDir, record));
     } catch (error) {
       logger.warn('the place of the scrub could not be written down', { error });
     }

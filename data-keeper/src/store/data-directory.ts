@@ -12,6 +12,7 @@ export const names = {
   identity: 'IDENTITY',
   state: 'STATE',
   scrub: 'SCRUB',
+  reserve: 'RESERVE',
   /** There while the directory is being formatted. */
   formatting: 'FORMATTING',
   tmp: 'tmp',

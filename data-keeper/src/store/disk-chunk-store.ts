@@ -5,6 +5,7 @@
  */
 import { type Clock, type FileSystem, HoldfastError, type Random, errnoOf, hasCode } from '@holdfast/shared';
 import { join } from 'node:path';
+import { Ballast } from './ballast.js';
 import { Census } from './census.js';
 import type {
   Capacity,
@@ -39,6 +40,7 @@ export interface DiskChunkStoreOptions {
   /** The most that pieces may use in all, in bytes; Infinity for all there is. */
   readonly capacityBytes: number;
   readonly trashTtlMs: number;
+  readonly ballast?: Ballast;
 }
 
 export class DiskChunkStore implements ChunkStore {
@@ -47,6 +49,7 @@ export class DiskChunkStore implements ChunkStore {
   readonly #space: Space;
   readonly #trash: Trash;
   readonly #presence: StoragePresence;
+  readonly #ballast: Ballast;
   readonly #census = new Census();
   /** Names of the pieces that are being written. */
   readonly #writing = new Set<string>();
@@ -60,6 +63,7 @@ export class DiskChunkStore implements ChunkStore {
     const { fileSystem, dataDir, clock, capacityBytes, trashTtlMs } = options;
     this.#options = options;
     this.#presence = presence;
+    this.#ballast = options.ballast ?? new Ballast(fileSystem, dataDir);
     this.#directorySync = new DirectorySync(fileSystem);
     this.#space = new Space(fileSystem, clock, dataDir, capacityBytes);
     this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
@@ -75,6 +79,7 @@ export class DiskChunkStore implements ChunkStore {
       const tmp = join(dataDir, names.tmp);
       for (const name of await fileSystem.readDirectory(tmp)) await fileSystem.unlink(join(tmp, name));
       await store.#count();
+      await store.#ballast.make();
       return store;
     } catch (error) {
       throw health.failed(error, 'cannot open the chunk store');
@@ -319,7 +324,7 @@ export class DiskChunkStore implements ChunkStore {
     const { fileSystem, health } = this.#options;
     try {
       const status = await fileSystem.stat(join(from, name));
-      await fileSystem.rename(join(from, name), join(to, newName));
+      await this.#ballast.spend(() => fileSystem.rename(join(from, name), join(to, newName)));
       return status?.sizeBytes ?? 0;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
@@ -340,6 +345,7 @@ export class DiskChunkStore implements ChunkStore {
   async capacity(): Promise<Capacity> {
     await this.#assertThere();
     try {
+      await this.#ballast.make();
       const capacity = await this.#space.capacity();
       // The trash gives way to new pieces, so its room is free: a keeper that told itself full because of its trash
       // would get no piece that makes it give way.

@@ -9,6 +9,7 @@
  */
 import { type Authority, type FileSystem, HoldfastError, type Random, isId, newId } from '@holdfast/shared';
 import { join } from 'node:path';
+import { Ballast } from './ballast.js';
 import { format, inspect, invalidDirectory, names, removeMarker, replaceFile } from './data-directory.js';
 import type { StorageHealth } from './disk-error.js';
 import { decodeRecord, encodeRecord } from './record.js';
@@ -84,6 +85,7 @@ export class StorageIdentity {
   readonly #fileSystem: FileSystem;
   readonly #dataDir: string;
   readonly #health: StorageHealth;
+  readonly #ballast: Ballast;
   #identity: IdentityRecord;
   #state: StateRecord;
   /** One replacement of a file at a time: they share the temp name. */
@@ -93,12 +95,14 @@ export class StorageIdentity {
     fileSystem: FileSystem,
     dataDir: string,
     health: StorageHealth,
+    ballast: Ballast,
     identity: IdentityRecord,
     state: StateRecord,
   ) {
     this.#fileSystem = fileSystem;
     this.#dataDir = dataDir;
     this.#health = health;
+    this.#ballast = ballast;
     this.#identity = identity;
     this.#state = state;
   }
@@ -113,6 +117,7 @@ export class StorageIdentity {
     dataDir: string,
     random: Random,
     health: StorageHealth,
+    ballast = new Ballast(fileSystem, dataDir),
   ): Promise<StorageIdentity> {
     if ((await inspect(fileSystem, dataDir)) === 'unformatted') {
       const identity = { formatVersion, clusterId: '', keeperId: newId(random), storageId: newId(random) };
@@ -130,7 +135,7 @@ export class StorageIdentity {
     const identity = asIdentity(dataDir, await readRecord(fileSystem, dataDir, names.identity));
     const state = asState(dataDir, await readRecord(fileSystem, dataDir, names.state));
     await removeMarker(fileSystem, dataDir);
-    const opened = new StorageIdentity(fileSystem, dataDir, health, identity, state);
+    const opened = new StorageIdentity(fileSystem, dataDir, health, ballast, identity, state);
     await opened.#saveState({ ...state, incarnation: state.incarnation + 1 });
     return opened;
   }
@@ -181,7 +186,11 @@ export class StorageIdentity {
   #save(name: string, record: object): Promise<void> {
     const saved = this.#writing
       .catch(() => undefined)
-      .then(() => replaceFile(this.#fileSystem, this.#health, this.#dataDir, name, encodeRecord(record)))
+      .then(() =>
+        this.#ballast.spend(() =>
+          replaceFile(this.#fileSystem, this.#health, this.#dataDir, name, encodeRecord(record)),
+        ),
+      )
       .catch((error: unknown) => {
         throw this.#health.failed(error, `cannot write ${name}`);
       });

@@ -4,6 +4,7 @@ import { type HoldfastError, silentLogger } from '@holdfast/shared';
 import { BadPieceLog } from '../../src/scrub/bad-piece-log.js';
 import { PieceVerifier } from '../../src/scrub/piece-verifier.js';
 import { Scrubber } from '../../src/scrub/scrubber.js';
+import { Ballast } from '../../src/store/ballast.js';
 import { StorageHealth } from '../../src/store/disk-error.js';
 import type { DiskChunkStore } from '../../src/store/disk-chunk-store.js';
 import { type PieceSpec, pieceName } from '../../src/store/piece.js';
@@ -52,6 +53,7 @@ class Bench {
     this.scrubber = await Scrubber.open({
       ...{ store: chunks, verifier, badPieces, fileSystem: files, clock, dataDir: '/data' },
       health: new StorageHealth(),
+      ballast: new Ballast(files, '/data'),
       logger: silentLogger,
       pace: { periodMs, share: 0.25, shareBesideClients: 0.05 },
       saveIntervalMs: 0,
