@@ -1,5 +1,5 @@
 /**
- * A disk for one test that can be made to hang: ext4 in a file, on a loop device. A frozen file system takes no
+ * A disk for one test that can be made to hang, filled and taken away: ext4 in a file, on a loop device. A frozen file system takes no
  * writes and no syncs; a device that the kernel's block layer throttles to a byte a second takes no reads. In both
  * the calls sleep in the kernel, where not even SIGKILL wakes them.
  *
@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -44,12 +44,20 @@ export function missingForHungReads(): string | undefined {
 export class LoopDisk {
   /** Where it is mounted. */
   readonly path: string;
+  readonly #image: string;
   readonly #device: string;
   readonly #group: string | undefined;
   readonly #janitor: ChildProcess;
 
-  private constructor(path: string, device: string, group: string | undefined, janitor: ChildProcess) {
+  private constructor(
+    path: string,
+    image: string,
+    device: string,
+    group: string | undefined,
+    janitor: ChildProcess,
+  ) {
     this.path = path;
+    this.#image = image;
     this.#device = device;
     this.#group = group;
     this.#janitor = janitor;
@@ -70,7 +78,7 @@ export class LoopDisk {
       // A Ctrl-C ends the tests first.
       detached: true,
     });
-    return new LoopDisk(path, device, group, janitor);
+    return new LoopDisk(path, image, device, group, janitor);
   }
 
   /** From now on whoever writes or syncs sleeps. Resolves when what was under way is done. */
@@ -96,6 +104,35 @@ export class LoopDisk {
 
   async releaseReads(): Promise<void> {
     if (this.#group !== undefined) await writeFile(join(this.#group, readLimit), `${this.#device} 0`);
+  }
+
+  /** Takes it away under those who have files open on it; what is left is the empty directory. */
+  async unmount(): Promise<void> {
+    await run('umount', ['-l', this.path]);
+  }
+
+  async mount(): Promise<void> {
+    // Whoever has files open still holds the device: a second one over the same image would destroy it.
+    const held = (await run('losetup', ['-n', '-O', 'NAME', '-j', this.#image])).stdout.trim();
+    await run('mount', held === '' ? ['-o', 'loop', this.#image, this.path] : [held, this.path]);
+  }
+
+  /** Fills it with a file of this name, to the last block. */
+  async fill(name: string): Promise<void> {
+    const file = await open(join(this.path, name), 'w');
+    try {
+      for (let bytes = Buffer.alloc(1024 * 1024, 1); bytes.length >= 512;) {
+        try {
+          await file.write(bytes);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+          bytes = bytes.subarray(0, bytes.length / 2);
+        }
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
 
   /** Lets go of everything that hangs, and unmounts. Call it when nobody uses the disk any more. */

@@ -346,10 +346,9 @@ export class DiskChunkStore implements ChunkStore {
     await this.#assertThere();
     try {
       await this.#ballast.make();
-      const capacity = await this.#space.capacity();
       // The trash gives way to new pieces, so its room is free: a keeper that told itself full because of its trash
       // would get no piece that makes it give way.
-      return { ...capacity, freeBytes: capacity.freeBytes + this.#trash.bytes };
+      return await this.#space.capacity(this.#trash.bytes);
     } catch (error) {
       throw this.#options.health.failed(error, 'cannot see how much room there is');
     }
