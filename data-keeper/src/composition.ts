@@ -61,8 +61,8 @@ export interface DataKeeperOptions {
   readonly advertise?: string;
   /** HOST:PORT of the tracker. */
   readonly tracker: string;
-  /** The failure domain; none by default. */
-  readonly zone?: string;
+  /** The failure domain; none by default. Where it follows from who the keeper is, a function of its id. */
+  readonly zone?: string | ((keeperId: string) => string);
   /** The most that pieces may use in all, in bytes; by default what the file system has beyond its reserve. */
   readonly capacityBytes?: number;
   readonly logger?: Logger;
@@ -80,6 +80,7 @@ export interface DataKeeper {
   readonly keeperId: string;
   readonly storageId: string;
   readonly dataDir: string;
+  readonly zone: string;
   /** Lets calls end, then says goodbye to the tracker, so that nobody copies this keeper's pieces meanwhile. */
   stop(): Promise<void>;
   /** As near to SIGKILL as one process allows: no goodbye, connections cut, nothing flushed, nothing removed. */
@@ -124,13 +125,15 @@ async function lockDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<
 async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const settings = completeSettings(options.settings);
   const { clock = systemClock, random = systemRandom, logger = silentLogger, dataDir } = options;
-  const zone = checkZone(options.zone ?? '');
+  const { zone: zoneWish = '' } = options;
+  if (typeof zoneWish === 'string') checkZone(zoneWish);
   checkAddress(options.tracker);
   const disk = cuttable(options.fileSystem ?? nodeFileSystem);
   const { fileSystem } = disk;
   const health = new StorageHealth();
   const ballast = new Ballast(fileSystem, dataDir);
   const identity = await StorageIdentity.open(fileSystem, dataDir, random, health, ballast);
+  const zone = checkZone(typeof zoneWish === 'string' ? zoneWish : zoneWish(identity.keeperId));
   const store = await DiskChunkStore.open({
     ...{ fileSystem, clock, random, health, ballast, dataDir },
     clusterId: () => identity.clusterId,
@@ -248,7 +251,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     settings,
   };
   return {
-    ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir },
+    ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir, zone },
     ...lifeOf(running),
   };
 }
