@@ -21,7 +21,7 @@ export const names = {
   quarantine: 'quarantine',
 } as const;
 
-const folders = [names.tmp, names.chunks, names.trash, names.quarantine] as const;
+export const folders = [names.tmp, names.chunks, names.trash, names.quarantine] as const;
 
 /** `chunks/00` to `chunks/ff`: a directory with a million names is slow to list and to sync. */
 export const shards: readonly string[] = Array.from({ length: 256 }, (_, i) =>

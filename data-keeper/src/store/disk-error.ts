@@ -31,7 +31,10 @@ export class StorageHealth {
   /** Records a failed write, rename or listing and gives the error to throw. A full disk is no failed one. */
   failed(error: unknown, doing: string): HoldfastError {
     const failure = diskError(error, doing);
-    if (failure.code === 'DISK_FAILED' || failure.code === 'PERMISSION_DENIED') this.#failure ??= failure;
+    // A name that is missing means a storage that is not there: StoragePresence finds that out, and it may come back.
+    const isGone = errnoOf(error) === 'ENOENT';
+    const isUnfit = failure.code === 'DISK_FAILED' || failure.code === 'PERMISSION_DENIED';
+    if (isUnfit && !isGone) this.#failure ??= failure;
     return failure;
   }
 

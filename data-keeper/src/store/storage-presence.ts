@@ -3,12 +3,12 @@
  *
  * The failure it answers: a disk that is unmounted under a running keeper leaves an empty directory behind. Every
  * piece then looks lost, and what is written fills the disk that the mount point is on. So before a missing name
- * counts for anything, the directory is looked at: it is the keeper's while it holds IDENTITY on the device that it
- * was opened on, and chunks/ is on the device that it was on.
+ * counts for anything, the directory is looked at: it is the keeper's while IDENTITY and the folders are there, on
+ * the devices that they were on.
  */
 import { type FileSystem, HoldfastError } from '@holdfast/shared';
 import { join } from 'node:path';
-import { names } from './data-directory.js';
+import { folders, names } from './data-directory.js';
 
 export class StoragePresence {
   readonly #fileSystem: FileSystem;
@@ -43,9 +43,9 @@ export class StoragePresence {
   }
 }
 
-/** Which devices hold IDENTITY and chunks/, as far as they are there. */
+/** Which devices hold IDENTITY and the folders, as far as they are there. */
 async function devicesOf(fileSystem: FileSystem, dataDir: string): Promise<string> {
-  const paths = [names.identity, names.chunks].map((name) => join(dataDir, name));
+  const paths = [names.identity, ...folders].map((name) => join(dataDir, name));
   const found = await Promise.all(paths.map((path) => fileSystem.stat(path)));
   return found.map((status) => status?.deviceId ?? 'none').join(' ');
 }

@@ -158,7 +158,6 @@ export class TrackerSession {
     }
     try {
       await this.#sendHeartbeat(false, signal);
-      this.#fallSilent();
     } catch (error) {
       if (!hasCode(error, 'NOT_REGISTERED')) throw error;
       this.#known = false;
@@ -173,7 +172,6 @@ export class TrackerSession {
    */
   #fallSilent(): void {
     const { store, logger } = this.#deps;
-    if (!store.gone) return;
     this.#saidGone = true;
     logger.error('the data directory is not there: no heartbeats until it is', { error: store.failure });
   }
@@ -202,12 +200,13 @@ export class TrackerSession {
   }
 
   async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
-    const { link, authority, lease, storedLog, badPieces, tasks, clock, settings, activeStreams } =
+    const { link, store, authority, lease, storedLog, badPieces, tasks, clock, settings, activeStreams } =
       this.#deps;
     // A piece that was stored again is not in the second list, so the tracker may take them in this order.
     const stored = storedLog.next();
     const bad = badPieces.next();
     const { capacity, storageError } = await this.#lookAtStorage(signal);
+    const saysGone = store.gone && storageError !== undefined;
     const sentMs = clock.monotonicMs();
     const answer = await link.heartbeat(
       {
@@ -226,6 +225,7 @@ export class TrackerSession {
     await authority.admit(answer.authority);
     storedLog.acknowledge(stored);
     badPieces.acknowledge(bad);
+    if (saysGone) this.#fallSilent();
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
@@ -246,7 +246,7 @@ export class TrackerSession {
 
   /** One full report, if one is due. */
   async #tell(signal: AbortSignal): Promise<WorkerStep> {
-    if (!this.#reportDue || !this.#known) return { nextInMs: untilWokenMs };
+    if (!this.#reportDue || !this.#known || this.#deps.store.gone) return { nextInMs: untilWokenMs };
     const { store, link, random, logger, authority, storedLog, settings } = this.#deps;
     const abort = new AbortController();
     this.#endReport = () => abort.abort();
