@@ -110,7 +110,7 @@ async function endAll(
   keepers: readonly (DataKeeper | undefined)[],
   end: (keeper: DataKeeper) => Promise<void>,
 ): Promise<void> {
-  const outcomes = await Promise.allSettled(keepers.map((keeper) => keeper && end(keeper)));
+  const outcomes = await Promise.allSettled(keepers.map(async (keeper) => keeper && end(keeper)));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 

@@ -42,7 +42,7 @@ async function start(
       child() {
         return this;
       },
-    } as never,
+    },
     ...options,
   });
   return running;

@@ -126,10 +126,9 @@ it('with every copy bad the chunk is DATA_LOSS, every copy is kept, and one that
   for (const [index, copy] of paths.entries()) await flip(copy, 4_096 + index * 70_000);
   await waitFor('every copy to be found bad', async () => (await client.status()).chunksUnreadable === 1);
   for (const index of [0, 1, 2]) expect(await quarantineOf(index)).toEqual([name]);
-  const lost = (await readAll(client.createReadStream('/file')).catch((error: unknown) => error)) as unknown;
-  const other = (await readAll(client.createReadStream('/other')).catch(
-    (error: unknown) => error,
-  )) as unknown;
+  const outcomeOf = (path: string): Promise<unknown> =>
+    readAll(client.createReadStream(path)).catch((error: unknown) => error);
+  const [lost, other] = [await outcomeOf('/file'), await outcomeOf('/other')];
   const failed = [lost, other].filter((outcome) => !Buffer.isBuffer(outcome));
   expect(failed).toMatchObject([{ code: 'DATA_LOSS' }]);
   // A person mends one by hand.

@@ -86,7 +86,7 @@ interface TrashTask {
   readonly chunkIds: readonly string[];
 }
 
-export interface VerifyTask extends PieceKey {
+interface VerifyTask extends PieceKey {
   readonly kind: 'verify';
   readonly digest: Buffer;
 }
