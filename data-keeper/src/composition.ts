@@ -291,9 +291,9 @@ function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
   let killed: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     setHealth(healthService, 'NOT_SERVING');
-    await shutDown(server, settings.stopGraceMs);
-    // A scrub that hangs in its disk is not waited for: the goodbye matters more.
+    // It ends within a read; one that hangs in its disk is not waited for, as the goodbye matters more.
     const scrubbed = Promise.race([scrubber.stop(true), clock.sleep(settings.stopGraceMs, { unref: true })]);
+    await shutDown(server, settings.stopGraceMs);
     await Promise.all([tasks.stop(), trashWorker.stop(), scrubbed]);
     await session.stop(true).finally(closeAll);
   };

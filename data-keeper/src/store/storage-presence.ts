@@ -45,7 +45,11 @@ export class StoragePresence {
 
 /** Which devices hold IDENTITY and the folders, as far as they are there. */
 async function devicesOf(fileSystem: FileSystem, dataDir: string): Promise<string> {
-  const paths = [names.identity, ...folders].map((name) => join(dataDir, name));
-  const found = await Promise.all(paths.map((path) => fileSystem.stat(path)));
-  return found.map((status) => status?.deviceId ?? 'none').join(' ');
+  const found: string[] = [];
+  // One after the other: in a disk that hangs, each holds a thread.
+  for (const name of [names.identity, ...folders]) {
+    const status = await fileSystem.stat(join(dataDir, name));
+    found.push(String(status?.deviceId ?? 'none'));
+  }
+  return found.join(' ');
 }
