@@ -23,6 +23,8 @@ export class FakeTracker {
   leaseMs = 30_000;
   heartbeatIntervalMs = 20;
   /** Handed out with every heartbeat until completed. */
+  /** Runs before each heartbeat is answered. */
+  beforeHeartbeatAnswer: (request: HeartbeatRequestOutput) => void = () => undefined;
   /** Runs before each page of a report is answered. */
   beforeReportAnswer: () => Promise<void> = () => Promise.resolve();
   readonly tasks = new Map<string, KeeperTask>();
@@ -56,6 +58,7 @@ export class FakeTracker {
       }),
       Heartbeat: unary(async (request: HeartbeatRequestOutput) => {
         this.heartbeats.push(request);
+        this.beforeHeartbeatAnswer(request);
         if (this.refuse.heartbeat) throw this.refuse.heartbeat;
         return Promise.resolve({
           authority: answer(),
