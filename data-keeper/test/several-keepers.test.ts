@@ -34,15 +34,6 @@ async function start(
     dataDirs: names.map(disk),
     listen: '127.0.0.1:0',
     tracker: tracker.address,
-    logger: {
-      debug() {},
-      info: console.log,
-      warn: console.log,
-      error: console.log,
-      child() {
-        return this;
-      },
-    },
     ...options,
   });
   return running;

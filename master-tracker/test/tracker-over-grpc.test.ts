@@ -250,11 +250,6 @@ describe('the master tracker over gRPC', () => {
       registry.Heartbeat,
       { ...keeper, capacity, badPieces: [{ chunkId: id(), pieceIndex: 1, error: {} }] },
     ],
-    [
-      'Heartbeat, too many bad',
-      registry.Heartbeat,
-      { ...keeper, capacity, badPieces: Array.from({ length: 1_001 }, () => ({ chunkId: id(), error: {} })) },
-    ],
     ['Heartbeat, scrub', registry.Heartbeat, { ...keeper, capacity, scrub: { throughChunkId: 'x' } }],
     ['Heartbeat, scrub task', registry.Heartbeat, { ...keeper, capacity, scrub: { taskId: '\n' } }],
     ['ReportPieces', registry.ReportPieces, { ...keeper, reportId: 'x' }],
