@@ -15,7 +15,8 @@ const above = {
 const anyOf = (names) => `^(${names.join('|')})/`;
 
 /** Where a server touches the wire and the machine: its handlers, and where it is put together. */
-const serverEdges = '^(master-tracker|data-keeper)/src/(grpc/|composition\\.ts$|main\\.ts$)';
+const serverEdges =
+  '^(master-tracker|data-keeper)/src/(grpc/|composition\\.ts$|several-keepers\\.ts$|main\\.ts$)';
 const machine = '^(node:)?(fs|fs/promises|timers|timers/promises)$';
 const wire = '(^|/)node_modules/@grpc/|^proto/';
 

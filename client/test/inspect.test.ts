@@ -195,6 +195,7 @@ describe('status', () => {
     ...{ scannedPieces: 3, expectedPieces: 12, scannedBytes: 300, expectedBytes: 1_200, corruptPieces: 1 },
     ...{
       unreadPieces: 0,
+      cachedPieces: 0,
       rounds: 1,
       startedAtUnixMs: Date.UTC(2026, 4, 2),
       previousStartedAtUnixMs: Date.UTC(2026, 4, 1),

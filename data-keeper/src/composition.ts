@@ -30,7 +30,11 @@ import { GrpcTrackerLink } from './grpc/grpc-tracker-link.js';
 import { replicaService, replicaServiceDefinition } from './grpc/replica-service.js';
 import { ChunkReader } from './read/chunk-reader.js';
 import { ReplicaSource } from './replication/replica-source.js';
+import { BadPieceLog } from './scrub/bad-piece-log.js';
+import { PieceVerifier } from './scrub/piece-verifier.js';
+import { Scrubber } from './scrub/scrubber.js';
 import { type KeeperSettings, completeSettings } from './settings.js';
+import { Ballast } from './store/ballast.js';
 import { inspect } from './store/data-directory.js';
 import { DiskChunkStore } from './store/disk-chunk-store.js';
 import { StorageHealth } from './store/disk-error.js';
@@ -57,8 +61,8 @@ export interface DataKeeperOptions {
   readonly advertise?: string;
   /** HOST:PORT of the tracker. */
   readonly tracker: string;
-  /** The failure domain; none by default. */
-  readonly zone?: string;
+  /** The failure domain; none by default. Where it follows from who the keeper is, a function of its id. */
+  readonly zone?: string | ((keeperId: string) => string);
   /** The most that pieces may use in all, in bytes; by default what the file system has beyond its reserve. */
   readonly capacityBytes?: number;
   readonly logger?: Logger;
@@ -76,6 +80,7 @@ export interface DataKeeper {
   readonly keeperId: string;
   readonly storageId: string;
   readonly dataDir: string;
+  readonly zone: string;
   /** Lets calls end, then says goodbye to the tracker, so that nobody copies this keeper's pieces meanwhile. */
   stop(): Promise<void>;
   /** As near to SIGKILL as one process allows: no goodbye, connections cut, nothing flushed, nothing removed. */
@@ -120,14 +125,17 @@ async function lockDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<
 async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const settings = completeSettings(options.settings);
   const { clock = systemClock, random = systemRandom, logger = silentLogger, dataDir } = options;
-  const zone = checkZone(options.zone ?? '');
+  const { zone: zoneWish = '' } = options;
+  if (typeof zoneWish === 'string') checkZone(zoneWish);
   checkAddress(options.tracker);
   const disk = cuttable(options.fileSystem ?? nodeFileSystem);
   const { fileSystem } = disk;
   const health = new StorageHealth();
-  const identity = await StorageIdentity.open(fileSystem, dataDir, random, health);
+  const ballast = new Ballast(fileSystem, dataDir);
+  const identity = await StorageIdentity.open(fileSystem, dataDir, random, health, ballast);
+  const zone = checkZone(typeof zoneWish === 'string' ? zoneWish : zoneWish(identity.keeperId));
   const store = await DiskChunkStore.open({
-    ...{ fileSystem, clock, random, health, dataDir },
+    ...{ fileSystem, clock, random, health, ballast, dataDir },
     clusterId: () => identity.clusterId,
     capacityBytes: options.capacityBytes ?? Infinity,
     trashTtlMs: settings.trashTtlMs,
@@ -136,6 +144,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const authority = new AuthorityWatch(identity, clock, logger, settings.witnessIntervalMs);
   const lease = new Lease(clock);
   const storedLog = new StoredLog();
+  const badPieces = new BadPieceLog();
+  const verifier = new PieceVerifier({ store, badPieces, logger });
   const live = new LivePieces();
   const writes = new Slots('writes', settings.maxWrites);
   const reads = new Slots('reads', settings.maxReads);
@@ -163,17 +173,31 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const writer = new ChunkWriter({
     ...{ ...common, slots: writes, peers, lease, self, receiptFor },
     liveMemory: new ByteBudget(settings.liveMemoryBytes),
-    onStored: (piece) => storedLog.add(piece),
+    onStored: (piece) => {
+      badPieces.forget(piece);
+      storedLog.add(piece);
+    },
   });
   const reader = new ChunkReader({ ...common, slots: reads });
   const source = new ReplicaSource({ ...common, slots: replicas });
+  const activeStreams = (): number => writes.taken + reads.taken + replicas.taken;
+  const scrubber = await Scrubber.open({
+    ...{ store, verifier, badPieces, fileSystem, health, ballast, dataDir, clock, logger, activeStreams },
+    pace: {
+      periodMs: settings.scrubPeriodMs,
+      share: settings.scrubShare,
+      shareBesideClients: settings.scrubShareBesideClients,
+    },
+    saveIntervalMs: settings.scrubSaveIntervalMs,
+    onVanished: () => session().reportAnew(),
+  });
   const tasks = new TaskRunner({
     ...{ link, authority, clock, random, logger },
     start: { keeperId: identity.keeperId, storageId: identity.storageId, incarnation: identity.incarnation },
     slots: settings.taskSlots,
     deadlineMs: settings.controlDeadlineMs,
-    perform: (action, signal) =>
-      perform({ store, writer, peers, clock, settings, receiptFor }, action, signal),
+    perform: (task, signal) =>
+      perform({ store, writer, peers, verifier, scrubber, clock, settings, receiptFor }, task, signal),
   });
 
   const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
@@ -201,7 +225,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
       ...{ address, zone },
-      activeStreams: () => writes.taken + reads.taken + replicas.taken,
+      ...{ activeStreams, badPieces },
+      scrubProgress: () => scrubber.progress,
     });
     await started.start(options.signal ?? new AbortController().signal);
   } catch (error) {
@@ -210,11 +235,23 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     throw error;
   }
   trashWorker.start();
+  scrubber.start();
   setHealth(healthService, 'SERVING');
   logger.info('the keeper is ready', { keeperId: identity.keeperId, address, dataDir });
-  const running = { server, session: started, tasks, trashWorker, healthService, closeAll, disk, settings };
+  const running = {
+    server,
+    session: started,
+    tasks,
+    trashWorker,
+    scrubber,
+    clock,
+    healthService,
+    closeAll,
+    disk,
+    settings,
+  };
   return {
-    ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir },
+    ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir, zone },
     ...lifeOf(running),
   };
 }
@@ -238,6 +275,8 @@ interface Running {
   readonly session: TrackerSession;
   readonly tasks: TaskRunner;
   readonly trashWorker: Worker;
+  readonly scrubber: Scrubber;
+  readonly clock: Clock;
   readonly healthService: HealthImplementation;
   readonly closeAll: () => void;
   readonly disk: CuttableFileSystem;
@@ -246,20 +285,25 @@ interface Running {
 
 /** The two ways to end; whichever comes first counts, but a stop that hangs may be killed. */
 function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
-  const { server, session, tasks, trashWorker, healthService, closeAll, disk, settings } = running;
+  const { server, session, tasks, trashWorker, scrubber, clock, healthService, closeAll, disk, settings } =
+    running;
   let stopping: Promise<void> | undefined;
   let killed: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     setHealth(healthService, 'NOT_SERVING');
+    // It ends within a read; one that hangs in its disk is not waited for, as the goodbye matters more.
+    const scrubbed = Promise.race([scrubber.stop(true), clock.sleep(settings.stopGraceMs, { unref: true })]);
     await shutDown(server, settings.stopGraceMs);
-    await Promise.all([tasks.stop(), trashWorker.stop()]);
+    await Promise.all([tasks.stop(), trashWorker.stop(), scrubbed]);
     await session.stop(true).finally(closeAll);
   };
   const kill = async (): Promise<void> => {
+    // Before the disk is gone: what it cannot read then is no fault of the pieces.
+    const scrubbed = scrubber.stop(false);
     disk.cut();
     cutOff(server);
     closeAll();
-    await Promise.allSettled([tasks.stop(), trashWorker.stop(), session.stop(false)]);
+    await Promise.allSettled([tasks.stop(), trashWorker.stop(), scrubbed, session.stop(false)]);
   };
   return {
     stop: () => (stopping ??= killed ?? stop()),

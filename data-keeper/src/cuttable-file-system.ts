@@ -20,6 +20,7 @@ export function cuttable(inner: FileSystem): CuttableFileSystem {
       return operation(...args);
     };
   const guardFile = (file: OpenFile): OpenFile => ({
+    ...(file.fromMedium !== undefined && { fromMedium: file.fromMedium }),
     read: guarded((...args) => file.read(...args)),
     write: guarded((...args) => file.write(...args)),
     syncData: guarded(() => file.syncData()),

@@ -51,6 +51,17 @@ export interface KeeperSettings {
   readonly trashTtlMs: number;
   /** How often the trash is looked through. */
   readonly trashIntervalMs: number;
+  /**
+   * Every piece is read again from the medium within this time: often enough that two copies hardly go bad between
+   * two looks, seldom enough that 10 TiB are 6 MiB/s.
+   */
+  readonly scrubPeriodMs: number;
+  /** The most of the disk's time that a scrub takes, 0 to 1. */
+  readonly scrubShare: number;
+  /** The same while clients or peers have streams open. A disk of 150 MiB/s is then read at 7. */
+  readonly scrubShareBesideClients: number;
+  /** How often, at most, the place of the scrub is written down: what a crash has read once more. */
+  readonly scrubSaveIntervalMs: number;
   /** How often, at most, a later transaction of the same tracker is put on stable storage. */
   readonly witnessIntervalMs: number;
   /**
@@ -79,6 +90,10 @@ export const defaultSettings: KeeperSettings = {
   taskSlots: 4,
   trashTtlMs: 600_000,
   trashIntervalMs: 10_000,
+  scrubPeriodMs: 21 * 24 * 3_600_000,
+  scrubShare: 0.25,
+  scrubShareBesideClients: 0.05,
+  scrubSaveIntervalMs: 30_000,
   witnessIntervalMs: 10_000,
   tokenLifetimeMs: 3_600_000,
   stopGraceMs: 10_000,
@@ -94,6 +109,10 @@ export function completeSettings(wish: Partial<KeeperSettings> = {}): KeeperSett
   }
   if (settings.sourceStallMs <= settings.clientStallMs) {
     throw new HoldfastError('INVALID_ARGUMENT', 'sourceStallMs must be longer than clientStallMs');
+  }
+  for (const name of ['scrubShare', 'scrubShareBesideClients'] as const) {
+    if (settings[name] > 0 && settings[name] <= 1) continue;
+    throw new HoldfastError('INVALID_ARGUMENT', `setting ${name} must be above 0 and at most 1`);
   }
   return settings;
 }

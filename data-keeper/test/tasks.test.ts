@@ -1,7 +1,7 @@
 /** The tracker's tasks, carried out by real keepers. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { CompleteTaskRequestOutput, KeeperTask } from '@holdfast/proto';
-import { newId, receiptIsValid } from '@holdfast/shared';
+import { HoldfastError, newId, receiptIsValid } from '@holdfast/shared';
 import { readReceipt } from '@holdfast/shared/grpc';
 import { systemRandom } from '@holdfast/shared/node';
 import { open, readdir } from 'node:fs/promises';
@@ -190,4 +190,30 @@ it('more tasks than there are slots for are asked for as slots become free, not 
   await until(() => tracker.completed.length >= 12);
   // They share heartbeats: nobody asks once for each.
   expect(tracker.heartbeats.length).toBeLessThan(12);
+});
+
+describe('a scrub', () => {
+  it('reads everything at once, tells what is bad until that is answered, and how far it is', async () => {
+    cluster = await TestCluster.start(1);
+    const chunkIds = [await write(), await write(), await write()];
+    await damage(chunkIds[1]!);
+    const { heartbeats, refuse } = cluster.tracker;
+    const answer = carryOut({ scrub: {} });
+    // The tracker hears it, and its answer is lost: it has not taken what it was told.
+    cluster.tracker.beforeHeartbeatAnswer = ({ badPieces }) => {
+      if (badPieces.length > 0) refuse.heartbeat ??= new HoldfastError('UNAVAILABLE', 'busy');
+    };
+    expect((await answer).error).toBeNull();
+    const toldTimes = (): number => heartbeats.filter(({ badPieces }) => badPieces.length > 0).length;
+    await until(() => toldTimes() >= 2);
+    cluster.tracker.beforeHeartbeatAnswer = () => undefined;
+    delete refuse.heartbeat;
+    await until(() => (heartbeats.at(-1)?.scrub?.rounds ?? 0) === 1);
+    expect(heartbeats.at(-1)?.scrub).toMatchObject({ expectedPieces: 2, taskId: '' });
+    await until(() => heartbeats.some(({ badPieces }) => badPieces.length > 0));
+    const [told] = heartbeats.flatMap(({ badPieces }) => badPieces);
+    expect(told).toMatchObject({ chunkId: chunkIds[1], error: { code: 'ERROR_CODE_CHECKSUM_MISMATCH' } });
+    await until(() => heartbeats.at(-1)?.badPieces.length === 0);
+    expect(await readdir(join(cluster.keeper().dataDir, 'quarantine'))).toEqual([`${chunkIds[1]}.0`]);
+  });
 });

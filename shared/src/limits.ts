@@ -52,6 +52,8 @@ export const limits = {
   maxPiecesPerReportPage: 5_000,
   /** Newly stored pieces in one heartbeat. */
   maxStoredPerHeartbeat: 1_000,
+  /** As many pieces that are found bad: each ends in a copy that has to be made. */
+  maxBadPiecesPerHeartbeat: 1_000,
   /** Chunks in one trash task. */
   maxChunksPerTrashTask: 1_000,
   /** A message of metadata: the largest is a commit of maxExtentsPerCommit extents, about 60 bytes each. */

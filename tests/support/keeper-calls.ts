@@ -1,6 +1,6 @@
 /** Calls to servers as a client of any language may make them: also one that stops in the middle. */
 import { setMaxListeners } from 'node:events';
-import { keeperV1, trackerV1 } from '@holdfast/proto';
+import { type KeeperStatusOutput, keeperV1, trackerV1 } from '@holdfast/proto';
 import { blockChecksums } from '@holdfast/shared';
 import {
   PeerChannel,
@@ -22,12 +22,23 @@ const Check = {
 /** HealthCheckResponse with field 1, status, SERVING. */
 const serving = Buffer.from([0x08, 0x01]);
 const { LocateChunks } = trackerV1.ChunkLocationService.service;
+const { ListKeepers } = trackerV1.ClusterService.service;
 const { BeginUpload } = trackerV1.UploadService.service;
 const { service } = keeperV1.ChunkService;
 const ReadChunk = responseBlocks(service.ReadChunk);
 const WriteChunk = requestBlocks(service.WriteChunk);
 /** Of calls that take no time, or are given up before. */
 const deadlineMs = 120_000;
+
+/** What a tracker says of its keepers. */
+export async function listKeepers(address: string): Promise<readonly KeeperStatusOutput[]> {
+  const channel = new PeerChannel(address, controlChannelOptions);
+  try {
+    return (await callUnary(channel, address, ListKeepers, {}, { deadlineMs })).keepers;
+  } finally {
+    channel.close();
+  }
+}
 
 /** Asks a server for its health, over a connection of its own. Rejects if it does not say in time that it serves. */
 export async function checkHealth(address: string, withinMs: number): Promise<void> {

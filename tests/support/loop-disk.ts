@@ -1,5 +1,5 @@
 /**
- * A disk for one test that can be made to hang: ext4 in a file, on a loop device. A frozen file system takes no
+ * A disk for one test that can be made to hang, filled and taken away: ext4 in a file, on a loop device. A frozen file system takes no
  * writes and no syncs; a device that the kernel's block layer throttles to a byte a second takes no reads. In both
  * the calls sleep in the kernel, where not even SIGKILL wakes them.
  *
@@ -8,7 +8,7 @@
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, statfs, truncate, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -84,25 +84,7 @@ export class LoopDisk {
     return new LoopDisk(path, image, device, group, janitor);
   }
 
-  /** Takes it away, also from under who uses it: at its path there is then an empty directory. */
-  async unmount(): Promise<void> {
-    await run('umount', ['-l', this.path]);
-  }
-
-  /** Puts it back after `unmount`, when whoever used it has ended. */
-  async mountAgain(): Promise<void> {
-    await run('mount', ['-o', 'loop', this.#image, this.path]);
-  }
-
-  /** Fills it to the last byte, as others on the machine may; `freeAll` undoes it. */
-  async fill(): Promise<void> {
-    const ballast = join(this.path, ballastName);
-    const { bavail, bsize } = await statfs(this.path);
-    await run('fallocate', ['-l', String(bavail * bsize), ballast]);
-    // What is kept for root, and the last blocks: until there are none.
-    await run('sh', ['-c', 'cat /dev/zero >> "$1" 2>&-; [ -s "$1" ]', 'sh', ballast]);
-  }
-
+  /** Undoes `fill`. */
   async freeAll(): Promise<void> {
     await unlink(join(this.path, ballastName));
   }
@@ -139,6 +121,35 @@ export class LoopDisk {
 
   async releaseReads(): Promise<void> {
     if (this.#group !== undefined) await writeFile(join(this.#group, readLimit), `${this.#device} 0`);
+  }
+
+  /** Takes it away under those who have files open on it; what is left is the empty directory. */
+  async unmount(): Promise<void> {
+    await run('umount', ['-l', this.path]);
+  }
+
+  async mount(): Promise<void> {
+    // Whoever has files open still holds the device: a second one over the same image would destroy it.
+    const held = (await run('losetup', ['-n', '-O', 'NAME', '-j', this.#image])).stdout.trim();
+    await run('mount', held === '' ? ['-o', 'loop', this.#image, this.path] : [held, this.path]);
+  }
+
+  /** Fills it with a file of this name, to the last block, as others on the machine may. */
+  async fill(name = ballastName): Promise<void> {
+    const file = await open(join(this.path, name), 'w');
+    try {
+      for (let bytes = Buffer.alloc(1024 * 1024, 1); bytes.length >= 512;) {
+        try {
+          await file.write(bytes);
+        } catch (error) {
+          if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+          bytes = bytes.subarray(0, bytes.length / 2);
+        }
+      }
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
 
   /** Lets go of everything that hangs, and unmounts. Call it when nobody uses the disk any more. */

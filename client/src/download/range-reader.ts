@@ -80,7 +80,8 @@ class RangeReader {
     for (let round = 0; ; round += 1) {
       const failures = await this.#tryPieces(Math.min(maxSilenceMs, silenceMs * 2 ** round));
       if (failures === undefined) return;
-      const allBad = failures.length > 0 && failures.every(isBad);
+      // Nobody is said to have it any more: every copy there was is bad.
+      const allBad = failures.every(isBad) && (failures.length > 0 || this.#extent.pieces.length === 0);
       const waitedMs = clock.monotonicMs() - this.#progressAtMs;
       if (waitedMs > (allBad ? corruptPatienceMs : patienceMs)) throw this.#lost(failures, allBad);
       // An expired token needs a new one and no rest.
@@ -171,11 +172,15 @@ class RangeReader {
     const reasons = [...new Set(failures.map(({ message }) => message))].join('; ');
     const facts = { chunk_id: chunkId, file_offset: fileOffset, copies_tried: failures.length };
     if (allBad) {
-      return new HoldfastError('DATA_LOSS', `no copy of chunk ${chunkId} could be verified: ${reasons}`, {
-        remedy: 'Bring back keepers that are down: one may hold a good copy. Then see `client status`.',
-        facts,
-        cause: failures.at(-1),
-      });
+      return new HoldfastError(
+        'DATA_LOSS',
+        `no copy of chunk ${chunkId} could be verified: ${reasons || 'no keeper has one any more'}`,
+        {
+          remedy: 'Bring back keepers that are down: one may hold a good copy. Then see `client status`.',
+          facts,
+          cause: failures.at(-1),
+        },
+      );
     }
     return new HoldfastError(
       'UNAVAILABLE',

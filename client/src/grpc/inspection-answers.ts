@@ -94,6 +94,7 @@ export function readScrubProgress(message: ScrubProgressOutput): ScrubProgress {
     expectedBytes: message.expectedBytes,
     corruptPieces: message.corruptPieces,
     unreadPieces: message.unreadPieces,
+    cachedPieces: message.cachedPieces,
     ...(startedAtUnixMs !== undefined && { startedAtUnixMs }),
     ...(previousStartedAtUnixMs !== undefined && { previousStartedAtUnixMs }),
     rounds: message.rounds,

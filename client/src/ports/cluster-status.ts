@@ -11,6 +11,8 @@ export interface ScrubProgress {
   readonly corruptPieces: number;
   /** Pieces that could not be read for another reason. */
   readonly unreadPieces: number;
+  /** Of the scanned ones, pieces that were read through the page cache, as the medium could not be read past it. */
+  readonly cachedPieces: number;
   /** When this round and the one before it began; absent if there was none. */
   readonly startedAtUnixMs?: number;
   readonly previousStartedAtUnixMs?: number;

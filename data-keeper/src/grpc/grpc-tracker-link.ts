@@ -2,7 +2,12 @@
  * The tracker over gRPC. Heartbeats have a channel of their own: a report page that is stuck must not cost the
  * lease. Answers are checked like any other input.
  */
-import { type KeeperTaskOutput, type PieceSummary as PieceSummaryMessage, trackerV1 } from '@holdfast/proto';
+import {
+  type KeeperTaskOutput,
+  type PieceSummary as PieceSummaryMessage,
+  type ScrubProgress as ScrubProgressMessage,
+  trackerV1,
+} from '@holdfast/proto';
 import { HoldfastError, checkId, checkRequestId, limits } from '@holdfast/shared';
 import {
   PeerChannel,
@@ -18,6 +23,7 @@ import {
   writeAuthority,
   writeReceipt,
 } from '@holdfast/shared/grpc';
+import type { PieceKey } from '../store/piece.js';
 import type { OfferedAuthority } from '../tracker/authority-watch.js';
 import type {
   HeartbeatAnswer,
@@ -29,6 +35,7 @@ import type {
   RegisterAnswer,
   RegisterRequest,
   ReportPage,
+  ScrubProgress,
   TaskResult,
   TrackerLink,
 } from '../tracker/tracker-link.js';
@@ -46,13 +53,21 @@ function writeSummary({ lengthBytes, ...piece }: PieceSummary): PieceSummaryMess
   return { ...piece, length: lengthBytes };
 }
 
+function writeKey({ chunkId, pieceIndex }: PieceKey): PieceKey {
+  return { chunkId, pieceIndex };
+}
+
+function writeScrub({ previousStartedAtUnixMs, ...scrub }: ScrubProgress): ScrubProgressMessage {
+  return { ...scrub, ...(previousStartedAtUnixMs !== null && { previousStartedAtUnixMs }) };
+}
+
 function writeCapacity(capacity: RegisterRequest['capacity']): RegisterRequest['capacity'] {
   const { totalBytes, usedBytes, freeBytes, trashBytes } = capacity;
   return { totalBytes, usedBytes, freeBytes, trashBytes };
 }
 
 function readAction(task: KeeperTaskOutput): KeeperTask['action'] {
-  const { fetchPiece, trashPieces, verifyPiece } = task;
+  const { fetchPiece, trashPieces, verifyPiece, scrub } = task;
   if (fetchPiece) {
     return {
       kind: 'fetch',
@@ -79,6 +94,7 @@ function readAction(task: KeeperTaskOutput): KeeperTask['action'] {
       digest: checkDigest(verifyPiece.digest),
     };
   }
+  if (scrub) return { kind: 'scrub' };
   throw new HoldfastError('UNIMPLEMENTED', 'this keeper does not know that kind of task');
 }
 
@@ -126,11 +142,16 @@ export class GrpcTrackerLink implements TrackerLink {
   }
 
   async heartbeat(request: HeartbeatRequest, options: LinkOptions): Promise<HeartbeatAnswer> {
-    const { storageError, stored, capacity, ...rest } = request;
+    const { storageError, stored, badPieces, scrub, capacity, ...rest } = request;
     const message = {
       ...rest,
       capacity: writeCapacity(capacity),
       stored: stored.map(writeSummary),
+      badPieces: badPieces.map(({ error, ...piece }) => ({
+        ...writeKey(piece),
+        error: toErrorDetail(error),
+      })),
+      scrub: writeScrub(scrub),
       ...(storageError && { storageError: toErrorDetail(storageError) }),
     };
     const answer = await callUnary(this.#heartbeats, this.#name, registry.Heartbeat, message, options);

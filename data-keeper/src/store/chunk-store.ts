@@ -18,24 +18,53 @@ export interface ChunkStore {
   /**
    * Opens a stored piece after checking everything but its data. Close the reader always.
    *
-   * @throws HoldfastError NOT_FOUND, CHECKSUM_MISMATCH (damaged), DISK_FAILED
+   * @param from the medium itself, as far as the machine offers that, rather than what is in memory of it
+   * @throws HoldfastError NOT_FOUND, CHECKSUM_MISMATCH (damaged), DISK_FAILED, PERMISSION_DENIED; UNAVAILABLE while
+   *   the storage is not there (unmounted)
    */
-  open(key: PieceKey): Promise<StoredPieceReader>;
+  open(key: PieceKey, from?: 'medium'): Promise<StoredPieceReader>;
   /** What `open` would find, or undefined where it would be NOT_FOUND. */
   stat(key: PieceKey): Promise<StoredPiece | undefined>;
   /** Every stored piece in order of chunk id. What comes or goes meanwhile may be in it or not. */
   list(): AsyncIterable<PieceKey>;
+  /**
+   * The pieces of one of the directories they are spread over, in order, for whoever goes through all of them.
+   *
+   * @param shard 0 to 255: what chunk ids begin with
+   */
+  listShard(shard: number): Promise<ShardListing>;
+  /** How many pieces there are whose chunk ids begin with `fromShard` or more, and the sum of their files. */
+  census(fromShard: number): Census;
   /** Moves every piece of the chunks to the trash, durably. What is not there is fine. */
   trash(chunkIds: readonly string[]): Promise<void>;
   /** Unlinks what has been in the trash for its time. */
   emptyTrash(): Promise<void>;
-  /** Sets a damaged piece aside, durably, for a person to look at. */
+  /** Sets a damaged piece aside, durably, for a person to look at. Nothing ever takes it from there. */
   quarantine(key: PieceKey): Promise<void>;
   capacity(): Promise<Capacity>;
   /** Lets go of what is held open for writing. Nothing may be written after it. */
   close(): void;
-  /** Why the storage can no longer be written; undefined while it can. It stays readable. */
+  /** Why the storage can no longer be written; undefined while it can. It stays readable, unless it is gone. */
   readonly failure: HoldfastError | undefined;
+  /** True while the storage is not there at all: its disk is unmounted. As of the last look at it. */
+  readonly gone: boolean;
+}
+
+export interface ShardListing {
+  readonly pieces: readonly ListedPiece[];
+  /** How many pieces there should be beside these: nobody here has moved them away. */
+  readonly vanished: number;
+}
+
+export interface ListedPiece extends PieceKey {
+  /** Of its file. */
+  readonly fileBytes: number;
+}
+
+export interface Census {
+  readonly pieces: number;
+  /** Of their files. */
+  readonly bytes: number;
 }
 
 /** In bytes, as StorageCapacity in the contract. */
@@ -98,4 +127,6 @@ export interface PieceReader {
 /** Of a stored piece: every block is verified before `read` gives it. */
 export interface StoredPieceReader extends PieceReader {
   readonly spec: StoredPiece;
+  /** True if nothing comes from the page cache. */
+  readonly fromMedium: boolean;
 }

@@ -11,6 +11,8 @@ import { inParallel, parallelOperations } from './in-parallel.js';
 export const names = {
   identity: 'IDENTITY',
   state: 'STATE',
+  scrub: 'SCRUB',
+  reserve: 'RESERVE',
   /** There while the directory is being formatted. */
   formatting: 'FORMATTING',
   tmp: 'tmp',
@@ -19,7 +21,7 @@ export const names = {
   quarantine: 'quarantine',
 } as const;
 
-const folders = [names.tmp, names.chunks, names.trash, names.quarantine] as const;
+export const folders = [names.tmp, names.chunks, names.trash, names.quarantine] as const;
 
 /** `chunks/00` to `chunks/ff`: a directory with a million names is slow to list and to sync. */
 export const shards: readonly string[] = Array.from({ length: 256 }, (_, i) =>
@@ -54,6 +56,10 @@ export async function inspect(fileSystem: FileSystem, dataDir: string): Promise<
       // A disk that is not mounted, or a copy that was not finished.
       if (!present.includes(folder)) throw invalidDirectory(dataDir, `${folder}/ is missing`);
     }
+    // Likewise, where the pieces have a disk of their own.
+    if ((await fileSystem.readDirectory(join(dataDir, names.chunks))).length === 0) {
+      throw invalidDirectory(dataDir, `${names.chunks}/ is empty`);
+    }
     return 'formatted';
   }
   if (present.length === 0 || present.includes(names.formatting)) return 'unformatted';
@@ -74,13 +80,20 @@ export async function format(
     await fileSystem.syncDirectory(dataDir);
   }
   for (const folder of folders) await makeIfMissing(fileSystem, join(dataDir, folder));
-  await inParallel(shards, parallelOperations, (shard) =>
-    makeIfMissing(fileSystem, join(dataDir, names.chunks, shard)),
-  );
-  await fileSystem.syncDirectory(join(dataDir, names.chunks));
+  await makeShards(fileSystem, dataDir);
   await fileSystem.syncDirectory(dataDir);
   await finish();
   await removeMarker(fileSystem, dataDir);
+}
+
+/** Makes those of the shards that are missing, durably. */
+export async function makeShards(fileSystem: FileSystem, dataDir: string): Promise<void> {
+  const chunks = join(dataDir, names.chunks);
+  const present = new Set(await fileSystem.readDirectory(chunks));
+  const missing = shards.filter((shard) => !present.has(shard));
+  if (missing.length === 0) return;
+  await inParallel(missing, parallelOperations, (shard) => makeIfMissing(fileSystem, join(chunks, shard)));
+  await fileSystem.syncDirectory(chunks);
 }
 
 async function makeIfMissing(fileSystem: FileSystem, path: string): Promise<void> {

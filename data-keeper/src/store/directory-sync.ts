@@ -33,6 +33,15 @@ export class DirectorySync {
     return syncing.next;
   }
 
+  /** Lets go of a directory that was made anew: the handle is the old one's. */
+  forget(path: string): void {
+    this.#handles
+      .get(path)
+      ?.then((directory) => directory.close())
+      .catch(() => undefined);
+    this.#handles.delete(path);
+  }
+
   /** Lets go of the directories. Not waited for: one whose disk hangs is closed when its sync is over. */
   close(): void {
     for (const opening of this.#handles.values()) {

@@ -5,9 +5,19 @@
  */
 import { type Clock, type FileSystem, HoldfastError, type Random, errnoOf, hasCode } from '@holdfast/shared';
 import { join } from 'node:path';
-import type { Capacity, ChunkStore, PieceWriter, StoredPieceReader } from './chunk-store.js';
+import { Ballast } from './ballast.js';
+import { Census } from './census.js';
+import type {
+  Capacity,
+  Census as Count,
+  ChunkStore,
+  ListedPiece,
+  PieceWriter,
+  ShardListing,
+  StoredPieceReader,
+} from './chunk-store.js';
 import { layoutOf } from './chunk-file.js';
-import { names, shards } from './data-directory.js';
+import { makeShards, names, shards } from './data-directory.js';
 import { DirectorySync } from './directory-sync.js';
 import { type StorageHealth, diskError } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
@@ -15,6 +25,7 @@ import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceN
 import { noSuchPiece, openStoredPiece } from './piece-reader.js';
 import { beginPiece } from './piece-writer.js';
 import { Space } from './space.js';
+import { StoragePresence } from './storage-presence.js';
 import { Trash } from './trash.js';
 
 export interface DiskChunkStoreOptions {
@@ -29,6 +40,7 @@ export interface DiskChunkStoreOptions {
   /** The most that pieces may use in all, in bytes; Infinity for all there is. */
   readonly capacityBytes: number;
   readonly trashTtlMs: number;
+  readonly ballast?: Ballast;
 }
 
 export class DiskChunkStore implements ChunkStore {
@@ -36,6 +48,9 @@ export class DiskChunkStore implements ChunkStore {
   readonly #directorySync: DirectorySync;
   readonly #space: Space;
   readonly #trash: Trash;
+  readonly #presence: StoragePresence;
+  readonly #ballast: Ballast;
+  readonly #census = new Census();
   /** Names of the pieces that are being written. */
   readonly #writing = new Set<string>();
   /**
@@ -44,9 +59,11 @@ export class DiskChunkStore implements ChunkStore {
    */
   readonly #arriving = new Set<string>();
 
-  private constructor(options: DiskChunkStoreOptions) {
+  private constructor(options: DiskChunkStoreOptions, presence: StoragePresence) {
     const { fileSystem, dataDir, clock, capacityBytes, trashTtlMs } = options;
     this.#options = options;
+    this.#presence = presence;
+    this.#ballast = options.ballast ?? new Ballast(fileSystem, dataDir);
     this.#directorySync = new DirectorySync(fileSystem);
     this.#space = new Space(fileSystem, clock, dataDir, capacityBytes);
     this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
@@ -54,28 +71,19 @@ export class DiskChunkStore implements ChunkStore {
 
   /** Sweeps what an earlier start left half written, makes the names that it left durable, and counts them. */
   static async open(options: DiskChunkStoreOptions): Promise<DiskChunkStore> {
-    const store = new DiskChunkStore(options);
     const { fileSystem, dataDir, health } = options;
     try {
+      const store = new DiskChunkStore(options, await StoragePresence.begin(fileSystem, dataDir));
+      // What an earlier start had there and somebody took away: the full report will tell what went with it.
+      await makeShards(fileSystem, dataDir);
       const tmp = join(dataDir, names.tmp);
       for (const name of await fileSystem.readDirectory(tmp)) await fileSystem.unlink(join(tmp, name));
-      await store.#makeMissingShards();
       await store.#count();
+      await store.#ballast.make();
+      return store;
     } catch (error) {
       throw health.failed(error, 'cannot open the chunk store');
     }
-    return store;
-  }
-
-  /** A shard that somebody removed took its pieces along, as the next report tells; the others are still good. */
-  async #makeMissingShards(): Promise<void> {
-    const { fileSystem, dataDir } = this.#options;
-    const directory = join(dataDir, names.chunks);
-    const present = new Set(await fileSystem.readDirectory(directory));
-    const missing = shards.filter((shard) => !present.has(shard));
-    if (missing.length === 0) return;
-    for (const shard of missing) await fileSystem.makeDirectory(join(directory, shard));
-    await fileSystem.syncDirectory(directory);
   }
 
   async #count(): Promise<void> {
@@ -91,7 +99,11 @@ export class DiskChunkStore implements ChunkStore {
       const directory = join(dataDir, names.chunks, shard);
       // An earlier start may have ended between a rename and its sync; from here on the piece counts as stored.
       await fileSystem.syncDirectory(directory);
-      await sizes(directory, count);
+      await sizes(directory, (name, bytes) => {
+        count(name, bytes);
+        const key = parsePieceName(name);
+        if (key) this.#census.count(key.chunkId, 1, bytes);
+      });
     });
     await sizes(join(dataDir, names.quarantine), count);
     await sizes(this.#trash.directory, (name, bytes) => {
@@ -101,7 +113,11 @@ export class DiskChunkStore implements ChunkStore {
   }
 
   get failure(): HoldfastError | undefined {
-    return this.#options.health.failure;
+    return this.#presence.missing ?? this.#options.health.failure;
+  }
+
+  get gone(): boolean {
+    return this.#presence.missing !== undefined;
   }
 
   async begin(spec: PieceSpec): Promise<PieceWriter> {
@@ -117,15 +133,17 @@ export class DiskChunkStore implements ChunkStore {
     this.#writing.add(name);
     let endReservation: ((stored: boolean) => void) | undefined;
     let hasEnded = false;
+    const { fileBytes } = layoutOf(spec.lengthBytes, spec.blockSizeBytes);
     const ended = (stored: boolean): void => {
       // Once: the name may have a new writer by now.
       if (hasEnded) return;
       hasEnded = true;
       endReservation?.(stored);
+      if (stored) this.#census.count(spec.chunkId, 1, fileBytes);
       this.#writing.delete(name);
     };
     try {
-      endReservation = await this.#reserve(layoutOf(spec.lengthBytes, spec.blockSizeBytes).fileBytes);
+      endReservation = await this.#reserve(fileBytes);
       return await beginPiece(
         {
           fileSystem,
@@ -159,9 +177,22 @@ export class DiskChunkStore implements ChunkStore {
     }
   }
 
-  async open(key: PieceKey): Promise<StoredPieceReader> {
+  async open(key: PieceKey, from?: 'medium'): Promise<StoredPieceReader> {
+    const { fileSystem, clusterId } = this.#options;
     if (this.#arriving.has(pieceName(key))) throw noSuchPiece(key);
-    return openStoredPiece(this.#options.fileSystem, this.#pathOf(key), key, this.#options.clusterId());
+    try {
+      return await openStoredPiece(fileSystem, this.#pathOf(key), key, clusterId(), from ?? 'read');
+    } catch (error) {
+      if (hasCode(error, 'NOT_FOUND')) await this.#assertThere();
+      throw error;
+    }
+  }
+
+  /** Before something that is missing counts for anything. */
+  async #assertThere(): Promise<void> {
+    await this.#presence.check().catch((error: unknown) => {
+      throw diskError(error, 'cannot look at the data directory');
+    });
   }
 
   async stat(key: PieceKey): Promise<StoredPiece | undefined> {
@@ -196,11 +227,47 @@ export class DiskChunkStore implements ChunkStore {
 
   async #namesIn(shard: string): Promise<string[]> {
     const { fileSystem, dataDir, health } = this.#options;
+    const directory = join(dataDir, names.chunks, shard);
     try {
-      return await fileSystem.readDirectory(join(dataDir, names.chunks, shard));
+      return await fileSystem.readDirectory(directory);
     } catch (error) {
-      throw health.failed(error, `cannot list chunks/${shard}`);
+      if (errnoOf(error) !== 'ENOENT') throw health.failed(error, `cannot list chunks/${shard}`);
     }
+    await this.#assertThere();
+    // The directory alone is gone, and what was in it: new pieces need one.
+    try {
+      await makeShards(fileSystem, dataDir);
+      this.#directorySync.forget(directory);
+      return await fileSystem.readDirectory(directory);
+    } catch (error) {
+      throw health.failed(error, `cannot make chunks/${shard} anew`);
+    }
+  }
+
+  async listShard(shard: number): Promise<ShardListing> {
+    const { fileSystem, dataDir } = this.#options;
+    const name = shards[shard] ?? '';
+    const before = this.#census.of(shard).pieces;
+    const keys = (await this.#namesIn(name)).sort().flatMap((file) => parsePieceName(file) ?? []);
+    const found = await inParallel(keys, parallelOperations, async (key): Promise<ListedPiece[]> => {
+      try {
+        const status = await fileSystem.stat(join(dataDir, names.chunks, name, pieceName(key)));
+        return status ? [{ ...key, fileBytes: status.sizeBytes }] : [];
+      } catch (error) {
+        throw diskError(error, `cannot list chunks/${name}`);
+      }
+    });
+    const pieces = found.flat();
+    const bytes = pieces.reduce((sum, { fileBytes }) => sum + fileBytes, 0);
+    // What was moved away meanwhile is off the count or about to be, and nobody is wronged by one report too many.
+    const vanished = Math.max(0, Math.min(before, this.#census.of(shard).pieces) - pieces.length);
+    if (vanished > 0) await this.#assertThere();
+    this.#census.correct(shard, { pieces: pieces.length, bytes });
+    return { pieces, vanished };
+  }
+
+  census(fromShard: number): Count {
+    return this.#census.from(fromShard);
   }
 
   async trash(chunkIds: readonly string[]): Promise<void> {
@@ -217,7 +284,9 @@ export class DiskChunkStore implements ChunkStore {
       );
       found.forEach((name, index) => {
         const fileBytes = sizes[index];
-        if (fileBytes !== undefined) this.#trash.add(name, fileBytes);
+        if (fileBytes === undefined) return;
+        this.#trash.add(name, fileBytes);
+        this.#census.count(name, -1, fileBytes);
       });
       await this.#syncMove(from, this.#trash.directory);
     }
@@ -231,16 +300,31 @@ export class DiskChunkStore implements ChunkStore {
     const { dataDir, health } = this.#options;
     health.check();
     const [from, to] = [this.#shardOf(key.chunkId), join(dataDir, names.quarantine)];
-    await this.#move(from, to, pieceName(key));
+    const name = pieceName(key);
+    const fileBytes = await this.#move(from, to, name, await this.#freeName(to, name));
+    if (fileBytes !== undefined) this.#census.count(key.chunkId, -1, fileBytes);
     await this.#syncMove(from, to);
   }
 
+  /** A name that no file has: two damaged copies of a piece may have different blocks that are good. */
+  async #freeName(directory: string, name: string): Promise<string> {
+    const { fileSystem, health } = this.#options;
+    try {
+      for (let n = 0; ; n += 1) {
+        const candidate = n === 0 ? name : `${name}.${n}`;
+        if (!(await fileSystem.stat(join(directory, candidate)))) return candidate;
+      }
+    } catch (error) {
+      throw health.failed(error, `cannot set piece ${name} aside`);
+    }
+  }
+
   /** Moves a file and gives its size; undefined if it is not there (any more). */
-  async #move(from: string, to: string, name: string): Promise<number | undefined> {
+  async #move(from: string, to: string, name: string, newName = name): Promise<number | undefined> {
     const { fileSystem, health } = this.#options;
     try {
       const status = await fileSystem.stat(join(from, name));
-      await fileSystem.rename(join(from, name), join(to, name));
+      await this.#ballast.spend(() => fileSystem.rename(join(from, name), join(to, newName)));
       return status?.sizeBytes ?? 0;
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
@@ -259,12 +343,13 @@ export class DiskChunkStore implements ChunkStore {
   }
 
   async capacity(): Promise<Capacity> {
+    await this.#assertThere();
     try {
-      const capacity = await this.#space.capacity();
+      await this.#ballast.make();
       // The trash gives way to new pieces, so its room is free: a keeper that told itself full because of its trash
       // would get no piece that makes it give way.
       const trashBytes = this.#trash.bytes;
-      return { ...capacity, freeBytes: capacity.freeBytes + trashBytes, trashBytes };
+      return { ...(await this.#space.capacity(trashBytes)), trashBytes };
     } catch (error) {
       throw this.#options.health.failed(error, 'cannot see how much room there is');
     }

@@ -2,14 +2,17 @@
  * A disk's failure as an error that may travel: with the errno and without the path, which is nobody's business
  * outside this machine (the cause keeps it for the log).
  */
-import { HoldfastError, errnoOf, fromErrno } from '@holdfast/shared';
+import { type ErrorCode, HoldfastError, errnoOf, fromErrno } from '@holdfast/shared';
 
-/** OUT_OF_SPACE, LIMIT_EXCEEDED (open files) or, for everything else, DISK_FAILED. */
+/** What is no fault of the disk: it passes, or a person mends it, and no piece is bad for it. */
+const passing: readonly ErrorCode[] = ['OUT_OF_SPACE', 'LIMIT_EXCEEDED', 'PERMISSION_DENIED'];
+
+/** OUT_OF_SPACE, LIMIT_EXCEEDED (open files), PERMISSION_DENIED or, for everything else, DISK_FAILED. */
 export function diskError(error: unknown, doing: string): HoldfastError {
   if (HoldfastError.is(error)) return error;
   const errno = errnoOf(error);
   const known = fromErrno(error, doing, 'DISK_FAILED');
-  const passes = known.code === 'OUT_OF_SPACE' || known.code === 'LIMIT_EXCEEDED';
+  const passes = passing.includes(known.code);
   return new HoldfastError(passes ? known.code : 'DISK_FAILED', `${doing}: ${errno ?? 'the disk failed'}`, {
     cause: error,
     remedy: passes ? known.remedy : "Check the keeper's disk and kernel log, then restart the keeper.",
@@ -25,10 +28,13 @@ export class StorageHealth {
     return this.#failure;
   }
 
-  /** Records a failed write, rename or sync and gives the error to throw. A full disk is no failed one. */
+  /** Records a failed write, rename or listing and gives the error to throw. A full disk is no failed one. */
   failed(error: unknown, doing: string): HoldfastError {
     const failure = diskError(error, doing);
-    if (failure.code === 'DISK_FAILED') this.#failure ??= failure;
+    // A name that is missing means a storage that is not there: StoragePresence finds that out, and it may come back.
+    const isGone = errnoOf(error) === 'ENOENT';
+    const isUnfit = failure.code === 'DISK_FAILED' || failure.code === 'PERMISSION_DENIED';
+    if (isUnfit && !isGone) this.#failure ??= failure;
     return failure;
   }
 

@@ -92,10 +92,11 @@ export async function openStoredPiece(
   path: string,
   key: PieceKey,
   clusterId: string,
+  mode: 'read' | 'medium' = 'read',
 ): Promise<StoredPieceReader> {
   let file: OpenFile;
   try {
-    file = await fileSystem.open(path, 'read');
+    file = await fileSystem.open(path, mode);
   } catch (error) {
     if (errnoOf(error) === 'ENOENT') {
       throw noSuchPiece(key);
@@ -137,12 +138,14 @@ async function checkWhole(
 
 class DiskPieceReader implements StoredPieceReader {
   readonly spec: StoredPiece;
+  readonly fromMedium: boolean;
   readonly #file: OpenFile;
   readonly #table: Buffer;
   #closed = false;
 
   constructor(file: OpenFile, spec: StoredPiece, table: Buffer) {
     this.#file = file;
+    this.fromMedium = file.fromMedium ?? false;
     this.spec = spec;
     this.#table = table;
   }

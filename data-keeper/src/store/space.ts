@@ -66,12 +66,14 @@ export class Space {
   /**
    * How much more may be reserved now, in bytes; never negative. Looked up anew unless the last look is young and
    * shows `enoughBytes`.
+   *
+   * @param spareBytes used bytes that could be given back. Where others have used up the reserve, they go there first
    */
-  async freeBytes(enoughBytes = Infinity): Promise<number> {
+  async freeBytes(enoughBytes = Infinity, spareBytes = 0): Promise<number> {
     const last = this.#lastLook;
     const isYoung = last !== undefined && this.#clock.monotonicMs() - last.atMs < lookMs;
-    const known = isYoung ? this.#freeBy(last) : 0;
-    return known >= enoughBytes ? known : this.#freeBy(await this.#look());
+    const known = isYoung ? this.#freeBy(last, spareBytes) : 0;
+    return known >= enoughBytes ? known : this.#freeBy(await this.#look(), spareBytes);
   }
 
   async #look(): Promise<Look> {
@@ -86,13 +88,13 @@ export class Space {
     return look;
   }
 
-  #freeBy({ space, storedBytes, storedFiles }: Look): number {
+  #freeBy({ space, storedBytes, storedFiles }: Look, spareBytes: number): number {
     const { totalBytes, freeBytes, freeFiles } = space;
     if (freeFiles - (this.#storedFiles - storedFiles) < reserveFiles) return 0;
     // What is reserved may be written in part already and is then counted twice: on the safe side.
     const onDisk = freeBytes - (this.#storedBytes - storedBytes) - reserveBytes(totalBytes);
     const allowed = this.#capacityBytes - this.#usedBytes;
-    return Math.max(0, Math.min(onDisk, allowed) - this.#reservedBytes);
+    return Math.max(0, Math.min(onDisk, allowed) + spareBytes - this.#reservedBytes);
   }
 
   /**
@@ -122,10 +124,11 @@ export class Space {
     };
   }
 
-  /** What is in the trash counts as used here. */
-  async capacity(): Promise<Omit<Capacity, 'trashBytes'>> {
-    const freeBytes = await this.freeBytes();
+  /** @param spareBytes as for freeBytes */
+  async capacity(spareBytes: number): Promise<Omit<Capacity, 'trashBytes'>> {
+    const freeBytes = await this.freeBytes(Infinity, spareBytes);
     const usedBytes = this.#usedBytes;
-    return { totalBytes: usedBytes + this.#reservedBytes + freeBytes, usedBytes, freeBytes };
+    const totalBytes = usedBytes - spareBytes + this.#reservedBytes + freeBytes;
+    return { totalBytes, usedBytes, freeBytes };
   }
 }

@@ -9,9 +9,10 @@
  */
 import { type Authority, type FileSystem, HoldfastError, type Random, isId, newId } from '@holdfast/shared';
 import { join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { Ballast } from './ballast.js';
 import { format, inspect, invalidDirectory, names, removeMarker, replaceFile } from './data-directory.js';
 import type { StorageHealth } from './disk-error.js';
+import { decodeRecord, encodeRecord } from './record.js';
 
 /** On disk: a new meaning is a new number. */
 const formatVersion = 1;
@@ -34,12 +35,6 @@ interface StateRecord {
   readonly witnessed: Authority | null;
 }
 
-/** A record as a line of JSON with a checksum of its own, for people to read and nobody to mangle unnoticed. */
-function encodeRecord(record: object): Buffer {
-  const crc = crc32(JSON.stringify(record));
-  return Buffer.from(`${JSON.stringify({ ...record, crc32: crc })}\n`);
-}
-
 async function readRecord(
   fileSystem: FileSystem,
   dataDir: string,
@@ -47,16 +42,15 @@ async function readRecord(
 ): Promise<Record<string, unknown>> {
   const refuse = (why: string, cause?: unknown): HoldfastError =>
     invalidDirectory(dataDir, `its ${name} ${why}`, cause);
-  let record: unknown;
+  let bytes: Buffer;
   try {
-    record = JSON.parse((await fileSystem.readFile(join(dataDir, name))).toString());
+    bytes = await fileSystem.readFile(join(dataDir, name));
   } catch (error) {
     throw refuse('cannot be read', error);
   }
-  if (typeof record !== 'object' || record === null || !('crc32' in record)) throw refuse('is damaged');
-  const { crc32: stated, ...rest } = record;
-  if (crc32(JSON.stringify(rest)) !== stated) throw refuse('is damaged: it does not match its checksum');
-  return rest;
+  const record = decodeRecord(bytes);
+  if (!record) throw refuse('is damaged: it does not match its checksum');
+  return record;
 }
 
 function asIdentity(dataDir: string, record: Record<string, unknown>): IdentityRecord {
@@ -96,6 +90,7 @@ export class StorageIdentity {
   readonly #fileSystem: FileSystem;
   readonly #dataDir: string;
   readonly #health: StorageHealth;
+  readonly #ballast: Ballast;
   #identity: IdentityRecord;
   #state: StateRecord;
   /** One replacement of a file at a time: they share the temp name. */
@@ -105,12 +100,14 @@ export class StorageIdentity {
     fileSystem: FileSystem,
     dataDir: string,
     health: StorageHealth,
+    ballast: Ballast,
     identity: IdentityRecord,
     state: StateRecord,
   ) {
     this.#fileSystem = fileSystem;
     this.#dataDir = dataDir;
     this.#health = health;
+    this.#ballast = ballast;
     this.#identity = identity;
     this.#state = state;
   }
@@ -125,6 +122,7 @@ export class StorageIdentity {
     dataDir: string,
     random: Random,
     health: StorageHealth,
+    ballast = new Ballast(fileSystem, dataDir),
   ): Promise<StorageIdentity> {
     if ((await inspect(fileSystem, dataDir)) === 'unformatted') {
       const identity = { formatVersion, clusterId: '', keeperId: newId(random), storageId: newId(random) };
@@ -142,7 +140,7 @@ export class StorageIdentity {
     const identity = asIdentity(dataDir, await readRecord(fileSystem, dataDir, names.identity));
     const state = asState(dataDir, await readRecord(fileSystem, dataDir, names.state));
     await removeMarker(fileSystem, dataDir);
-    const opened = new StorageIdentity(fileSystem, dataDir, health, identity, state);
+    const opened = new StorageIdentity(fileSystem, dataDir, health, ballast, identity, state);
     const step = 1 + Math.floor(random.fraction() * maxStep);
     await opened.#saveState({ ...state, incarnation: state.incarnation + step });
     return opened;
@@ -194,7 +192,11 @@ export class StorageIdentity {
   #save(name: string, record: object): Promise<void> {
     const saved = this.#writing
       .catch(() => undefined)
-      .then(() => replaceFile(this.#fileSystem, this.#health, this.#dataDir, name, encodeRecord(record)))
+      .then(() =>
+        this.#ballast.spend(() =>
+          replaceFile(this.#fileSystem, this.#health, this.#dataDir, name, encodeRecord(record)),
+        ),
+      )
       .catch((error: unknown) => {
         throw this.#health.failed(error, `cannot write ${name}`);
       });

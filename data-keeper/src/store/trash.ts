@@ -56,8 +56,10 @@ export class Trash {
     }
   }
 
-  /** Unlinks the oldest until the space has `neededBytes` free or nothing is left to give. */
+  /** Unlinks the oldest until the space has `neededBytes` free; nothing, if all of it would not be enough. */
   async makeRoom(neededBytes: number): Promise<void> {
+    if (this.#entries.size === 0) return;
+    if ((await this.#space.freeBytes(neededBytes, this.bytes)) < neededBytes) return;
     for (const entry of this.#entries.values()) {
       if ((await this.#space.freeBytes(neededBytes)) >= neededBytes) return;
       await this.#unlink(entry);

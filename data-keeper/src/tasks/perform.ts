@@ -1,11 +1,12 @@
 /** What each kind of task does. The tracker decides; here it is only carried out. */
 import { type Clock, HoldfastError, type Receipt, hasCode } from '@holdfast/shared';
-import { Pump } from '../read/pump.js';
 import type { PeerKeepers } from '../replication/peer-keepers.js';
+import { type PieceVerifier, isBad } from '../scrub/piece-verifier.js';
+import type { Scrubber } from '../scrub/scrubber.js';
 import type { KeeperSettings } from '../settings.js';
 import type { ChunkStore } from '../store/chunk-store.js';
-import { type StoredPiece, pieceName } from '../store/piece.js';
-import type { FetchTask, KeeperTask, TaskResult, VerifyTask } from '../tracker/tracker-link.js';
+import type { StoredPiece } from '../store/piece.js';
+import type { FetchTask, KeeperTask, TaskResult } from '../tracker/tracker-link.js';
 import type { ChunkWriter } from '../write/chunk-writer.js';
 import { orStall } from '../write/stall.js';
 
@@ -13,6 +14,8 @@ export interface PerformDeps {
   readonly store: ChunkStore;
   readonly writer: ChunkWriter;
   readonly peers: PeerKeepers;
+  readonly verifier: PieceVerifier;
+  readonly scrubber: Pick<Scrubber, 'runTask'>;
   readonly clock: Clock;
   readonly settings: KeeperSettings;
   readonly receiptFor: (piece: StoredPiece) => Receipt;
@@ -21,7 +24,7 @@ export interface PerformDeps {
 /** @throws HoldfastError the task's outcome, for the tracker */
 export async function perform(
   deps: PerformDeps,
-  action: KeeperTask['action'],
+  { taskId, action }: KeeperTask,
   signal: AbortSignal,
 ): Promise<TaskResult> {
   switch (action.kind) {
@@ -31,7 +34,10 @@ export async function perform(
       await deps.store.trash(action.chunkIds);
       return { trashedChunkIds: action.chunkIds };
     case 'verify':
-      await verifyPiece(deps.store, action, signal);
+      await deps.verifier.verify(action, { digest: action.digest, signal });
+      return {};
+    case 'scrub':
+      await deps.scrubber.runTask(taskId, signal);
       return {};
     case 'unknown':
       throw action.error;
@@ -40,7 +46,7 @@ export async function perform(
 
 /** Fetches from the first source that has the right bytes. A piece that is there already and whole is done. */
 async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSignal): Promise<TaskResult> {
-  const present = await presentPiece(deps.store, task, signal);
+  const present = await presentPiece(deps, task, signal);
   if (present) return { receipt: deps.receiptFor(present) };
   let lastError: unknown = new HoldfastError('INVALID_ARGUMENT', 'the task names no source');
   for (const source of task.sources) {
@@ -81,43 +87,19 @@ async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSigna
   throw lastError;
 }
 
-/** The piece that is asked for, if it is here and whole; one that is here and damaged is set aside first. */
+/** The piece that is asked for, if it is here and whole; one that is here and bad is out of the way then. */
 async function presentPiece(
-  store: ChunkStore,
+  { store, verifier }: PerformDeps,
   task: FetchTask,
   signal: AbortSignal,
 ): Promise<StoredPiece | undefined> {
   try {
-    return await verifyPiece(store, task, signal);
+    return (await verifier.verify(task, { digest: task.digest, signal })).piece;
   } catch (error) {
     if (hasCode(error, 'NOT_FOUND', 'CHECKSUM_MISMATCH')) return undefined;
-    throw error;
-  }
-}
-
-/** Reads the whole piece; a damaged one is set aside, so that a good copy can take its place. */
-async function verifyPiece(
-  store: ChunkStore,
-  task: Omit<VerifyTask, 'kind'>,
-  signal: AbortSignal,
-): Promise<StoredPiece> {
-  try {
-    const reader = await store.open(task);
-    try {
-      if (!reader.spec.digest.equals(task.digest)) {
-        throw new HoldfastError('CHECKSUM_MISMATCH', `piece ${pieceName(task)} is not the one expected`);
-      }
-      const look = new Pump(reader, () => {
-        signal.throwIfAborted();
-        return Promise.resolve();
-      });
-      await look.run(0, reader.spec.lengthBytes);
-      return reader.spec;
-    } finally {
-      await reader.close();
-    }
-  } catch (error) {
-    if (hasCode(error, 'CHECKSUM_MISMATCH')) await store.quarantine(task);
-    throw error;
+    if (!isBad(error)) throw error;
+    // There is a good copy to take its place now.
+    await store.quarantine(task);
+    return undefined;
   }
 }

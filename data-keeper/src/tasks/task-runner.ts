@@ -26,7 +26,7 @@ export interface TaskRunnerDeps {
   readonly slots: number;
   readonly deadlineMs: number;
   /** Does the work of one task. What it throws is the task's answer. */
-  readonly perform: (action: KeeperTask['action'], signal: AbortSignal) => Promise<TaskResult>;
+  readonly perform: (task: KeeperTask, signal: AbortSignal) => Promise<TaskResult>;
 }
 
 /** For an answer: past this the tracker has repeated the task anyway. */
@@ -71,11 +71,12 @@ export class TaskRunner {
     await Promise.all(this.#running.values());
   }
 
-  async #run({ taskId, action }: KeeperTask, authority: Authority): Promise<void> {
+  async #run(task: KeeperTask, authority: Authority): Promise<void> {
     const { link, start, logger, clock, random, deadlineMs } = this.#deps;
     const { signal } = this.#abort;
+    const { taskId } = task;
     try {
-      const result = await this.#perform(action, authority);
+      const result = await this.#perform(task, authority);
       if (signal.aborted) return;
       const offered = await withRetry(answerRetry, { clock, random, signal }, () =>
         link.completeTask(start, taskId, result, { deadlineMs, signal }),
@@ -87,15 +88,15 @@ export class TaskRunner {
     }
   }
 
-  async #perform(action: KeeperTask['action'], authority: Authority): Promise<TaskResult> {
+  async #perform(task: KeeperTask, authority: Authority): Promise<TaskResult> {
     try {
       const order = compareAuthority(this.#deps.authority.current, authority);
       if (order !== 'same') {
         throw new HoldfastError('STALE_EPOCH', 'the task comes from a tracker that has been replaced');
       }
-      return await this.#deps.perform(action, this.#abort.signal);
+      return await this.#deps.perform(task, this.#abort.signal);
     } catch (error) {
-      this.#deps.logger.warn('a task failed', { kind: action.kind, error });
+      this.#deps.logger.warn('a task failed', { kind: task.action.kind, error });
       if (HoldfastError.is(error)) return { error };
       return { error: new HoldfastError('INTERNAL', 'the task failed by a defect', { cause: error }) };
     }

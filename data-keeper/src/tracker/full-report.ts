@@ -18,6 +18,8 @@ export interface FullReportDeps {
   readonly random: Random;
   readonly logger: Logger;
   readonly start: KeeperStart;
+  /** True for a piece that is under its name and known to be no copy. */
+  readonly isBad: (key: PieceKey) => boolean;
   readonly admit: (authority: OfferedAuthority) => Promise<void>;
   /** The tracker's wish that it answers, or ''. */
   readonly wantedReport: string;
@@ -54,6 +56,7 @@ async function* summaries(deps: FullReportDeps, signal?: AbortSignal): AsyncGene
   let batch: PieceKey[] = [];
   for await (const key of deps.store.list()) {
     signal?.throwIfAborted();
+    if (deps.isBad(key)) continue;
     batch.push(key);
     if (batch.length < batchSize) continue;
     yield* await look(deps, batch);
@@ -67,7 +70,7 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     try {
       return await deps.store.stat(key);
     } catch (error) {
-      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED')) throw error;
+      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED', 'PERMISSION_DENIED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
       if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key);
       return undefined;

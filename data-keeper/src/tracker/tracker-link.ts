@@ -33,6 +33,27 @@ export interface RegisterAnswer {
   readonly receiptKey: Buffer;
 }
 
+/** As ScrubProgress in the contract. */
+export interface ScrubProgress {
+  readonly scannedPieces: number;
+  readonly expectedPieces: number;
+  readonly scannedBytes: number;
+  readonly expectedBytes: number;
+  readonly corruptPieces: number;
+  readonly unreadPieces: number;
+  readonly cachedPieces: number;
+  readonly throughChunkId: string;
+  readonly startedAtUnixMs: number;
+  readonly previousStartedAtUnixMs: number | null;
+  readonly rounds: number;
+  readonly taskId: string;
+}
+
+/** A piece that was found damaged, unreadable or gone. */
+export interface BadPiece extends PieceKey {
+  readonly error: HoldfastError;
+}
+
 export interface HeartbeatRequest extends KeeperStart {
   readonly capacity: Capacity;
   readonly stored: readonly PieceSummary[];
@@ -40,6 +61,8 @@ export interface HeartbeatRequest extends KeeperStart {
   readonly freeTaskSlots: number;
   readonly stopping: boolean;
   readonly storageError: HoldfastError | undefined;
+  readonly scrub: ScrubProgress;
+  readonly badPieces: readonly BadPiece[];
 }
 
 export interface HeartbeatAnswer {
@@ -65,9 +88,13 @@ interface TrashTask {
   readonly chunkIds: readonly string[];
 }
 
-export interface VerifyTask extends PieceKey {
+interface VerifyTask extends PieceKey {
   readonly kind: 'verify';
   readonly digest: Buffer;
+}
+
+interface ScrubTask {
+  readonly kind: 'scrub';
 }
 
 /** One that this version does not know, or that makes no sense. */
@@ -78,7 +105,7 @@ interface UnknownTask {
 
 export interface KeeperTask {
   readonly taskId: string;
-  readonly action: FetchTask | TrashTask | VerifyTask | UnknownTask;
+  readonly action: FetchTask | TrashTask | VerifyTask | ScrubTask | UnknownTask;
 }
 
 export interface TaskResult {

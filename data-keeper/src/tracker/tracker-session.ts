@@ -16,6 +16,7 @@ import {
   hasCode,
   withRetry,
 } from '@holdfast/shared';
+import type { BadPieceLog } from '../scrub/bad-piece-log.js';
 import type { KeeperSettings } from '../settings.js';
 import type { Capacity, ChunkStore } from '../store/chunk-store.js';
 import type { StorageIdentity } from '../store/storage-identity.js';
@@ -25,7 +26,7 @@ import type { AuthorityWatch } from './authority-watch.js';
 import { sendFullReport } from './full-report.js';
 import type { Lease } from './lease.js';
 import type { StoredLog } from './stored-log.js';
-import type { KeeperStart, RegisterAnswer, TrackerLink } from './tracker-link.js';
+import type { KeeperStart, RegisterAnswer, ScrubProgress, TrackerLink } from './tracker-link.js';
 
 export interface TrackerSessionDeps {
   readonly link: TrackerLink;
@@ -42,6 +43,8 @@ export interface TrackerSessionDeps {
   readonly address: string;
   readonly zone: string;
   readonly activeStreams: () => number;
+  readonly badPieces: BadPieceLog;
+  readonly scrubProgress: () => ScrubProgress;
 }
 
 /** The first registration: a tracker that starts at the same time is asked again soon. */
@@ -68,6 +71,8 @@ export class TrackerSession {
   /** The tracker's last wish for a report, and the last one that was answered. */
   #wantedReport = '';
   #answeredReport = '';
+  /** The tracker was told that the storage is not there. */
+  #saidGone = false;
   /** As last seen. */
   #capacity: Capacity = { totalBytes: 0, usedBytes: 0, freeBytes: 0, trashBytes: 0 };
   #looking: Promise<Capacity> | undefined;
@@ -157,6 +162,13 @@ export class TrackerSession {
 
   async #beat(signal: AbortSignal): Promise<WorkerStep> {
     const nextInMs = this.#registered?.heartbeatIntervalMs ?? 0;
+    if (this.#saidGone) {
+      await this.#lookAtStorage(signal);
+      if (this.#deps.store.gone) return { nextInMs };
+      this.#saidGone = false;
+      this.#deps.logger.info('the data directory is there again');
+      this.reportAnew();
+    }
     if (!this.#known) {
       // A tracker that forgets at once what it was told is asked no more often than any other.
       const agoMs = this.#deps.clock.monotonicMs() - this.#registeredMs;
@@ -171,6 +183,16 @@ export class TrackerSession {
       return { nextInMs: 0 };
     }
     return { nextInMs };
+  }
+
+  /**
+   * Without its storage the keeper has no copy of anything. Once that was said, no heartbeat follows: the tracker then
+   * takes its pieces for gone as it does with a machine that is, and takes them back with the next heartbeat.
+   */
+  #fallSilent(): void {
+    const { store, logger } = this.#deps;
+    this.#saidGone = true;
+    logger.error('the data directory is not there: no heartbeats until it is', { error: store.failure });
   }
 
   /** A disk that hangs or is gone must not silence the keeper: the tracker is told that it takes no pieces. */
@@ -197,9 +219,13 @@ export class TrackerSession {
   }
 
   async #sendHeartbeat(stopping: boolean, signal?: AbortSignal): Promise<void> {
-    const { link, authority, lease, storedLog, tasks, clock, settings, activeStreams } = this.#deps;
+    const { link, store, authority, lease, storedLog, badPieces, tasks, clock, settings, activeStreams } =
+      this.#deps;
+    // A piece that was stored again is not in the second list, so the tracker may take them in this order.
     const stored = storedLog.next();
+    const bad = badPieces.next();
     const { capacity, storageError } = await this.#lookAtStorage(signal);
+    const saysGone = store.gone && storageError !== undefined;
     const sentMs = clock.monotonicMs();
     const answer = await link.heartbeat(
       {
@@ -210,11 +236,15 @@ export class TrackerSession {
         freeTaskSlots: stopping ? 0 : tasks.freeSlots,
         stopping,
         storageError,
+        scrub: this.#deps.scrubProgress(),
+        badPieces: bad,
       },
       { deadlineMs: settings.heartbeatDeadlineMs, signal },
     );
     await authority.admit(answer.authority);
     storedLog.acknowledge(stored);
+    badPieces.acknowledge(bad);
+    if (saysGone) this.#fallSilent();
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
@@ -226,9 +256,18 @@ export class TrackerSession {
     }
   }
 
+  /**
+   * Pieces are gone, and only a list of what is there shows which. The registration comes first: a report tells of
+   * what was durable by then.
+   */
+  reportAnew(): void {
+    this.#known = false;
+    this.#heartbeat.wake();
+  }
+
   /** One full report, if one is due. */
   async #tell(signal: AbortSignal): Promise<WorkerStep> {
-    if (!this.#reportDue || !this.#known) return { nextInMs: untilWokenMs };
+    if (!this.#reportDue || !this.#known || this.#deps.store.gone) return { nextInMs: untilWokenMs };
     const { store, link, random, logger, authority, storedLog, settings } = this.#deps;
     const abort = new AbortController();
     this.#endReport = () => abort.abort();
@@ -245,6 +284,7 @@ export class TrackerSession {
           random,
           logger,
           start: this.#start,
+          isBad: (key) => this.#deps.badPieces.has(key),
           admit: (offered) => authority.admit(offered),
           wantedReport,
         },

@@ -24,6 +24,8 @@ export class FakeTracker {
   heartbeatIntervalMs = 20;
   /** The wish for a report that every heartbeat's answer carries. */
   wantedReport = '';
+  /** Runs before each heartbeat is answered. */
+  beforeHeartbeatAnswer: (request: HeartbeatRequestOutput) => void = () => undefined;
   /** Runs before each page of a report is answered. */
   beforeReportAnswer: () => Promise<void> = () => Promise.resolve();
   /** Handed out with every heartbeat until completed. */
@@ -58,6 +60,7 @@ export class FakeTracker {
       }),
       Heartbeat: unary(async (request: HeartbeatRequestOutput) => {
         this.heartbeats.push(request);
+        this.beforeHeartbeatAnswer(request);
         if (this.refuse.heartbeat) throw this.refuse.heartbeat;
         return Promise.resolve({
           authority: answer(),

@@ -8,6 +8,7 @@ import {
   type FileSystemSpace,
   type OpenDirectory,
   type OpenFile,
+  type OpenMode,
   copyBytes,
 } from '@holdfast/shared';
 import { basename, dirname } from 'node:path';
@@ -137,7 +138,7 @@ export class ForgetfulFileSystem implements FileSystem {
     return walk(this.#root, '').sort();
   }
 
-  async open(path: string, mode: 'read' | 'readwrite' | 'create'): Promise<OpenFile> {
+  async open(path: string, mode: OpenMode): Promise<OpenFile> {
     await this.#enter('open', path);
     let node = this.#find(path);
     if (mode === 'create') {

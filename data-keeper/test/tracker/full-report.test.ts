@@ -28,6 +28,7 @@ async function report(files: ForgetfulFileSystem, pieces: number): Promise<() =>
         ...{ store: chunks, link: link as TrackerLink, random: systemRandom, logger: silentLogger, start },
         admit: () => Promise.resolve(),
         wantedReport: '',
+        isBad: () => false,
       },
       { deadlineMs: 1_000 },
     );

@@ -15,6 +15,7 @@ export function sumScrubs(scrubs: readonly ScrubProgress[]): ScrubProgress | und
       expectedBytes: sum.expectedBytes + each.expectedBytes,
       corruptPieces: sum.corruptPieces + each.corruptPieces,
       unreadPieces: sum.unreadPieces + each.unreadPieces,
+      cachedPieces: sum.cachedPieces + each.cachedPieces,
       startedAtUnixMs: earlier(sum.startedAtUnixMs, each.startedAtUnixMs),
       previousStartedAtUnixMs: earlier(sum.previousStartedAtUnixMs, each.previousStartedAtUnixMs),
       rounds: Math.min(sum.rounds, each.rounds),

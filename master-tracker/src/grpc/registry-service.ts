@@ -1,5 +1,6 @@
 /** KeeperRegistryService: messages in, checked; core calls; messages out. */
 import type {
+  BadPieceOutput,
   KeeperRegistryServiceHandlers,
   KeeperTask as TaskMessage,
   PieceSummaryOutput,
@@ -27,6 +28,7 @@ import type { TokenIssuer } from '../cluster/tokens.js';
 import type { KeeperCapacity, KeeperIdentity, ScrubProgress } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { PieceSummary } from '../registry/adopt.js';
+import type { BadPiece } from '../registry/bad-pieces.js';
 import type { FullReports } from '../registry/full-report.js';
 import type { Registry } from '../registry/registry.js';
 import type { KeeperTask } from '../registry/task-board.js';
@@ -89,6 +91,7 @@ export function registryHandlers(parts: RegistryServiceParts): KeeperRegistrySer
           scrub: request.scrub ? readScrub(request.scrub) : undefined,
         },
         stored,
+        checkAtMost(request.badPieces, limits.maxBadPiecesPerHeartbeat, 'bad_pieces').map(readBadPiece),
       );
       const messages = tasks.map((task) => writeTask(task, parts));
       return {
@@ -156,6 +159,7 @@ function readScrub(message: ScrubProgressOutput): ScrubProgress {
     expectedBytes: count(message.expectedBytes, 'expected_bytes'),
     corruptPieces: count(message.corruptPieces, 'corrupt_pieces'),
     unreadPieces: count(message.unreadPieces, 'unread_pieces'),
+    cachedPieces: count(message.cachedPieces, 'cached_pieces'),
     throughChunkId: throughChunkId === '' ? '' : checkId(throughChunkId, 'scrub.through_chunk_id'),
     ...(startedAtUnixMs !== undefined && { startedAtUnixMs: time(startedAtUnixMs, 'started_at_unix_ms') }),
     ...(previousStartedAtUnixMs !== undefined && {
@@ -174,6 +178,14 @@ function readSummary(message: PieceSummaryOutput): PieceSummary {
     chunkId: checkId(message.chunkId, 'pieces.chunk_id'),
     lengthBytes: checkInteger(message.length, 'pieces.length', 1, limits.maxChunkSizeBytes),
     digest: checkDigest(message.digest, 'pieces.digest').toString('hex'),
+  };
+}
+
+function readBadPiece({ chunkId, pieceIndex, error }: BadPieceOutput): BadPiece {
+  if (pieceIndex !== 0) throw new HoldfastError('INVALID_ARGUMENT', 'piece_index is 0 under replicas');
+  return {
+    chunkId: checkId(chunkId, 'bad_pieces.chunk_id'),
+    error: fromErrorDetail(checkPresent(error, 'bad_pieces.error')),
   };
 }
 

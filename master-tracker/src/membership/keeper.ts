@@ -28,6 +28,8 @@ export interface ScrubProgress {
   readonly corruptPieces: number;
   /** Pieces that could not be read for another reason. */
   readonly unreadPieces: number;
+  /** Of the scanned ones, pieces that were read through the page cache, as the medium could not be read past it. */
+  readonly cachedPieces: number;
   /** Everything up to this chunk id was read in this round; what is after it, in the round before. */
   readonly throughChunkId: string;
   readonly startedAtUnixMs?: number | undefined;

@@ -31,8 +31,9 @@ import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
+import { type BadPiece, recordBadPieces, saysBad } from './bad-pieces.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
-import { recordDoubtful, recordLost, recordTrashed } from './pieces.js';
+import { recordDoubtful, recordTrashed } from './pieces.js';
 import { reasons } from './reasons.js';
 import { isDoubtful, receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
@@ -119,14 +120,25 @@ export class Registry {
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
     this.dropOrders(keeperId);
-    if (!membership.get(keeperId)?.reported) reports.begin(registration);
+    // Also of a start that has reported already: it registers again when pieces of it are gone.
+    reports.begin(registration);
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
     if (result.transition && !verdict.isNewKeeper) await this.apply([result.transition]);
     this.#parts.onRepairNews();
   }
 
-  /** Renews the lease, takes up news, hands out tasks. @throws HoldfastError NOT_REGISTERED */
-  async heartbeat(heartbeat: KeeperHeartbeat, stored: readonly PieceSummary[]): Promise<KeeperTask[]> {
+  /**
+   * Renews the lease, takes up news, hands out tasks.
+   *
+   * @param stored pieces that became durable
+   * @param bad pieces that the keeper found bad, none of which it has stored again since
+   * @throws HoldfastError NOT_REGISTERED
+   */
+  async heartbeat(
+    heartbeat: KeeperHeartbeat,
+    stored: readonly PieceSummary[],
+    bad: readonly BadPiece[] = [],
+  ): Promise<KeeperTask[]> {
     const { store, clock, guard, membership, tasks } = this.#parts;
     const { keeperId } = heartbeat;
     const wasStopping = membership.get(keeperId)?.state === 'maintenance';
@@ -143,6 +155,8 @@ export class Registry {
     }
     // Of two keepers with one name, which one has it? The report of the one that is left will tell.
     if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
+    // After what was stored: a piece that is in both was found bad after it was stored.
+    await this.#takeBad(heartbeat, bad);
     this.#wishForReport(keeperId);
     // A tracker that is behind its keepers orders nothing to be deleted, and nothing to be copied either.
     if (guard.regressed || heartbeat.stopping) return [];
@@ -254,7 +268,9 @@ export class Registry {
     if (outcome.trashedChunkIds.length > 0 && !guard.regressed) await this.#forgetTrashed(outcome);
     if (task?.action.kind === 'scrub') this.#parts.onScrubEnded(keeperId, outcome.error);
     if (task?.action.kind === 'fetch') inFlight.complete(task.action.chunkId, keeperId);
-    if (task?.action.kind === 'verify') await this.#takeVerdict(keeperId, task.action.chunkId, outcome.error);
+    if (task?.action.kind === 'verify' && outcome.error) {
+      await this.#takeBad(outcome.identity, [{ chunkId: task.action.chunkId, error: outcome.error }]);
+    }
     // Last: an outcome that could not be written down will be told again.
     if (task) tasks.complete(task);
     this.#parts.onRepairNews();
@@ -276,17 +292,31 @@ export class Registry {
     await this.#parts.store.mutate((tx) => recordTrashed(tx, keeperId, trashedChunkIds));
   }
 
-  /** A piece that its own keeper finds bad or gone does not count any more. */
-  async #takeVerdict(keeperId: string, chunkId: string, error: HoldfastError | undefined): Promise<void> {
-    const isLost =
-      error && ['CHECKSUM_MISMATCH', 'DATA_LOSS', 'NOT_FOUND', 'DISK_FAILED'].includes(error.code);
-    if (!isLost || this.#parts.guard.regressed) return;
-    const { store, events } = this.#parts;
-    await store.mutate(async (tx) => {
-      const lost = await recordLost(tx, keeperId, [chunkId]);
-      await this.#badPieces.record(tx, keeperId, [{ chunkId, why: error.message }]);
-      for (const event of lostChunks(keeperId, lost)) await events.record(tx, event);
+  /** Pieces that their own keeper finds bad or gone do not count any more. */
+  async #takeBad(source: PieceSource, bad: readonly BadPiece[]): Promise<void> {
+    const { store, guard, events, logger, onRepairNews } = this.#parts;
+    // A tracker that is behind its keepers takes nothing off; its successor gets a full report.
+    if (guard.regressed || !bad.some(({ error }) => saysBad(error))) return;
+    const { keeperId } = source;
+    const found = await store.mutate(async (tx) => {
+      const taken = await recordBadPieces(tx, source, bad);
+      const told = taken.map(({ chunkId, error }) => ({ chunkId, why: error.message }));
+      await this.#badPieces.record(tx, keeperId, told);
+      const lost = taken.filter(({ countedLeft }) => countedLeft === 0);
+      const unreadable = { chunks: lost.length, example: lost[0]?.chunkId ?? '' };
+      for (const event of lostChunks(keeperId, unreadable)) await events.record(tx, event);
+      return taken;
     });
+    if (found.length === 0) return;
+    for (const { chunkId, error } of found) {
+      logger.warn('a keeper found a piece of its own bad', { keeperId, chunkId, reason: error.message });
+    }
+    for (const { chunkId } of found.filter(({ knownLeft }) => knownLeft === 0)) {
+      logger.error("every copy of a chunk is bad; what is left of it is in the keepers' quarantine", {
+        chunkId,
+      });
+    }
+    onRepairNews();
   }
 
   /** Judges every lease. To be called every second. */

@@ -157,6 +157,7 @@ describe('since when a piece is verified', () => {
       expectedBytes: 2,
       corruptPieces: 0,
       unreadPieces: 0,
+      cachedPieces: 0,
     },
     ...{ throughChunkId: '8', startedAtUnixMs: 200, previousStartedAtUnixMs: 100, rounds: 1, taskId: '' },
   };

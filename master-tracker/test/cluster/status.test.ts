@@ -291,6 +291,7 @@ describe('the sum of scrubs', () => {
     expectedBytes: 1_000,
     corruptPieces: 1,
     unreadPieces: 0,
+    cachedPieces: 0,
     throughChunkId: id(),
     startedAtUnixMs: 5_000,
     previousStartedAtUnixMs: 1_000,

@@ -13,6 +13,7 @@ import {
 import type { Bytes } from '../domain/bytes.js';
 import type { FileSystem, OpenDirectory, OpenFile } from '../ports/file-system.js';
 import { errnoOf } from '../errors/errno.js';
+import { openDirect } from './direct-file.js';
 import { writeAll } from './write-all.js';
 
 const flags = { read: 'r', readwrite: 'r+', create: 'wx+' } as const;
@@ -67,7 +68,8 @@ async function openDirectory(path: string): Promise<OpenDirectory> {
 
 export const nodeFileSystem: FileSystem = {
   async open(path, mode) {
-    return new NodeOpenFile(await open(path, flags[mode]));
+    if (mode !== 'medium') return new NodeOpenFile(await open(path, flags[mode]));
+    return (await openDirect(path)) ?? new NodeOpenFile(await open(path, flags.read));
   },
   readFile: (path) => readFile(path),
   rename: (from, to) => rename(from, to),

@@ -7,8 +7,12 @@
 import type { Bytes } from '../domain/bytes.js';
 
 export interface FileSystem {
-  /** Opens a file. 'create' fails if it exists (O_EXCL); 'read' and 'readwrite' fail if it does not. */
-  open(path: string, mode: 'read' | 'readwrite' | 'create'): Promise<OpenFile>;
+  /**
+   * Opens a file. 'create' fails if it exists (O_EXCL); the others fail if it does not. 'medium' is 'read' of what is
+   * on the medium rather than in the page cache, where the platform and the file system offer it: see
+   * OpenFile.fromMedium.
+   */
+  open(path: string, mode: OpenMode): Promise<OpenFile>;
   /** Reads a small file whole. */
   readFile(path: string): Promise<Buffer>;
   /** Moves within one file system, replacing the target. Durable only after syncDirectory on both parents. */
@@ -27,6 +31,8 @@ export interface FileSystem {
   /** Room on the file system that holds `path`. */
   space(path: string): Promise<FileSystemSpace>;
 }
+
+export type OpenMode = 'read' | 'medium' | 'readwrite' | 'create';
 
 export interface FileStatus {
   readonly sizeBytes: number;
@@ -53,6 +59,8 @@ export interface OpenDirectory {
 
 /** An open file. Close it always; a leaked one is a bug that tests look for. */
 export interface OpenFile {
+  /** True if what `read` gives never comes from the page cache. */
+  readonly fromMedium?: boolean;
   /**
    * Reads up to `length` bytes at `position` into `target` from `targetOffset`. Resolves to the number read,
    * which is less than `length` only at the end of the file.

@@ -4,8 +4,10 @@
  */
 import { HoldfastError } from '../errors/index.js';
 
+type Facts = Readonly<Record<string, string | number>>;
+
 /** What a ready server says of itself. Values that people and supervisors need, nothing else. */
-export type ReadyFacts = Readonly<Record<string, string | number>>;
+export type ReadyFacts = Readonly<Record<string, string | number | readonly Facts[]>>;
 
 /**
  * Starts a server and announces the outcome: `{"event":"ready",…facts}` or
@@ -20,10 +22,7 @@ export async function announceStart<T>(
   try {
     const server = await start();
     const said = facts(server);
-    const people = Object.entries(said)
-      .map(([key, value]) => `${key} ${value}`)
-      .join(', ');
-    say(json ? JSON.stringify({ event: 'ready', ...said }) : `${program} is ready: ${people}`);
+    say(json ? JSON.stringify({ event: 'ready', ...said }) : `${program} is ready: ${forPeople(said)}`);
     return server;
   } catch (error) {
     if (json) {
@@ -35,6 +34,14 @@ export async function announceStart<T>(
     }
     throw error;
   }
+}
+
+function forPeople(facts: ReadyFacts): string {
+  return Object.entries(facts)
+    .map(([key, value]) => {
+      return typeof value === 'object' ? value.map(forPeople).join('; ') : `${key} ${value}`;
+    })
+    .join(', ');
 }
 
 function say(line: string): void {

@@ -135,8 +135,9 @@ function check(option: OptionSpec<unknown>, { value, place }: Given, mistakes: s
 function asText(kind: OptionSpec<unknown>['kind'], value: unknown): unknown {
   const one = (part: unknown) =>
     typeof part === 'number' || typeof part === 'boolean' ? String(part) : part;
-  if (kind !== 'list') return one(value);
+  if (kind !== 'list' && kind !== 'paths') return one(value);
   const parts = Array.isArray(value) ? value : [value];
+  if (kind === 'paths') return parts.map(one);
   return parts.flatMap((part) => (typeof part === 'string' ? part.split(',') : [one(part)]));
 }
 

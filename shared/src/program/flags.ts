@@ -73,7 +73,7 @@ function unknownFlag(name: string, known: readonly string[]): string {
 
 /** What is wrong with how an option was given, whatever its value means. */
 function problemWith(option: OptionSpec<unknown> | undefined, value: unknown): string | undefined {
-  if (option?.kind === 'list') {
+  if (option?.kind === 'list' || option?.kind === 'paths') {
     return (value as unknown[]).length === 0 || (value as unknown[]).includes('')
       ? 'has no value'
       : undefined;
@@ -110,7 +110,7 @@ function buildParser(spec: FlagsSpec) {
     const placeholder = option.kind === 'flag' ? '' : ` [${option.placeholder ?? 'VALUE'}]`;
     parser.option(flagOf(key).slice(2), {
       type: option.kind === 'flag' ? 'boolean' : 'string',
-      array: option.kind === 'list',
+      array: option.kind === 'list' || option.kind === 'paths',
       describe: `${option.describe}${placeholder}${option.required === true ? ' (required)' : ''}`,
       ...(option.default !== undefined && { defaultDescription: option.default }),
     });

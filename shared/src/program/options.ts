@@ -26,8 +26,11 @@ export interface OptionSettings {
 export interface OptionSpec<T> extends OptionSettings {
   /** Reads the text of a flag or variable (for a list: the texts of its parts). */
   readonly schema: z.ZodType<T>;
-  /** A flag stands alone (`--json`, `--no-json`); a list may be repeated or hold commas. */
-  readonly kind: 'value' | 'flag' | 'list';
+  /**
+   * A flag stands alone (`--json`, `--no-json`); a list may be repeated or hold commas; paths may be repeated, and
+   * their commas are their own.
+   */
+  readonly kind: 'value' | 'flag' | 'list' | 'paths';
 }
 
 /** T, or T or undefined, as the settings promise. */
@@ -94,6 +97,7 @@ function parseSwitch(text: string): boolean {
 export const option = {
   text: declare(z.string().min(1, 'is empty'), 'value', 'TEXT'),
   path: declare(z.string().min(1, 'is empty'), 'value', 'PATH'),
+  paths: declare<string[]>(z.array(z.string().min(1, 'is empty')).min(1), 'paths', 'PATH'),
   integer: (bounds: Bounds<number> = {}) =>
     declare(within(parsedBy(parseInteger), mapBounds(bounds), Number), 'value', 'N'),
   /** In bytes; bounds as typed ("4KiB"). */

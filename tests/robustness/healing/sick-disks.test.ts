@@ -86,7 +86,7 @@ itNeedsADisk(
     await storeFiles(client, ledger, { count: 4, chunks: 8, seed: 600 });
     await ledger.checkAll(client);
     await cluster.keepers[0]!.kill();
-    await disk.mountAgain();
+    await disk.mount();
     await cluster.keepers[0]!.start();
     await expectHealed(cluster, ledger);
   },

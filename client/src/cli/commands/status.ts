@@ -88,6 +88,7 @@ function scrubWords({ scrub, keepers }: ClusterStatus): string {
     `${scrub.corruptPieces} damaged`,
   ];
   if (scrub.unreadPieces > 0) parts.push(`${scrub.unreadPieces} could not be read`);
+  if (scrub.cachedPieces > 0) parts.push(`${scrub.cachedPieces} from the page cache only`);
   if (said < keepers.length)
     parts.push(`${keepers.length - said} of ${countWords(keepers.length, 'keeper')} have not said`);
   const { startedAtUnixMs, previousStartedAtUnixMs, unreadPieces } = scrub;
