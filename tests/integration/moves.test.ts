@@ -12,23 +12,33 @@ const trackerSettings = {
   deadAfterMs: 4_000,
   repairTickMs: 100,
 };
+/** So slow that a drain is sure to be under way when it is looked at. */
+const slowRepair = {
+  ordinary: { perTarget: 1, perSource: 1, total: 1 },
+  endangered: { perTarget: 4, perSource: 4, total: 1_000 },
+  brakeShare: 0.25,
+  brakeMinKeepers: 2,
+  brakeWindowMs: 600_000,
+};
 const chunkSizeBytes = 128 * 1024;
 let cluster: Cluster | undefined;
 
 afterEach(() => cluster?.stop());
 
-/** Uploads and reads until it is told to stop; then says what must be there. */
-function load(client: HoldfastClient, prefix: string) {
+/** Uploads up to `uploads` files and reads until it is told to stop; then says what must be there. */
+function load(client: HoldfastClient, prefix: string, uploads = Infinity) {
   const files = new Map<string, Buffer>();
   let stopped = false;
   const work = (async () => {
     for (let index = 0; !stopped; index += 1) {
-      const path = `${prefix}${index % 40}`;
-      const bytes = seededBytes(index, 3 * chunkSizeBytes + index);
-      files.delete(path);
-      await client.upload(bytes, path, { overwrite: true, chunkSizeBytes });
-      files.set(path, bytes);
-      const [some] = files.keys();
+      if (index < uploads) {
+        const path = `${prefix}${index % 40}`;
+        const bytes = seededBytes(index, 3 * chunkSizeBytes + index);
+        files.delete(path);
+        await client.upload(bytes, path, { overwrite: true, chunkSizeBytes });
+        files.set(path, bytes);
+      }
+      const some = [...files.keys()][index % files.size];
       if (some === undefined) continue;
       const read = await readAll(client.createReadStream(some));
       expect(read.equals(files.get(some)!)).toBe(true);
@@ -52,7 +62,10 @@ async function expectAll(client: HoldfastClient, files: ReadonlyMap<string, Buff
 }
 
 it('a keeper is emptied under load, across a restart of the tracker, cancelled, resumed, and taken away', async () => {
-  cluster = await startCluster({ keepers: 5, trackerSettings });
+  cluster = await startCluster({
+    keepers: 5,
+    trackerSettings: { ...trackerSettings, repairLimits: slowRepair },
+  });
   const client = await cluster.connect();
   const kept = new Map<string, Buffer>();
   for (let index = 0; index < 6; index += 1) {
@@ -133,7 +146,8 @@ it('a new keeper of twice the size is given its share under load, and not more',
   await client.upload(bytes, '/big', { chunkSizeBytes });
   const grown = await cluster.addKeeper({ capacityBytes: 2 * capacityBytes });
   await waitFor('the new keeper', async () => (await client.status()).keepers.length === 5);
-  const running = load(client, '/load');
+  // What is replaced keeps its room for a while, so a load without end would fill these small keepers.
+  const running = load(client, '/load', 12);
   const jobId = await client.rebalance();
   const job = await client.waitForJob(jobId);
   expect(job).toMatchObject({ state: 'done' });

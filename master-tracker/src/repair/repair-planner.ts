@@ -6,9 +6,9 @@
  * from its clients; after a cut network it copies everything for keepers that are back in a minute.
  *
  * The promise: most endangered first; never over the limits; never to a keeper that has a piece of the chunk or
- * is getting one or is to give one up, nor to one without room; never for a chunk that cannot be read; nothing in safe mode; only
- * the endangered under the brake. Pure: a view in, decisions out. The plan only adds pieces: it can waste a
- * copy, but not lose one.
+ * is getting one or is to give one up, nor to one without room; never for a chunk that cannot be read; nothing in
+ * safe mode; only the endangered under the brake. Pure: a view in, decisions out. The plan only adds pieces: it
+ * can waste a copy, but not lose one.
  */
 import { defined } from '@holdfast/shared';
 import { choosePlacement, failureDomain, roomBytes } from '../placement/placement.js';
