@@ -96,7 +96,7 @@ describe('fsck', () => {
     const client = new HoldfastClient(cluster.context(), () => undefined);
     const seen: string[] = [];
     expect(await client.check({ onProgress: (job) => seen.push(job.text) })).toEqual(done);
-    expect(seen).toEqual([runningJob.text]);
+    expect(seen).toEqual([runningJob.text, done.text]);
     expect(ids.size).toBe(1);
   });
 

@@ -19,6 +19,7 @@ const slowRepair = {
   brakeShare: 0.25,
   brakeMinKeepers: 2,
   brakeWindowMs: 600_000,
+  busyStreams: 1,
 };
 const chunkSizeBytes = 128 * 1024;
 let cluster: Cluster | undefined;

@@ -18,7 +18,6 @@ import type { MetadataStore } from '../store/metadata-store.js';
 import { softwareVersion } from '../version.js';
 import { type InspectionParts, inspectionHandlers, keeperStates } from './inspection-service.js';
 import { type JobServiceParts, jobHandlers } from './job-service.js';
-import { notOffered } from './namespace-service.js';
 
 export interface ClusterServiceParts extends InspectionParts, JobServiceParts {
   readonly status: StatusReporter;

@@ -51,7 +51,10 @@ describe('reclamation', () => {
     await tracker.pass(62_000);
     await tracker.restart();
     const [first, ...others] = tracker.keepers;
-    for (const keeper of others) await keeper.register();
+    for (const keeper of others) {
+      await keeper.register();
+      await keeper.report(old.chunkIds);
+    }
     const orders = async () => {
       await tracker.core.reclaim.step();
       return (await Promise.all(others.map((keeper) => keeper.heartbeat()))).flat();

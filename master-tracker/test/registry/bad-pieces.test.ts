@@ -55,7 +55,7 @@ describe('bad pieces', () => {
   it.each(['PERMISSION_DENIED', 'LIMIT_EXCEEDED', 'UNAVAILABLE', 'INTERNAL'] as const)(
     'are not what fails with %s',
     async (code) => {
-      const { chunkIds } = await tracker.put('/file');
+      const { chunkIds } = await tracker.put('/file', { on: tracker.keepers.slice(0, 3) });
       await tell(tracker.keepers[0]!, [bad(chunkIds[0]!, code)]);
       expect(await tracker.queued()).toEqual([]);
     },
