@@ -83,11 +83,14 @@ describe('a piece on one keeper', () => {
     const [path, other] = [before[1]![2]!, before[1]![4]!];
     await damage(path, other);
     const swapped = !(await readFile(other)).equals(contents.get(other)!);
-    const wanted = [path, ...(swapped ? [other] : [])].map(nameOf).sort();
+    const damaged = swapped ? [path, other] : [path];
+    const wanted = damaged.map(nameOf).sort();
     await waitFor('the damage to be found', async () => {
       return (await quarantineOf(1)).sort().join() === wanted.join();
     });
-    await waitFor('the pieces to be copied anew', () => access(path).then(() => true));
+    await waitFor('the pieces to be copied anew', () =>
+      Promise.all(damaged.map((each) => access(each))).then(() => true),
+    );
     await waitFor(
       'all copies to be counted',
       async () => (await client.stat('/file')).durability?.fewest === 3,
