@@ -18,6 +18,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TrackerCore, buildCore } from '../../src/core.js';
+import type { ScrubProgress } from '../../src/membership/keeper.js';
 import type { PieceSummary } from '../../src/registry/adopt.js';
 import type { KeeperTask } from '../../src/registry/task-board.js';
 import { type TrackerSettings, defaultSettings } from '../../src/settings.js';
@@ -60,6 +61,8 @@ export class FakeKeeper {
   incarnation = 1;
   freeBytes = 1_000 * MiB;
   activeStreams = 0;
+  /** As it tells with its heartbeats. */
+  scrub: ScrubProgress | undefined;
   totalBytes = 2_000 * MiB;
   zone = '';
   readonly address: string;
@@ -102,6 +105,7 @@ export class FakeKeeper {
         freeTaskSlots: slots,
         stopping,
         storageError: null,
+        scrub: this.scrub,
       },
       stored,
     );
