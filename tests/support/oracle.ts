@@ -14,7 +14,8 @@ import { waitFor } from './wait.js';
 const healingLimitMs = 120_000;
 
 /**
- * Waits until the cluster says that it is whole, reads every file, stops the cluster, and looks for itself:
+ * Waits until the cluster says that it is whole, reads every file, has the cluster check itself, stops it, and looks for
+ * itself:
  *
  * - every file is byte-identical to what was acknowledged, wholly old or wholly new where no answer came, and
  *   nothing else is there;
@@ -26,11 +27,11 @@ const healingLimitMs = 120_000;
  *   piece is one that counts, and tmp is empty.
  *
  * The tracker needs a short reclaim grace. Leaves the cluster stopped. With `read` false no file is read: reads
- * find damage and have it mended.
+ * find damage and have it mended. With `check` false the product is not asked to check itself: that finds damage, too.
  *
  * @throws Error that lists everything that is not as it should be
  */
-export async function expectHealed(cluster: Cluster, ledger: Ledger, { read = true } = {}): Promise<void> {
+export async function expectHealed(cluster: Cluster, ledger: Ledger, { read = true, check = true } = {}): Promise<void> {
   const client = await cluster.connect();
   const running = cluster.keepers.filter((keeper) => keeper.running);
   await waitFor('the cluster to be whole', () => assertWhole(client, running), healingLimitMs);
@@ -38,9 +39,16 @@ export async function expectHealed(cluster: Cluster, ledger: Ledger, { read = tr
   if (read) await ledger.checkAll(client);
   // Reading may have found what nobody had seen.
   await waitFor('the cluster to be whole still', () => assertWhole(client, running), healingLimitMs);
+  if (check) await assertChecked(client);
   await cluster.stopAll();
-  // The product's own check joins here: expect(await fsck(cluster)).toEqual([]).
   await assertTablesMatchDisks(cluster, running);
+}
+
+/** What the product says of itself. */
+async function assertChecked(client: HoldfastClient): Promise<void> {
+  const { state, findings } = await client.check();
+  if (state === 'done' && findings.length === 0) return;
+  throw new Error(`the product's own check (${state}) finds ${JSON.stringify(findings)}`);
 }
 
 async function assertWhole(client: HoldfastClient, running: readonly Member[]): Promise<boolean> {

@@ -24,6 +24,8 @@ const times = {
   // Keepers that are stopped in order for good are dead soon, too.
   maintenanceMs: 4_000,
   repairTickMs: 100,
+  // What is deleted is given up at once, and for good.
+  trashRetentionMs: 0,
   reclaimGraceMs: 100,
   // An upload that is given up in the middle must be over by the end of the test.
   uploadLeaseMs: 15_000,
@@ -43,6 +45,7 @@ export function quickProcessCluster(keepers: number, dataDir: string): Promise<C
     'suspect-after': '1s',
     'dead-after': '4s',
     maintenance: '30s',
+    'trash-retention': '0s',
     'reclaim-grace': '100ms',
     'upload-lease': '15s',
   }).map(([flag, value]) => `--${flag}=${value}`);
