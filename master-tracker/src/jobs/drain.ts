@@ -34,6 +34,8 @@ interface Left {
   readonly durable: number;
   /** Pieces that the keeper is still to trash. */
   readonly garbage: number;
+  /** Pieces of uploads that have not ended: written or not, a commit may count them. */
+  readonly planned: number;
 }
 
 export class Drain implements JobRunner {
@@ -76,6 +78,12 @@ export class Drain implements JobRunner {
           ? 'the keeper stopped on purpose and is waited for'
           : await this.#whatKeeps(keeperId);
       return { ...progress, text: why === '' ? what : `${what}; ${why}` };
+    }
+    if (left.planned > 0) {
+      return {
+        ...progress,
+        text: `every piece of a file is elsewhere; ${pieces(left.planned)} ${belong(left.planned)} to uploads that have not ended`,
+      };
     }
     if (left.garbage > 0) {
       return {
@@ -127,7 +135,7 @@ export class Drain implements JobRunner {
     if (unqueued.length > 0) await store.mutate((tx) => queueForRepair(tx, unqueued));
     const blocked = repair.explain(chunks);
     if (blocked !== '') return `waits: ${blocked}`;
-    return chunks.length === 0 && open > 0 ? `${pieces(open)} belong to uploads that have not ended` : '';
+    return chunks.length === 0 && open > 0 ? `${pieces(open)} ${belong(open)} to uploads that have not ended` : '';
   }
 
   async #setDraining(tx: MetadataTransaction, keeperId: string, draining: boolean): Promise<void> {
@@ -141,6 +149,10 @@ function pieces(amount: number): string {
   return amount === 1 ? '1 piece' : `${amount} pieces`;
 }
 
+function belong(amount: number): string {
+  return amount === 1 ? 'belongs' : 'belong';
+}
+
 async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> {
   const rows = await db
     .selectFrom('pieces')
@@ -149,7 +161,7 @@ async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> 
     .groupBy('state')
     .execute();
   const of = (state: string): number => rows.find((row) => row.state === state)?.pieces ?? 0;
-  return { durable: of('durable'), garbage: of('garbage') };
+  return { durable: of('durable'), garbage: of('garbage'), planned: of('planned') };
 }
 
 async function firstChunks({ db }: MetadataSnapshot, keeperId: string): Promise<string[]> {
