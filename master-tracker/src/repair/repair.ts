@@ -80,6 +80,8 @@ export class Repair {
   readonly #parts: RepairParts;
   readonly #pass = new RepairPass();
   #cursor: Cursor;
+  /** Whether a page of the pass that runs had chunks that lack pieces. */
+  #passLacks = false;
   #lastSummary = '';
   #trimmedMs = -Infinity;
   /** As the last event said. */
@@ -101,18 +103,29 @@ export class Repair {
     const from = this.#cursor;
     const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
-    if (chunks.length === 0 && from) return false;
     if (lacking.size > 0) await runs.waiting([...lacking.values()]);
-    const plan = planRepair(this.#view(chunks));
+    const view = this.#view(chunks);
+    const plan = planRepair(view);
+    // Also for a page without chunks, which ends a queue of whole pages.
     this.#pass.add(plan.summary, next === undefined);
-    if (next === undefined && lacking.size === 0) await runs.nothingWaits();
+    this.#passLacks ||= lacking.size > 0;
+    if (next === undefined) {
+      if (!this.#passLacks) await runs.nothingWaits();
+      this.#passLacks = false;
+    }
     if (chunks.length === 0) return false;
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) {
       this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
     }
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
-    await this.#trim(plan.surplusChunkIds, nowMs);
+    const keepers = new Map(view.keepers.map((keeper) => [keeper.keeperId, keeper]));
+    // Those that must wait for a keeper would take the turns of those that need not.
+    const trimmable = plan.surplusChunkIds.filter((chunkId) => {
+      const chunk = byId.get(chunkId);
+      return chunk !== undefined && chooseVictim(chunk, keepers) !== undefined;
+    });
+    await this.#trim(trimmable, nowMs);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
     return next !== undefined;

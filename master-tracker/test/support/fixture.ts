@@ -60,6 +60,7 @@ export class FakeKeeper {
   incarnation = 1;
   freeBytes = 1_000 * MiB;
   activeStreams = 0;
+  storageError: string | null = null;
   readonly address: string;
   readonly #tracker: TestTracker;
 
@@ -99,7 +100,7 @@ export class FakeKeeper {
         activeStreams: this.activeStreams,
         freeTaskSlots: slots,
         stopping,
-        storageError: null,
+        storageError: this.storageError,
       },
       stored,
     );
