@@ -135,7 +135,9 @@ export class Drain implements JobRunner {
     if (unqueued.length > 0) await store.mutate((tx) => queueForRepair(tx, unqueued));
     const blocked = repair.explain(chunks);
     if (blocked !== '') return `waits: ${blocked}`;
-    return chunks.length === 0 && open > 0 ? `${pieces(open)} ${belong(open)} to uploads that have not ended` : '';
+    return chunks.length === 0 && open > 0
+      ? `${pieces(open)} ${belong(open)} to uploads that have not ended`
+      : '';
   }
 
   async #setDraining(tx: MetadataTransaction, keeperId: string, draining: boolean): Promise<void> {

@@ -16,7 +16,11 @@ describe('a long repair queue', () => {
     const chunkIds: string[] = [];
     while (chunkIds.length < count) {
       const more = Math.min(20, count - chunkIds.length);
-      const file = await tracker.put(`/${prefix}-${chunkIds.length}`, { count: more, on, policy: defaultPolicy });
+      const file = await tracker.put(`/${prefix}-${chunkIds.length}`, {
+        count: more,
+        on,
+        policy: defaultPolicy,
+      });
       chunkIds.push(...file.chunkIds);
     }
     return chunkIds;
@@ -33,7 +37,12 @@ describe('a long repair queue', () => {
   });
 
   it('of pieces that cannot go yet does not keep others from going', async () => {
-    const [first, second, third, fourth] = tracker.keepers as [FakeKeeper, FakeKeeper, FakeKeeper, FakeKeeper];
+    const [first, second, third, fourth] = tracker.keepers as [
+      FakeKeeper,
+      FakeKeeper,
+      FakeKeeper,
+      FakeKeeper,
+    ];
     const fifth = await tracker.addKeeper();
     // The storage of one can only be read: what it has is no ground to give another piece up.
     const stuck = await putMany('stuck', 300, [first, second, third, fourth]);
