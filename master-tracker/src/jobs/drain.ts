@@ -85,17 +85,18 @@ export class Drain implements JobRunner {
         text: `every piece of a file is elsewhere; ${pieces(left.planned)} ${belong(left.planned)} to uploads that have not ended`,
       };
     }
-    if (left.garbage > 0) {
+    // A storage that cannot be written keeps them for ever.
+    if (left.garbage > 0 && keeper.storageError === null) {
       return {
         ...progress,
         text: `every piece is elsewhere; ${pieces(left.garbage)} wait to be trashed there`,
       };
     }
-    return { ...progress, ...this.#recount(job.jobId, keeperId) };
+    return { ...progress, ...this.#recount(job.jobId, keeperId, left.garbage) };
   }
 
   /** Nothing is left by the records; by the keeper's own word? */
-  #recount(jobId: string, keeperId: string): JobStep {
+  #recount(jobId: string, keeperId: string, garbage: number): JobStep {
     const { store, reports } = this.#parts;
     const since = this.#recounting.get(jobId) ?? store.transactionId;
     this.#recounting.set(jobId, since);
@@ -105,6 +106,10 @@ export class Drain implements JobRunner {
     this.#recounting.delete(jobId);
     const unknown = reports.completeOf(keeperId)?.unknown ?? 0;
     const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
+    if (garbage > 0) {
+      const stay = `${pieces(garbage)} that it does not need stay on it, as its storage cannot be written`;
+      return { ended: 'done', text: `the keeper can be taken away by its own report; ${stay}${rest}` };
+    }
     return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
   }
 
