@@ -173,7 +173,14 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     slots: settings.taskSlots,
     deadlineMs: settings.controlDeadlineMs,
     perform: (action, signal) =>
-      perform({ store, writer, peers, clock, settings, receiptFor }, action, signal),
+      perform(
+        {
+          ...{ store, writer, peers, clock, settings, receiptFor },
+          onTrashed: (chunkIds) => storedLog.forget(chunkIds),
+        },
+        action,
+        signal,
+      ),
   });
 
   const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
