@@ -72,6 +72,17 @@ export async function recordDurable(
   await upsertPieces(tx, pieces, 'durable');
 }
 
+/** Whether the metadata has the piece as one that is on stable storage. */
+export async function isDurable({ db }: MetadataSnapshot, { chunkId, keeperId }: PieceKey): Promise<boolean> {
+  const row = await db
+    .selectFrom('pieces')
+    .select('state')
+    .where('chunk_id', '=', chunkId)
+    .where('keeper_id', '=', keeperId)
+    .executeTakeFirst();
+  return row?.state === 'durable';
+}
+
 /** A keeper has pieces of chunks that are not sealed yet: what it says is kept until the seal. */
 export async function recordClaims(
   tx: MetadataTransaction,

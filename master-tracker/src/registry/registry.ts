@@ -32,7 +32,7 @@ import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
-import { recordDoubtful, recordLost, recordTrashed } from './pieces.js';
+import { isDurable, recordDoubtful, recordLost, recordTrashed } from './pieces.js';
 import { reasons } from './reasons.js';
 import { isDoubtful, receiptFits } from './receipts.js';
 import type { KeeperTask, TaskBoard } from './task-board.js';
@@ -280,6 +280,8 @@ export class Registry {
     if (!isLost || this.#parts.guard.regressed) return;
     const { store, events } = this.#parts;
     await store.mutate(async (tx) => {
+      // One that was given up since, as its chunk had one too many, is gone as it should be.
+      if (!(await isDurable(tx, { keeperId, chunkId }))) return;
       const lost = await recordLost(tx, keeperId, [chunkId]);
       await this.#badPieces.record(tx, keeperId, [{ chunkId, why: error.message }]);
       for (const event of lostChunks(keeperId, lost)) await events.record(tx, event);
