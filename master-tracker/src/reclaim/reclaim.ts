@@ -237,7 +237,8 @@ export class Reclaim {
     const holding = await store.read(({ db }) =>
       db.selectFrom('pieces').select('chunk_id').distinct().where('chunk_id', 'in', chunkIds).execute(),
     );
-    if (holding.length < chunkIds.length) await store.mutate((tx) => forgetEmpty(tx, chunkIds));
+    if (holding.length === chunkIds.length) return false;
+    await store.mutate((tx) => forgetEmpty(tx, chunkIds));
     return last !== undefined;
   }
 
