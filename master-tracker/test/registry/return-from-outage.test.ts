@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { queueNextPage } from '../../src/registry/keeper-changes.js';
 import { TestTracker } from '../support/fixture.js';
 
-const chunks = 60_000;
+const chunks = 100_000;
 /** Several times what one step of background work is to take. */
 const longestMs = 100;
 
