@@ -164,8 +164,9 @@ describe('pieces that the metadata does not know', () => {
 
   it('of a keeper that two claim to be are not judged', async () => {
     const rival = { ...keeper.identity, incarnation: 0, address: '127.0.0.1:1' };
-    await tracker.core.membership.hearRival(rival, tracker.clock.monotonicMs());
+    tracker.core.membership.hearRival(rival, tracker.clock.monotonicMs());
     tracker.clock.advance(6_000);
+    await keeper.heartbeat({ slots: 0 });
     tracker.core.membership.hearRival(rival, tracker.clock.monotonicMs());
     await report([id()]);
     expect(await candidates()).toEqual([]);
