@@ -197,7 +197,14 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     slots: settings.taskSlots,
     deadlineMs: settings.controlDeadlineMs,
     perform: (task, signal) =>
-      perform({ store, writer, peers, verifier, scrubber, clock, settings, receiptFor }, task, signal),
+      perform(
+        {
+          ...{ store, writer, peers, verifier, scrubber, clock, settings, receiptFor },
+          onTrashed: (chunkIds) => storedLog.forget(chunkIds),
+        },
+        task,
+        signal,
+      ),
   });
 
   const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });

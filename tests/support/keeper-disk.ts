@@ -24,10 +24,10 @@ export interface KeeperDisk {
 }
 
 /** Beside the pieces: who the keeper is, what it has seen, and its lock. */
-const known = /^(IDENTITY|STATE|LOCK.*|lost\+found)$/;
+const known = /^(IDENTITY|STATE|SCRUB|RESERVE|LOCK.*|lost\+found)$/;
 const pieceName = /^([0-9a-f]{32})\.\d{1,2}$/;
 /** A piece that is being written, or a small file that is being replaced. */
-const temporaryName = /^(?:([0-9a-f]{32})\.\d{1,2}\.[0-9a-f]{16}|(?:IDENTITY|STATE)\.new)$/;
+const temporaryName = /^(?:([0-9a-f]{32})\.\d{1,2}\.[0-9a-f]{16}|(?:IDENTITY|STATE|SCRUB)\.new)$/;
 
 /** Looks through a keeper's data directory. */
 export async function lookAtDisk(dataDir: string): Promise<KeeperDisk> {

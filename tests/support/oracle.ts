@@ -31,7 +31,11 @@ const healingLimitMs = 120_000;
  *
  * @throws Error that lists everything that is not as it should be
  */
-export async function expectHealed(cluster: Cluster, ledger: Ledger, { read = true, check = true } = {}): Promise<void> {
+export async function expectHealed(
+  cluster: Cluster,
+  ledger: Ledger,
+  { read = true, check = true } = {},
+): Promise<void> {
   const client = await cluster.connect();
   const running = cluster.keepers.filter((keeper) => keeper.running);
   await waitFor('the cluster to be whole', () => assertWhole(client, running), healingLimitMs);

@@ -19,6 +19,8 @@ export interface PerformDeps {
   readonly clock: Clock;
   readonly settings: KeeperSettings;
   readonly receiptFor: (piece: StoredPiece) => Receipt;
+  /** Called when pieces of these chunks are stored no more. */
+  readonly onTrashed: (chunkIds: readonly string[]) => void;
 }
 
 /** @throws HoldfastError the task's outcome, for the tracker */
@@ -32,6 +34,7 @@ export async function perform(
       return fetchPiece(deps, action, signal);
     case 'trash':
       await deps.store.trash(action.chunkIds);
+      deps.onTrashed(action.chunkIds);
       return { trashedChunkIds: action.chunkIds };
     case 'verify':
       await deps.verifier.verify(action, { digest: action.digest, signal });

@@ -37,6 +37,14 @@ export class StoredLog {
     }
   }
 
+  /** Pieces of these chunks are here no more: told late, such news would have the tracker count them again. */
+  forget(chunkIds: readonly string[]): void {
+    const gone = new Set(chunkIds);
+    for (const pieces of [this.#pending, this.#again]) {
+      for (const [name, { chunkId }] of pieces) if (gone.has(chunkId)) pieces.delete(name);
+    }
+  }
+
   reportBegins(): void {
     this.#reporting = true;
     this.#overflowed = false;

@@ -36,6 +36,17 @@ describe('StoredLog', () => {
     expect(log.next()).toEqual([piece(2)]);
   });
 
+  it('tells nothing of a piece that was trashed since', () => {
+    const log = new StoredLog();
+    log.add(piece(1));
+    log.reportBegins();
+    log.add(piece(2));
+    log.acknowledge([piece(2)]);
+    log.forget([piece(1).chunkId, piece(2).chunkId]);
+    log.reportEnds();
+    expect(log.next()).toEqual([]);
+  });
+
   it('asks for a report when it had to drop something', () => {
     const log = new StoredLog();
     for (let n = 0; n <= 20 * limits.maxStoredPerHeartbeat; n += 1) log.add(piece(n));

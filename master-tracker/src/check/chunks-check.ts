@@ -2,6 +2,7 @@
  * Chunks and their pieces: what is live can be read, has its bytes written down and is used; what lacks copies waits
  * for them; what was given up is used by nothing.
  */
+import { notLookedAt } from '../registry/keeper-changes.js';
 import type { MetadataSnapshot } from '../store/metadata-store.js';
 import type { CheckFinding } from './finding.js';
 import { type CheckContext, type CheckedPage, type Position, pageSize, pathShowing } from './page.js';
@@ -21,6 +22,7 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
   const chunkIds = rows.map((row) => row.chunk_id);
   const used = await versionsOf(snapshot, chunkIds);
   const standing = await standingOf(snapshot, chunkIds);
+  const joining = await notLookedAt(snapshot, chunkIds);
   const findings: CheckFinding[] = [];
   let chunks = 0;
   let incomplete = 0;
@@ -48,7 +50,7 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
       add('S1', `it cannot be read: ${where}${path === undefined ? '' : `; ${path} uses it`}`);
     }
     if (counted >= row.pieces) continue;
-    if (row.queued === null)
+    if (row.queued === null && !joining.has(subject))
       add('repair', `it has ${counted} of ${row.pieces} copies and is not in the queue`);
     else incomplete += 1;
   }

@@ -111,7 +111,7 @@ export class ClusterCheck {
     );
     const { incomplete } = cursor.tally;
     if (incomplete > 0) {
-      const text = `${count(incomplete, 'chunk has', 'chunks have')} fewer copies than asked for, all in the repair queue`;
+      const text = `${count(incomplete, 'chunk has', 'chunks have')} fewer copies than asked for, all in the repair queue or about to join it`;
       findings.push({ invariant: 'repair', subject: '', text });
     }
     return { cursor: undefined, findings, progress: this.#progress(cursor), nextInMs: 0 };

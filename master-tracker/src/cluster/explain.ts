@@ -12,6 +12,7 @@ import type { Membership } from '../membership/membership.js';
 import type { Entry } from '../namespace/entry.js';
 import type { Namespace } from '../namespace/namespace.js';
 import { type Names, isADirectory, notFound, pathOf } from '../namespace/resolve.js';
+import { notLookedAt } from '../registry/keeper-changes.js';
 import { whyMissingInWords, whyPlacedInWords } from '../registry/reasons.js';
 import type { InFlightCopy, InFlightTable } from '../repair/in-flight.js';
 import type { Prospects, Repair } from '../repair/repair.js';
@@ -96,9 +97,15 @@ export class Explainer {
     const entry = from ? undefined : await namespace.getEntry(names);
     if (entry?.type === 'directory') throw isADirectory(pathOf(names));
     const at = from ?? { version: entry?.version ?? 0, fileOffset: 0 };
-    const { rows, pieces } = await store.read(async (snapshot) => {
+    const { rows, pieces, joining } = await store.read(async (snapshot) => {
       const extents = await extentsFrom(snapshot, at, pageSize + 1);
-      return { rows: extents, pieces: await piecesOf(snapshot, extents.slice(0, pageSize)) };
+      const shown = extents.slice(0, pageSize);
+      const chunkIds = [...new Set(shown.map((extent) => extent.chunk_id))];
+      return {
+        rows: extents,
+        pieces: await piecesOf(snapshot, shown),
+        joining: await notLookedAt(snapshot, chunkIds),
+      };
     });
     // Extents are contiguous; reclamation takes them off a version that was replaced meanwhile.
     const isGone = from
@@ -119,12 +126,20 @@ export class Explainer {
     const next = rows[pageSize];
     return {
       entry,
-      chunks: page.map((row) => this.#describe(row, pieces.get(row.chunk_id) ?? [], prospects)),
+      chunks: page.map((row) => {
+        const isQueued = row.because !== null || joining.has(row.chunk_id);
+        return this.#describe(row, pieces.get(row.chunk_id) ?? [], isQueued, prospects);
+      }),
       next: next && { version: at.version, fileOffset: next.file_offset },
     };
   }
 
-  #describe(row: ExtentRow, rows: readonly PieceRow[], prospects: Prospects): ExplainedChunk {
+  #describe(
+    row: ExtentRow,
+    rows: readonly PieceRow[],
+    isQueued: boolean,
+    prospects: Prospects,
+  ): ExplainedChunk {
     const { clock, membership, inFlight } = this.#parts;
     const name = (keeperId: string): string => keeperName(membership, keeperId);
     const copies = inFlight.copiesOf(row.chunk_id);
@@ -144,7 +159,7 @@ export class Explainer {
       text: tellChunk({
         policyPieces: row.pieces,
         countedPieces,
-        isQueued: row.because !== null,
+        isQueued,
         why: whyMissingInWords(row.because ?? '', name),
         awayWith: rows
           .filter((piece) => piece.state === 'durable' && !isCounted(piece))

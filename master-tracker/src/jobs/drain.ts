@@ -9,7 +9,6 @@
  * Nothing moves here: that the keeper is being emptied is a property of it, and repair keeps to it.
  */
 import type { Clock } from '@holdfast/shared';
-import type { KeeperView } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { FullReports } from '../registry/full-report.js';
 import type { EventLog } from '../events/event-log.js';
@@ -25,8 +24,6 @@ const lookedAt = 100;
 /** A count is good for this many times as long as it took. */
 const countShare = 20;
 
-const waitingForReport = 'every piece is elsewhere; waiting for the keeper to report once more what it has';
-
 export interface DrainParts {
   readonly events: EventLog;
   readonly clock: Clock;
@@ -41,7 +38,7 @@ interface Left {
   readonly durable: number;
   /** Pieces that the keeper is still to trash. */
   readonly garbage: number;
-  /** Pieces that uploads which began before may still bring. */
+  /** Pieces of uploads that have not ended: written or not, a commit may count them. */
   readonly planned: number;
 }
 
@@ -71,11 +68,13 @@ export class Drain implements JobRunner {
   }
 
   async step(job: Job): Promise<JobStep> {
-    const { membership } = this.#parts;
+    const { membership, reports } = this.#parts;
     const [keeperId = ''] = job.keeperIds;
-    // Before the count: a report that ends after it may have brought something.
     const keeper = membership.get(keeperId);
     if (!keeper) return { ended: 'failed', text: 'the keeper is not known any more' };
+    // Before the count: a report that ends after it may have brought something.
+    const since = this.#recounting.get(job.jobId);
+    const isRecounted = since !== undefined && reports.requireSince(keeperId, since);
     const left = await this.#count(job.jobId, keeperId);
     const expected = Math.max(job.expected, left.durable);
     const progress = { expected, done: expected - left.durable };
@@ -89,30 +88,34 @@ export class Drain implements JobRunner {
           : await this.#whatKeeps(keeperId);
       return { ...progress, text: why === '' ? what : `${what}; ${why}` };
     }
-    if (left.garbage > 0) {
-      return {
-        ...progress,
-        text: `every piece is elsewhere; ${pieces(left.garbage)} wait to be trashed there`,
-      };
-    }
     if (left.planned > 0) {
-      const text = `every piece is elsewhere; uploads that began before may still bring ${pieces(left.planned)}`;
+      const theirs = `${pieces(left.planned)} ${belong(left.planned)} to uploads that have not ended`;
+      return { ...progress, text: `every piece of a file is elsewhere; ${theirs}` };
+    }
+    // A storage that cannot be written keeps them for ever.
+    if (left.garbage > 0 && keeper.storageError === null) {
+      const text = `every piece is elsewhere; ${pieces(left.garbage)} wait to be trashed there`;
       return { ...progress, text };
     }
-    return { ...progress, ...this.#recount(job.jobId, keeper) };
+    return { ...progress, ...this.#recount(job.jobId, keeperId, left.garbage, isRecounted) };
   }
 
   /** Nothing is left by the records; by the keeper's own word? */
-  #recount(jobId: string, { keeperId }: KeeperView): JobStep {
+  #recount(jobId: string, keeperId: string, garbage: number, isRecounted: boolean): JobStep {
     const { store, reports } = this.#parts;
-    const since = this.#recounting.get(jobId) ?? store.transactionId;
-    this.#recounting.set(jobId, since);
-    if (!reports.requireSince(keeperId, since)) {
-      return { text: waitingForReport };
+    if (!isRecounted) {
+      const since = this.#recounting.get(jobId) ?? store.transactionId;
+      this.#recounting.set(jobId, since);
+      reports.requireSince(keeperId, since);
+      return { text: 'every piece is elsewhere; waiting for the keeper to report once more what it has' };
     }
     this.#forget(jobId);
     const unknown = reports.completeOf(keeperId)?.unknown ?? 0;
     const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
+    if (garbage > 0) {
+      const stay = `${pieces(garbage)} that it does not need stay on it, as its storage cannot be written`;
+      return { ended: 'done', text: `the keeper can be taken away by its own report; ${stay}${rest}` };
+    }
     return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
   }
 
@@ -160,7 +163,9 @@ export class Drain implements JobRunner {
     if (unqueued.length > 0) await store.mutate((tx) => queueForRepair(tx, unqueued));
     const blocked = repair.explain(chunks);
     if (blocked !== '') return `waits: ${blocked}`;
-    return chunks.length === 0 && open > 0 ? `${pieces(open)} belong to uploads that have not ended` : '';
+    return chunks.length === 0 && open > 0
+      ? `${pieces(open)} ${belong(open)} to uploads that have not ended`
+      : '';
   }
 
   async #setDraining(tx: MetadataTransaction, keeperId: string, draining: boolean): Promise<void> {
@@ -172,6 +177,10 @@ export class Drain implements JobRunner {
 
 function pieces(amount: number): string {
   return amount === 1 ? '1 piece' : `${amount} pieces`;
+}
+
+function belong(amount: number): string {
+  return amount === 1 ? 'belongs' : 'belong';
 }
 
 async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> {

@@ -213,7 +213,7 @@ export class Membership {
     if (!member || member.view.lastHeardMs === null || member.view.storageId !== sign.storageId) return null;
     const { view, superseded } = member;
     if (view.incarnation === sign.incarnation) return null;
-    const address = this.#rivals.heard(sign, nowMs);
+    const address = this.#rivals.heard(sign, nowMs, view.lastHeardMs ?? nowMs);
     if (address === undefined) return null;
     const text =
       `two keepers run from copies of one data directory, at ${view.address} and ${address || 'another address'}; ` +
@@ -359,11 +359,11 @@ export class Membership {
     return candidates;
   }
 
-  /** True if the lease ran out; where two starts are alive, also if the one that stopped on purpose was silent so long. */
+  /** True if the lease ran out; where another start is heard, also if one that stopped on purpose was silent so long. */
   #isGone({ keeperId, state, lastHeardMs }: KeeperView): boolean {
     if (state === 'dead') return true;
     const silentMs = lastHeardMs === null ? 0 : this.#lastTickMs - lastHeardMs;
-    return this.#rivals.isConflict(keeperId) && silentMs >= this.limits.deadAfterMs;
+    return this.#rivals.hasRival(keeperId) && silentMs >= this.limits.deadAfterMs;
   }
 
   /** By its lease; an announced absence is maintenance until it is over or the keeper was started again. */

@@ -47,8 +47,15 @@ export class Rivals {
     this.#timing = timing;
   }
 
-  /** Another start than the registered one was heard. The address of the rival if it became a conflict just now. */
-  heard({ keeperId, incarnation, address = '' }: RivalSign, nowMs: number): string | undefined {
+  /**
+   * Another start than the registered one was heard, which itself was heard last at `registeredHeardMs`. The address of
+   * the rival if it became a conflict just now: both were heard again after the rival was heard first.
+   */
+  heard(
+    { keeperId, incarnation, address = '' }: RivalSign,
+    nowMs: number,
+    registeredHeardMs = nowMs,
+  ): string | undefined {
     const known = this.#rivals.get(keeperId);
     // Signs of different starts are those of a keeper that is started again and again, not of two that live.
     if (!known || (!known.confirmed && known.incarnation !== incarnation)) {
@@ -61,6 +68,8 @@ export class Rivals {
     known.lastHeardMs = nowMs;
     known.outlived = false;
     if (known.confirmed || nowMs - known.firstHeardMs < this.#timing.confirmAfterMs) return undefined;
+    // A start that took the place of one that was killed, and counts fewer starts as its directory was restored.
+    if (registeredHeardMs <= known.firstHeardMs) return undefined;
     known.confirmed = true;
     return known.address;
   }
@@ -81,6 +90,11 @@ export class Rivals {
       known.lastHeardMs = before.lastHeardMs;
     }
     known.outlived = this.#isGone(known, nowMs);
+  }
+
+  /** True while another start than the registered one is heard, and wants its place. */
+  hasRival(keeperId: string): boolean {
+    return this.#rivals.has(keeperId);
   }
 
   /** True while two starts of the keeper are alive, or the one that is left has not reported yet. */

@@ -19,7 +19,13 @@ import type { Membership } from '../membership/membership.js';
 import { reapUnlinked } from '../namespace/unlinked.js';
 import type { TrashRules } from '../namespace/versions.js';
 import type { FullReports } from '../registry/full-report.js';
-import { forgetTrashed, giveUpChunks } from '../registry/pieces.js';
+import {
+  forgetTrashed,
+  giveUpChunks,
+  isNeededAgain,
+  isOfLiveChunk,
+  takeSurplusBack,
+} from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import { pruneRequests } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -140,28 +146,33 @@ export class Reclaim {
 
   /**
    * Tells each live keeper to trash tombstones, one task of bounded size at a time; none while it reports, as the
-   * report would tell of pieces that are gone by the time it is read.
+   * report would tell of pieces that are gone by the time it is read. A piece that was one too many is not trashed
+   * once its chunk has lost others: it is taken back.
    */
   async #orderTrash(): Promise<void> {
-    const { store, tasks } = this.#parts;
+    const { store, tasks, membership, reports } = this.#parts;
+    // Before that, pieces count whose keepers may be gone for good.
+    const mayTrim = membership.knowsWhoIsThere();
     for (const keeperId of this.#settledKeepers()) {
       if (tasks.has(keeperId, 'trash')) continue;
       const rows = await store.read(({ db }) =>
         db
           .selectFrom('pieces')
-          .select('chunk_id')
+          .select(['chunk_id', isOfLiveChunk.as('live'), isNeededAgain.as('needed')])
           .where('keeper_id', '=', keeperId)
           .where('state', '=', 'garbage')
-          // A piece that was one too many may be the last by now: while its chunk lacks any, nothing is thrown away.
-          .where('chunk_id', 'not in', (lacking) =>
-            lacking.selectFrom('repair_queue').select('chunk_id').where('below_policy', '=', 1),
-          )
           .orderBy('chunk_id')
           .limit(limits.maxChunksPerTrashTask)
           .execute(),
       );
-      if (rows.length === 0) continue;
-      const chunkIds = rows.map((row) => row.chunk_id);
+      const needed = rows.filter((row) => row.needed).map((row) => row.chunk_id);
+      if (mayTrim && needed.length > 0) {
+        await store.mutate((tx) => takeSurplusBack(tx, keeperId, needed));
+        reports.requireSince(keeperId, store.transactionId);
+        continue;
+      }
+      const chunkIds = rows.filter((row) => mayTrim || !row.live).map((row) => row.chunk_id);
+      if (chunkIds.length === 0) continue;
       tasks.post(keeperId, { kind: 'trash', chunkIds, transactionId: store.transactionId });
     }
   }
@@ -229,7 +240,8 @@ export class Reclaim {
     const holding = await store.read(({ db }) =>
       db.selectFrom('pieces').select('chunk_id').distinct().where('chunk_id', 'in', chunkIds).execute(),
     );
-    if (holding.length < chunkIds.length) await store.mutate((tx) => forgetEmpty(tx, chunkIds));
+    if (holding.length === chunkIds.length) return false;
+    await store.mutate((tx) => forgetEmpty(tx, chunkIds));
     return last !== undefined;
   }
 

@@ -144,9 +144,12 @@ export class FullReports {
     return this.#expected.get(keeperId)?.asked?.wantedReport ?? '';
   }
 
-  /** True while a report is being taken: what the keeper said in it may be older than what it did meanwhile. */
+  /**
+   * True while a report is being taken, or is asked for and may have begun: what the keeper says in it may be older
+   * than what it did meanwhile, and its first page may take it longer than any other word.
+   */
   isRunning(keeperId: string): boolean {
-    return this.#running.get(keeperId)?.done === false;
+    return this.#running.get(keeperId)?.done === false || this.askedOf(keeperId) !== '';
   }
 
   /**

@@ -8,6 +8,7 @@
  * the rest of a dead keeper's as below policy.
  */
 import type { EventLog } from '../events/event-log.js';
+import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { lostChunks } from './piece-events.js';
 import { type Unreadable, queueForRepair, unreadableOn } from './pieces.js';
@@ -171,6 +172,31 @@ export async function piecesNotQueued({ db }: MetadataSnapshot): Promise<number>
     pieces += row.pieces;
   }
   return pieces;
+}
+
+/** Those of the chunks that lack a piece of a dead keeper and that no page has come to: they join the queue soon. */
+export async function notLookedAt(
+  { db }: MetadataSnapshot,
+  chunkIds: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  for (const page of batches(chunkIds)) {
+    const rows = await db
+      .selectFrom('keepers')
+      .innerJoin('pieces', (join) =>
+        join
+          .onRef('pieces.keeper_id', '=', 'keepers.keeper_id')
+          .on('pieces.state', '=', 'durable')
+          .onRef('pieces.chunk_id', '>', 'keepers.queued_through'),
+      )
+      .select('pieces.chunk_id')
+      .where('queued_through', 'is not', null)
+      .where('dead', '=', 1)
+      .where('pieces.chunk_id', 'in', page)
+      .execute();
+    for (const row of rows) found.add(row.chunk_id);
+  }
+  return found;
 }
 
 /** True if a chunk may lack a piece: one is queued for it, or a dead keeper's were not all looked at. */

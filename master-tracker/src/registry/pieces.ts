@@ -298,6 +298,41 @@ export async function recordSurplus(tx: MetadataTransaction, pieces: readonly Pi
   await upsertPieces(tx, pieces, 'garbage');
 }
 
+/** Of a row of pieces: its chunk lives on. */
+export const isOfLiveChunk = sql<SqlBool>`exists (
+  select 1 from chunks where chunks.chunk_id = pieces.chunk_id and chunks.state = 'live'
+)`;
+
+/** Of a row of pieces: its chunk is live and has fewer pieces that count than its policy asks for. */
+export const isNeededAgain = sql<SqlBool>`exists (
+  select 1 from chunks
+  where chunks.chunk_id = pieces.chunk_id and chunks.state = 'live' and chunks.pieces > (
+    select count(*) from pieces as counted
+    join keepers on keepers.keeper_id = counted.keeper_id and keepers.dead = 0
+    where counted.chunk_id = chunks.chunk_id and counted.state = 'durable'
+  )
+)`;
+
+/**
+ * Takes the giving up of those of a keeper's pieces back whose chunks have lost others since. No order to trash them
+ * may be out. Whether they are there is for the keeper's next full report to say.
+ */
+export async function takeSurplusBack(
+  tx: MetadataTransaction,
+  keeperId: string,
+  chunkIds: readonly string[],
+): Promise<void> {
+  for (const page of batches(chunkIds)) {
+    await tx.db
+      .deleteFrom('pieces')
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'garbage')
+      .where('chunk_id', 'in', page)
+      .where(isNeededAgain)
+      .execute();
+  }
+}
+
 /** The keeper says that these pieces are in its trash. */
 export async function recordTrashed(
   tx: MetadataTransaction,

@@ -5,8 +5,9 @@
  * calls healthy is then one that repair calls endangered. This is the one place that says what counts.
  *
  * What counts: a piece on a keeper that is live, suspect or in maintenance, also one that was reported bad and
- * not yet verified. What is kept: of these, the pieces on keepers that are not being emptied. Under replicas (needed = 1) pieces are counted by keeper; else by piece index, as the same
- * piece twice restores no more than once.
+ * not yet verified. What is kept: of these, the pieces on keepers that are not being emptied; where one is, also not
+ * those on storages that cannot be written. Under replicas (needed = 1) pieces are counted by keeper; else by piece
+ * index, as the same piece twice restores no more than once.
  */
 import type { OccupiedKeeper } from '../placement/placement.js';
 import type { InFlightCopy } from './in-flight.js';
@@ -58,10 +59,12 @@ export function standingOf(
   const present = new Set(held.map((piece) => unit(piece.keeper, piece.pieceIndex)));
   // A copy whose piece is recorded already, but whose order is still in the table, is one piece and not two.
   const all = new Set([...present, ...coming.map((copy) => unit(copy.keeper, copy.pieceIndex))]);
+  // Where a piece is to go, the others must be such that it may (surplus.ts), or the keeper is never empty.
+  const isLeaving = held.some(({ keeper }) => keeper.draining);
   const keptOf = (pieces: readonly Pick<HeldPiece, 'keeper' | 'pieceIndex'>[]) =>
     new Set(
       pieces
-        .filter(({ keeper }) => !keeper.draining)
+        .filter(({ keeper }) => !keeper.draining && (keeper.storageWritable || !isLeaving))
         .map(({ keeper, pieceIndex }) => unit(keeper, pieceIndex)),
     );
   const toBeKept = keptOf([...held, ...coming]);

@@ -73,6 +73,8 @@ export class Repair {
   readonly #parts: RepairParts;
   readonly #pass = new RepairPass();
   #cursor: Cursor;
+  /** Whether a page of the pass that runs had chunks that lack pieces. */
+  #passLacks = false;
   #lastSummary = '';
   /** As the last event said. */
   #braked = false;
@@ -99,11 +101,16 @@ export class Repair {
     const from = this.#cursor;
     const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
-    if (chunks.length === 0 && from) return false;
     if (lacking.size > 0) await runs.waiting([...lacking.values()]);
-    const plan = planRepair(this.#view(chunks));
+    const view = this.#view(chunks);
+    const plan = planRepair(view);
+    // Also for a page without chunks, which ends a queue of whole pages.
     this.#pass.add(plan.summary, next === undefined);
-    if (next === undefined && lacking.size === 0) await runs.nothingWaits();
+    this.#passLacks ||= lacking.size > 0;
+    if (next === undefined) {
+      if (!this.#passLacks) await runs.nothingWaits();
+      this.#passLacks = false;
+    }
     if (chunks.length === 0) return false;
     const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
     for (const copy of plan.copies) {

@@ -143,6 +143,7 @@ describe('two live keepers with one identity', () => {
     membership.register(of(9), 0);
     membership.markReported(of(9));
     membership.hearRival(of(5), 1_000);
+    membership.heartbeat(heartbeat('a', { incarnation: 9 }), 5_000);
     membership.hearRival(of(5), 6_000);
     expect(membership.settleIdentity('a')).toBe(false);
     membership.heartbeat(heartbeat('a', { incarnation: 9 }), 40_000);
@@ -161,10 +162,12 @@ describe('two live keepers with one identity', () => {
     membership.register(of(5), 0);
     membership.register(of(9), 1_000);
     membership.hearRival(of(5), 2_000);
+    membership.heartbeat(heartbeat('a', { incarnation: 9 }), 7_000);
     expect(membership.hearRival(of(5), 8_000)).toMatchObject({ hadLease: true });
     const never = new Membership({ nowMs: 0 });
     never.register(of(9), 1_000);
     never.hearRival(of(5), 2_000);
+    never.heartbeat(heartbeat('a', { incarnation: 9 }), 7_000);
     expect(never.hearRival(of(5), 8_000)).toMatchObject({ hadLease: false });
   });
 });

@@ -166,6 +166,7 @@ describe('pieces that the metadata does not know', () => {
     const rival = { ...keeper.identity, incarnation: 0, address: '127.0.0.1:1' };
     tracker.core.membership.hearRival(rival, tracker.clock.monotonicMs());
     tracker.clock.advance(6_000);
+    await keeper.heartbeat({ slots: 0 });
     tracker.core.membership.hearRival(rival, tracker.clock.monotonicMs());
     await report([id()]);
     expect(await candidates()).toEqual([]);

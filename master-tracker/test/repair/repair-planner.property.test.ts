@@ -80,11 +80,14 @@ const countedPieces = (view: RepairView, chunk: RepairChunk): number =>
   chunk.pieces.filter((piece) => keeperOf(view, piece.keeperId).state !== 'dead').length;
 
 /** Those that the policy is kept with. */
-const keptPieces = (view: RepairView, chunk: RepairChunk): number =>
-  chunk.pieces.filter(({ keeperId }) => {
-    const { state, draining } = keeperOf(view, keeperId);
-    return state !== 'dead' && !draining;
-  }).length;
+const keptPieces = (view: RepairView, chunk: RepairChunk): number => {
+  const holders = chunk.pieces
+    .map(({ keeperId }) => keeperOf(view, keeperId))
+    .filter(({ state }) => state !== 'dead');
+  const isLeaving = holders.some(({ draining }) => draining);
+  return holders.filter(({ draining, storageWritable }) => !draining && (storageWritable || !isLeaving))
+    .length;
+};
 
 const check = (property: (view: RepairView) => void): void => {
   fc.assert(fc.property(anyView, property), { seed, numRuns: 500 });

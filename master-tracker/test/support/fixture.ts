@@ -65,6 +65,7 @@ export class FakeKeeper {
   scrub: ScrubProgress | undefined;
   totalBytes = 2_000 * MiB;
   zone = '';
+  storageError: string | null = null;
   readonly address: string;
   readonly #tracker: TestTracker;
 
@@ -104,7 +105,7 @@ export class FakeKeeper {
         activeStreams: this.activeStreams,
         freeTaskSlots: slots,
         stopping,
-        storageError: null,
+        storageError: this.storageError,
         scrub: this.scrub,
       },
       stored,

@@ -1,0 +1,61 @@
+import { defaultPolicy } from '@holdfast/shared';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { type FakeKeeper, TestTracker } from '../support/fixture.js';
+
+/** As many as repair looks at in a step. */
+const pageSize = 500;
+
+describe('a long repair queue', () => {
+  let tracker: TestTracker;
+  beforeEach(async () => {
+    tracker = await TestTracker.start({ keepers: 4 });
+  });
+  afterEach(() => tracker.end());
+
+  const putMany = async (prefix: string, count: number, on: readonly FakeKeeper[]): Promise<string[]> => {
+    const chunkIds: string[] = [];
+    while (chunkIds.length < count) {
+      const more = Math.min(20, count - chunkIds.length);
+      const file = await tracker.put(`/${prefix}-${chunkIds.length}`, {
+        count: more,
+        on,
+        policy: defaultPolicy,
+      });
+      chunkIds.push(...file.chunkIds);
+    }
+    return chunkIds;
+  };
+
+  it('that ends with a whole page is counted once a pass', async () => {
+    const [, , ...full] = tracker.keepers;
+    await putMany('file', pageSize, tracker.keepers.slice(0, 2));
+    for (const keeper of full) keeper.freeBytes = 0;
+    for (const keeper of full) await keeper.heartbeat({ slots: 0 });
+    for (let step = 0; step < 8; step += 1) await tracker.core.repair.step();
+    const { repair } = await tracker.core.status.status();
+    expect(repair.blocked).toEqual([{ reason: 'no target with room', chunks: pageSize }]);
+  });
+
+  it('of pieces that cannot go yet does not keep others from going', async () => {
+    const [first, second, third, fourth] = tracker.keepers as [
+      FakeKeeper,
+      FakeKeeper,
+      FakeKeeper,
+      FakeKeeper,
+    ];
+    const fifth = await tracker.addKeeper();
+    // The storage of one can only be read: what it has is no ground to give another piece up.
+    const stuck = await putMany('stuck', 300, [first, second, third, fourth]);
+    const free = await putMany('free', 20, [first, second, third, fifth]);
+    fourth.storageError = 'read-only';
+    for (const keeper of tracker.keepers) await keeper.heartbeat({ slots: 0 });
+    for (let second = 0; second < 10; second += 1) {
+      tracker.clock.advance(1_000);
+      for (const keeper of tracker.keepers) await keeper.heartbeat({ slots: 0 });
+      while (await tracker.core.repair.step());
+    }
+    expect(stuck).toHaveLength(300);
+    const states = await Promise.all(free.map((chunkId) => tracker.pieces(chunkId)));
+    expect(states.filter((pieces) => Object.values(pieces).includes('garbage'))).toHaveLength(free.length);
+  });
+});
