@@ -2,6 +2,8 @@
 // build stands between an edit and its test. Tests that start programs of their own use the built ones.
 export default {
   testEnvironment: 'node',
+  // Tests wait more than they compute; one worker less than there are cores, as by default, is one alone on two.
+  maxWorkers: '100%',
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
   testTimeout: 60_000,
   testMatch: ['<rootDir>/*/test/**/*.test.ts', '<rootDir>/tests/**/*.test.ts'],

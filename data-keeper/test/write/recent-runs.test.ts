@@ -4,6 +4,7 @@ import { ByteBudget } from '@holdfast/shared';
 import { RecentRuns } from '../../src/write/recent-runs.js';
 
 const MiB = 1024 * 1024;
+/** Compared by identity: a comparison byte by byte takes a second for each. */
 const run = (index: number) => ({ offsetBytes: index * MiB, checksums: [], data: Buffer.alloc(MiB, index) });
 
 describe('RecentRuns', () => {
@@ -11,8 +12,9 @@ describe('RecentRuns', () => {
     const budget = new ByteBudget(8 * MiB);
     const recent = new RecentRuns(budget);
     for (let index = 0; index < 20; index += 1) {
-      recent.add(run(index));
-      expect(recent.take(index * MiB)).toEqual(run(index));
+      const added = run(index);
+      recent.add(added);
+      expect(recent.take(index * MiB) === added).toBe(true);
       expect(budget.usedBytes).toBe(MiB);
     }
     recent.clear();
@@ -23,11 +25,12 @@ describe('RecentRuns', () => {
     const budget = new ByteBudget(8 * MiB);
     const recent = new RecentRuns(budget);
     expect(recent.startBytes).toBe(Infinity);
-    for (let index = 0; index < 10; index += 1) recent.add(run(index));
+    const added = Array.from({ length: 10 }, (_, index) => run(index));
+    for (const each of added) recent.add(each);
     expect(budget.usedBytes).toBe(4 * MiB);
     expect(recent.take(2 * MiB)).toBeUndefined();
     expect(recent.startBytes).toBe(6 * MiB);
-    expect(recent.take(6 * MiB)).toEqual(run(6));
+    expect(recent.take(6 * MiB) === added[6]).toBe(true);
     expect(recent.take(6 * MiB + 1)).toBeUndefined();
   });
 
@@ -39,8 +42,9 @@ describe('RecentRuns', () => {
     expect(other.take(0)).toBeUndefined();
     expect(one.startBytes).toBe(0);
     expect(one.take(2 * MiB)).toBeUndefined();
-    other.add(run(1));
-    expect(other.take(MiB)).toEqual(run(1));
+    const added = run(1);
+    other.add(added);
+    expect(other.take(MiB) === added).toBe(true);
     expect(budget.usedBytes).toBe(MiB);
   });
 });

@@ -13,16 +13,16 @@ import type { Unreadable } from './pieces.js';
 const quietForMs = 60_000;
 
 /** Live chunks without a piece that counts, by what took the last one; none for no chunks. */
-export function lostChunks(keeperId: string, { chunks, example }: Unreadable): NewEvent[] {
+export function lostChunks(keeperId: string, { chunks, example, atLeast = false }: Unreadable): NewEvent[] {
   if (chunks === 0) return [];
-  const text = `${plural(chunks, 'chunk')} that only this keeper had (${example}${chunks > 1 ? ', …' : ''}) cannot be read now`;
+  const text = `${atLeast ? 'at least ' : ''}${plural(chunks, 'chunk')} that only this keeper had (${example}${chunks > 1 ? ', …' : ''}) cannot be read now`;
   return [{ kind: 'chunk-lost', subject: keeperId, text }];
 }
 
 /** Such chunks that have one again. */
-export function foundChunks(keeperId: string, { chunks, example }: Unreadable): NewEvent[] {
+export function foundChunks(keeperId: string, { chunks, example, atLeast = false }: Unreadable): NewEvent[] {
   if (chunks === 0) return [];
-  const text = `${plural(chunks, 'chunk')} that nobody had (${example}${chunks > 1 ? ', …' : ''}) can be read again: this keeper has ${chunks === 1 ? 'it' : 'them'}`;
+  const text = `${atLeast ? 'at least ' : ''}${plural(chunks, 'chunk')} that nobody had (${example}${chunks > 1 ? ', …' : ''}) can be read again: this keeper has ${chunks === 1 ? 'it' : 'them'}`;
   return [{ kind: 'chunk-found', subject: keeperId, text }];
 }
 

@@ -90,6 +90,8 @@ export interface Unreadable {
   readonly chunks: number;
   /** One of them; '' if there are none. */
   readonly example: string;
+  /** True if there may be more. */
+  readonly atLeast?: boolean;
 }
 
 /** The live ones of these chunks that have no piece that counts. Such a chunk is always in the repair queue. */
@@ -111,24 +113,40 @@ export async function unreadableAmong(
   return { chunks: found.length, example: found[0] ?? '' };
 }
 
-/** The chunks with a piece on this keeper that have none that counts: what goes with it, or comes back with it. */
-export async function unreadableOn({ db }: MetadataSnapshot, keeperId: string): Promise<Unreadable> {
-  const row = await db
-    .selectFrom('repair_queue')
-    .innerJoin('pieces as own', (join) =>
+/**
+ * The chunks with a piece on this keeper that have none that counts: what goes with it, or comes back with it. After an
+ * outage of everybody the queue may hold a million of them: only the first `maxLooked` that have lost all are looked at.
+ */
+export async function unreadableOn(
+  { db }: MetadataSnapshot,
+  keeperId: string,
+  maxLooked = 5_000, // About 25 ms.
+): Promise<Unreadable> {
+  const { looked, chunks, example } = await db
+    .selectFrom((from) =>
+      from
+        .selectFrom('repair_queue')
+        .select('chunk_id')
+        .where('pieces_left', '=', 0)
+        .orderBy('pieces_left')
+        .orderBy('chunk_id')
+        .limit(maxLooked)
+        .as('repair_queue'),
+    )
+    .leftJoin('pieces as own', (join) =>
       join
         .onRef('own.chunk_id', '=', 'repair_queue.chunk_id')
         .on('own.keeper_id', '=', keeperId)
-        .on('own.state', '=', 'durable'),
+        .on('own.state', '=', 'durable')
+        .on(hasNoCountedPiece),
     )
     .select(({ fn }) => [
-      fn.countAll<number>().as('chunks'),
-      fn.min<string | null>('repair_queue.chunk_id').as('example'),
+      fn.countAll<number>().as('looked'),
+      fn.count<number>('own.chunk_id').as('chunks'),
+      fn.min<string | null>('own.chunk_id').as('example'),
     ])
-    .where('pieces_left', '=', 0)
-    .where(hasNoCountedPiece)
     .executeTakeFirstOrThrow();
-  return { chunks: row.chunks, example: row.example ?? '' };
+  return { chunks, example: example ?? '', atLeast: looked === maxLooked };
 }
 
 /** Of a row of the queue. `pieces_left` alone may be out of date: pieces that came since are not in it. */

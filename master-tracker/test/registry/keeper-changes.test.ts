@@ -1,6 +1,7 @@
 /** A keeper with more pieces than one transaction may look at dies, and returns. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { queueNextPage } from '../../src/registry/keeper-changes.js';
+import { unreadableOn } from '../../src/registry/pieces.js';
 import { TestTracker } from '../support/fixture.js';
 
 /** Two whole pages and a part of a third. */
@@ -37,6 +38,20 @@ describe('the death of a keeper with many pieces', () => {
     expect(await tracker.queued()).toHaveLength(chunks);
     expect(await queueNextPage(tracker.store, tracker.core.events)).toBe(false);
     expect(await belowPolicy()).toBe(chunks);
+  });
+
+  it('tells what nobody has any more, of so many as one look may count', async () => {
+    await tracker.pass(31_000, []);
+    while (await queueNextPage(tracker.store, tracker.core.events));
+    const lost = (await tracker.core.events.latest(100, Infinity)).filter(
+      ({ kind }) => kind === 'chunk-lost',
+    );
+    expect(lost[0]?.text).toMatch(/^2300 chunks that only this keeper had/);
+    const { keeperId } = tracker.keepers[0]!;
+    const look = (maxLooked?: number) =>
+      tracker.store.read((snapshot) => unreadableOn(snapshot, keeperId, maxLooked));
+    expect(await look()).toMatchObject({ chunks: 2_300, atLeast: false });
+    expect(await look(100)).toMatchObject({ chunks: 100, atLeast: true });
   });
 
   it('goes on by itself', async () => {
