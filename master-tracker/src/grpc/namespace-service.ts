@@ -97,7 +97,7 @@ function notOfferedError(call: string): HoldfastError {
 }
 
 /** A handler for a call of the contract that this version does not offer. */
-export function notOffered<Request, Response>(
+function notOffered<Request, Response>(
   call: string,
 ): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
   return unary(async () => Promise.reject(notOfferedError(call)));
