@@ -76,6 +76,7 @@ export async function measureHealing(options: HealingOptions): Promise<Healing> 
     trackerFlags: [
       `--dead-after=${deadAfterMs}ms`,
       `--suspect-after=${Math.min(defaultSuspectAfterMs, deadAfterMs / 2)}ms`,
+      '--trash-retention=0s',
       '--reclaim-grace=2s',
     ],
   });

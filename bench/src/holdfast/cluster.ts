@@ -20,7 +20,9 @@ export async function startCluster(
   options: Omit<ContenderOptions, 'replicas' | 'sync'>,
 ): Promise<BenchCluster> {
   if (options.roundTripMs !== undefined) return delayedCluster(options.dataDir, options.roundTripMs);
-  const cluster = await startProcessCluster({ dataDir: options.dataDir, keepers });
+  // What a trial removes is to give its room back to the next one.
+  const trackerFlags = ['--trash-retention=0s'];
+  const cluster = await startProcessCluster({ dataDir: options.dataDir, keepers, trackerFlags });
   return {
     trackerAddress: cluster.trackerAddress,
     processes: () => processesOf(cluster),
