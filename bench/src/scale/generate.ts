@@ -152,6 +152,7 @@ function insertChunks(population: Population, transactionId: number, insert: Ins
   const chunk = insert('chunks', 'chunk_id,upload_id,state,length,digest,pieces,file_offset');
   const extent = insert('extents', 'version,file_offset,length,chunk_id,chunk_offset');
   const piece = insert('pieces', 'chunk_id,keeper_id,state,since_transaction_id');
+  insert('chunk_counts', 'pieces,chunks')(copies, population.chunks);
   const keeperIds = Array.from({ length: population.keepers }, (_, index) => keeperIdOf(population, index));
   for (let index = 0; index < population.chunks; index += 1) {
     const chunkId = chunkIdOf(population, index);
