@@ -5,7 +5,7 @@
  * room for ever as a piece that nobody counts. Anything else, such as too many open files, fails the report, so that
  * no good piece counts as lost.
  */
-import { type Logger, type Random, hasCode, limits, newId } from '@holdfast/shared';
+import { type HoldfastError, type Logger, type Random, hasCode, limits, newId } from '@holdfast/shared';
 import type { ChunkStore } from '../store/chunk-store.js';
 import { inParallel } from '../store/in-parallel.js';
 import { type PieceKey, pieceName } from '../store/piece.js';
@@ -20,6 +20,8 @@ export interface FullReportDeps {
   readonly start: KeeperStart;
   /** True for a piece that is under its name and known to be no copy. */
   readonly isBad: (key: PieceKey) => boolean;
+  /** A damaged piece was found: a piece that is younger than the report's beginning is not lost by being left out. */
+  readonly tellBad: (key: PieceKey, error: HoldfastError, inPlace: boolean) => void;
   readonly admit: (authority: OfferedAuthority) => Promise<void>;
   /** The tracker's wish that it answers, or ''. */
   readonly wantedReport: string;
@@ -72,7 +74,7 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     } catch (error) {
       if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED', 'PERMISSION_DENIED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
-      if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key);
+      if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key, error as HoldfastError);
       return undefined;
     }
   });
@@ -82,8 +84,13 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
 }
 
 /** What cannot be set aside is still left out. */
-async function setAside({ store, logger }: FullReportDeps, key: PieceKey): Promise<void> {
-  await store.quarantine(key).catch((error: unknown) => {
+async function setAside(deps: FullReportDeps, key: PieceKey, why: HoldfastError): Promise<void> {
+  const { store, logger, tellBad } = deps;
+  try {
+    await store.quarantine(key);
+    tellBad(key, why, false);
+  } catch (error) {
     logger.error(`piece ${pieceName(key)} is damaged and cannot be set aside`, { error });
-  });
+    tellBad(key, why, true);
+  }
 }

@@ -285,6 +285,7 @@ export class TrackerSession {
           logger,
           start: this.#start,
           isBad: (key) => this.#deps.badPieces.has(key),
+          tellBad: (key, error, inPlace) => this.#deps.badPieces.add(key, error, inPlace),
           admit: (offered) => authority.admit(offered),
           wantedReport,
         },

@@ -29,6 +29,7 @@ async function report(files: ForgetfulFileSystem, pieces: number): Promise<() =>
         admit: () => Promise.resolve(),
         wantedReport: '',
         isBad: () => false,
+        tellBad: () => undefined,
       },
       { deadlineMs: 1_000 },
     );
