@@ -74,7 +74,7 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     } catch (error) {
       if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED', 'PERMISSION_DENIED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
-      if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key, error as HoldfastError);
+      if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key, error);
       return undefined;
     }
   });
