@@ -93,17 +93,21 @@ export class Repair {
 
   /** One page of the queue; true if there is more behind it. */
   async step(): Promise<boolean> {
-    const { store, clock, guard, tasks, inFlight, limits, logger, runs } = this.#parts;
+    const { store, clock, guard, tasks, inFlight, logger, runs } = this.#parts;
     const nowMs = clock.monotonicMs();
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
-    await this.#noteBrake(isBraked({ nowMs, keepers: this.#keepers(), limits }));
     const from = this.#cursor;
     const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
     this.#cursor = next;
+    const plan = planRepair(this.#view(chunks));
+    // Ordered before anything is waited for: by then keepers may have come and gone.
+    const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
+    for (const copy of plan.copies) {
+      this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
+    }
+    await this.#noteBrake(plan.summary.braked);
     if (lacking.size > 0) await runs.waiting([...lacking.values()]);
-    const view = this.#view(chunks);
-    const plan = planRepair(view);
     // Also for a page without chunks, which ends a queue of whole pages.
     this.#pass.add(plan.summary, next === undefined);
     this.#passLacks ||= lacking.size > 0;
@@ -112,10 +116,6 @@ export class Repair {
       this.#passLacks = false;
     }
     if (chunks.length === 0) return false;
-    const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
-    for (const copy of plan.copies) {
-      this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
-    }
     if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
     await this.#trimmer.step(chunks, plan.surplusChunkIds);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
@@ -147,7 +147,7 @@ export class Repair {
     move: { readonly fromKeeperId: string; readonly toKeeperId: string },
     budget: CopyBudget,
   ): boolean {
-    const { membership, inFlight, clock } = this.#parts;
+    const { membership, clock } = this.#parts;
     const live = chunk.pieces
       .map((piece) => piece.keeperId)
       .filter((keeperId) => membership.get(keeperId)?.state === 'live');
@@ -163,8 +163,7 @@ export class Repair {
       urgency: 'badly-placed',
     };
     const because = reasons.rebalance(move.fromKeeperId);
-    this.#order({ ...copy, startedMs: clock.monotonicMs(), because }, chunk);
-    if (!inFlight.list().some((each) => each.chunkId === chunk.chunkId)) return false;
+    if (!this.#order({ ...copy, startedMs: clock.monotonicMs(), because }, chunk)) return false;
     budget.charge(copy);
     this.#trimmer.moves.set(chunk.chunkId, move.fromKeeperId);
     return true;
@@ -230,9 +229,10 @@ export class Repair {
     });
   }
 
-  #order(copy: PlannedCopy & InFlightCopy, chunk: QueuedChunk | undefined): void {
+  /** False if it is under way already, or cannot be ordered now. */
+  #order(copy: PlannedCopy & InFlightCopy, chunk: QueuedChunk | undefined): boolean {
     const { tasks, inFlight } = this.#parts;
-    if (!chunk || inFlight.add(copy) !== 'added') return;
+    if (!chunk || inFlight.add(copy) !== 'added') return false;
     const posted = tasks.post(copy.targetKeeperId, {
       kind: 'fetch',
       chunkId: copy.chunkId,
@@ -241,8 +241,10 @@ export class Repair {
       sourceKeeperIds: copy.sourceKeeperIds,
     });
     if (!posted) inFlight.complete(copy.chunkId, copy.targetKeeperId);
-    else if (copy.urgency !== 'endangered')
+    else if (copy.urgency !== 'endangered') {
       this.#rate.take(copy.targetKeeperId, copy.pieceBytes, copy.startedMs);
+    }
+    return posted;
   }
 
   /** Looked at again in the transaction: a piece may have been lost since the page was read. */
