@@ -232,7 +232,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
       ...{ address, zone },
-      ...{ activeStreams, badPieces },
+      ...{ activeStreams, badPieces, verifier },
       scrubProgress: () => scrubber.progress,
     });
     await started.start(options.signal ?? new AbortController().signal);

@@ -72,8 +72,8 @@ export class PieceVerifier {
     } catch (error) {
       // A keeper that is being stopped has its disk taken away first: that is no fault of the piece.
       if (options.signal.aborted || !isBad(error)) throw error;
-      const isSetAside = hasCode(error, 'CHECKSUM_MISMATCH') && (await this.#setAside(key));
-      badPieces.add(key, error, !isSetAside);
+      if (hasCode(error, 'CHECKSUM_MISMATCH')) await this.condemn(key, error);
+      else badPieces.add(key, error, true);
       throw error;
     }
   }
@@ -106,16 +106,22 @@ export class PieceVerifier {
     }
   }
 
-  /** False where the storage cannot be written: the piece stays, and does not count. */
-  async #setAside(key: PieceKey): Promise<boolean> {
-    const { store, logger } = this.#deps;
+  /**
+   * Sets a damaged piece aside and writes it down for the tracker, `error` saying what is wrong with it. Where the
+   * storage cannot be written it stays, and does not count.
+   */
+  async condemn(key: PieceKey, error: HoldfastError): Promise<void> {
+    const { store, badPieces, logger } = this.#deps;
+    let inPlace = false;
     try {
       await store.quarantine(key);
       logger.error(`piece ${pieceName(key)} is damaged and was moved to quarantine/`);
-      return true;
-    } catch (error) {
-      logger.error(`piece ${pieceName(key)} is damaged and cannot be moved to quarantine/`, { error });
-      return false;
+    } catch (failure) {
+      inPlace = true;
+      logger.error(`piece ${pieceName(key)} is damaged and cannot be moved to quarantine/`, {
+        error: failure,
+      });
     }
+    badPieces.add(key, error, inPlace);
   }
 }

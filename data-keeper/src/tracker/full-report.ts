@@ -20,8 +20,8 @@ export interface FullReportDeps {
   readonly start: KeeperStart;
   /** True for a piece that is under its name and known to be no copy. */
   readonly isBad: (key: PieceKey) => boolean;
-  /** A damaged piece was found: a piece that is younger than the report's beginning is not lost by being left out. */
-  readonly tellBad: (key: PieceKey, error: HoldfastError, inPlace: boolean) => void;
+  /** Sets a damaged piece aside and tells of it: being left out means nothing of a piece younger than the report. */
+  readonly condemn: (key: PieceKey, error: HoldfastError) => Promise<void>;
   readonly admit: (authority: OfferedAuthority) => Promise<void>;
   /** The tracker's wish that it answers, or ''. */
   readonly wantedReport: string;
@@ -74,23 +74,11 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     } catch (error) {
       if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED', 'PERMISSION_DENIED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
-      if (hasCode(error, 'CHECKSUM_MISMATCH')) await setAside(deps, key, error);
+      if (hasCode(error, 'CHECKSUM_MISMATCH')) await deps.condemn(key, error);
       return undefined;
     }
   });
   return found
     .filter((piece) => piece !== undefined)
     .map(({ chunkId, pieceIndex, lengthBytes, digest }) => ({ chunkId, pieceIndex, lengthBytes, digest }));
-}
-
-/** What cannot be set aside is still left out. */
-async function setAside(deps: FullReportDeps, key: PieceKey, why: HoldfastError): Promise<void> {
-  const { store, logger, tellBad } = deps;
-  try {
-    await store.quarantine(key);
-    tellBad(key, why, false);
-  } catch (error) {
-    logger.error(`piece ${pieceName(key)} is damaged and cannot be set aside`, { error });
-    tellBad(key, why, true);
-  }
 }

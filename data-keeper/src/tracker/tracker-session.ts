@@ -17,6 +17,7 @@ import {
   withRetry,
 } from '@holdfast/shared';
 import type { BadPieceLog } from '../scrub/bad-piece-log.js';
+import type { PieceVerifier } from '../scrub/piece-verifier.js';
 import type { KeeperSettings } from '../settings.js';
 import type { Capacity, ChunkStore } from '../store/chunk-store.js';
 import type { StorageIdentity } from '../store/storage-identity.js';
@@ -44,6 +45,7 @@ export interface TrackerSessionDeps {
   readonly zone: string;
   readonly activeStreams: () => number;
   readonly badPieces: BadPieceLog;
+  readonly verifier: PieceVerifier;
   readonly scrubProgress: () => ScrubProgress;
 }
 
@@ -285,7 +287,7 @@ export class TrackerSession {
           logger,
           start: this.#start,
           isBad: (key) => this.#deps.badPieces.has(key),
-          tellBad: (key, error, inPlace) => this.#deps.badPieces.add(key, error, inPlace),
+          condemn: (key, error) => this.#deps.verifier.condemn(key, error),
           admit: (offered) => authority.admit(offered),
           wantedReport,
         },

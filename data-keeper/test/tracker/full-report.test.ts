@@ -2,6 +2,8 @@
 import { describe, expect, it } from '@jest/globals';
 import { newId, silentLogger } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
+import { BadPieceLog } from '../../src/scrub/bad-piece-log.js';
+import { PieceVerifier } from '../../src/scrub/piece-verifier.js';
 import { sendFullReport } from '../../src/tracker/full-report.js';
 import type { ReportPage, TrackerLink } from '../../src/tracker/tracker-link.js';
 import { bytesOf } from '../support/fixtures.js';
@@ -21,6 +23,7 @@ async function report(files: ForgetfulFileSystem, pieces: number): Promise<() =>
       return Promise.resolve({ clusterId, epoch: 1, instanceId, transactionId: 1, uptimeMs: 1 });
     },
   };
+  const verifier = new PieceVerifier({ store: chunks, badPieces: new BadPieceLog(), logger: silentLogger });
   const start = { keeperId: newId(systemRandom), storageId: newId(systemRandom), incarnation: 1 };
   return async () => {
     await sendFullReport(
@@ -29,7 +32,7 @@ async function report(files: ForgetfulFileSystem, pieces: number): Promise<() =>
         admit: () => Promise.resolve(),
         wantedReport: '',
         isBad: () => false,
-        tellBad: () => undefined,
+        condemn: (key, error) => verifier.condemn(key, error),
       },
       { deadlineMs: 1_000 },
     );
