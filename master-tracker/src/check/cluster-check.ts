@@ -8,6 +8,7 @@
  * bounded size, can go on after a restart from its cursor, and says what it did not look at.
  */
 import type { Clock } from '@holdfast/shared';
+import { plural } from '../events/words.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { checkChunks, checkPieces, checkQueue } from './chunks-check.js';
 import { checkCounts } from './counts-check.js';
@@ -111,7 +112,7 @@ export class ClusterCheck {
     );
     const { incomplete } = cursor.tally;
     if (incomplete > 0) {
-      const text = `${count(incomplete, 'chunk has', 'chunks have')} fewer copies than asked for, all in the repair queue or about to join it`;
+      const text = `${plural(incomplete, 'chunk has', 'chunks have')} fewer copies than asked for, all in the repair queue or about to join it`;
       findings.push({ invariant: 'repair', subject: '', text });
     }
     return { cursor: undefined, findings, progress: this.#progress(cursor), nextInMs: 0 };
@@ -140,9 +141,9 @@ export class ClusterCheck {
     const text =
       phase === 'reports'
         ? `waiting for keepers to tell what they have: ${reported.size} of ${keepers.length} have`
-        : `checked ${tally.chunks} of ${count(amounts.chunksExpected, 'chunk')}; ` +
-          `${tally.confirmed} of ${count(tally.pieces, 'piece')} confirmed by ` +
-          `${reported.size} of ${count(keepers.length, 'keeper')}; not checked: ${notChecked.join(', ')}`;
+        : `checked ${tally.chunks} of ${plural(amounts.chunksExpected, 'chunk')}; ` +
+          `${tally.confirmed} of ${plural(tally.pieces, 'piece')} confirmed by ` +
+          `${reported.size} of ${plural(keepers.length, 'keeper')}; not checked: ${notChecked.join(', ')}`;
     return { ...amounts, notChecked, text };
   }
 }
@@ -179,8 +180,4 @@ function add(tally: CheckTally, more: Partial<CheckTally>): CheckTally {
     pieces: tally.pieces + (more.pieces ?? 0),
     confirmed: tally.confirmed + (more.confirmed ?? 0),
   };
-}
-
-function count(amount: number, one: string, many = `${one}s`): string {
-  return `${amount} ${amount === 1 ? one : many}`;
 }

@@ -3,6 +3,7 @@
  * put together from pages would be of no moment at all. About 0.1 s for a million rows, as long as status counts.
  */
 import { sql } from 'kysely';
+import { countTrees } from '../namespace/unlinked.js';
 import type { Counters, MetadataSnapshot } from '../store/metadata-store.js';
 import { rootId, unlinkedId } from '../store/schema.js';
 import type { CheckFinding } from './finding.js';
@@ -11,28 +12,8 @@ import type { CheckedPage, Position } from './page.js';
 type Db = MetadataSnapshot['db'];
 
 /** What was deleted and is yet to be taken apart: its rows are there and do not count. */
-async function unlinked(db: Db) {
-  return db
-    .withRecursive('tree', (from) =>
-      from
-        .selectFrom('entries')
-        .select(['entry_id', 'type', 'version'])
-        .where('parent_id', '=', unlinkedId)
-        .unionAll((union) =>
-          union
-            .selectFrom('entries')
-            .innerJoin('tree', 'entries.parent_id', 'tree.entry_id')
-            .select(['entries.entry_id', 'entries.type', 'entries.version']),
-        ),
-    )
-    .selectFrom('tree')
-    .leftJoin('versions', 'versions.version', 'tree.version')
-    .select(({ fn }) => [
-      fn.count<number>('versions.version').as('files'),
-      sql<number>`count(*) - count(versions.version)`.as('directories'),
-      fn.coalesce(fn.sum<number>('versions.size_bytes'), sql<number>`0`).as('bytes'),
-    ])
-    .executeTakeFirstOrThrow();
+function unlinked(db: Db) {
+  return countTrees({ db }, 'parent_id', unlinkedId);
 }
 
 async function entriesOf(db: Db, type: 'file' | 'directory'): Promise<number> {

@@ -1,4 +1,4 @@
-/** Numbers in events, for people. */
+/** Numbers for people, in events and wherever else the tracker speaks to them. */
 
 /** "1 chunk", "2 chunks". */
 export function plural(amount: number, noun: string, nouns = `${noun}s`): string {

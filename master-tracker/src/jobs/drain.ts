@@ -12,6 +12,7 @@ import type { Clock } from '@holdfast/shared';
 import type { Membership } from '../membership/membership.js';
 import type { FullReports } from '../registry/full-report.js';
 import type { EventLog } from '../events/event-log.js';
+import { plural } from '../events/words.js';
 import { markDraining } from '../registry/keeper-changes.js';
 import { queueForRepair } from '../registry/pieces.js';
 import { loadChunks } from '../repair/load-chunks.js';
@@ -176,7 +177,7 @@ export class Drain implements JobRunner {
 }
 
 function pieces(amount: number): string {
-  return amount === 1 ? '1 piece' : `${amount} pieces`;
+  return plural(amount, 'piece');
 }
 
 function belong(amount: number): string {

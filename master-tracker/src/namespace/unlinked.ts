@@ -21,12 +21,34 @@ export async function unlinkTree(
   path: string,
   rules: TrashRules,
 ): Promise<number> {
-  const { files, directories, bytes } = await tx.db
-    .withRecursive('tree', (db) =>
-      db
+  const { files, directories, bytes } = await countTrees(tx, 'entry_id', top.entry_id);
+  tx.count('files', -files);
+  tx.count('directories', -directories);
+  tx.count('logical_bytes', -bytes);
+  await tx.db
+    .updateTable('entries')
+    .set({ parent_id: unlinkedId, name: String(top.entry_id) })
+    .where('entry_id', '=', top.entry_id)
+    .execute();
+  await tx.db
+    .insertInto('unlinked')
+    .values({ entry_id: top.entry_id, path, ...leftNow(tx, rules) })
+    .execute();
+  return files + directories;
+}
+
+/** What there is in the trees whose tops have this id, or this parent; the tops included. */
+export async function countTrees(
+  { db }: Pick<MetadataTransaction, 'db'>,
+  column: 'entry_id' | 'parent_id',
+  id: number,
+): Promise<{ files: number; directories: number; bytes: number }> {
+  return db
+    .withRecursive('tree', (from) =>
+      from
         .selectFrom('entries')
         .select(['entry_id', 'type', 'version'])
-        .where('entry_id', '=', top.entry_id)
+        .where(column, '=', id)
         .unionAll((union) =>
           union
             .selectFrom('entries')
@@ -42,19 +64,6 @@ export async function unlinkTree(
       fn.coalesce(fn.sum<number>('versions.size_bytes'), sql<number>`0`).as('bytes'),
     ])
     .executeTakeFirstOrThrow();
-  tx.count('files', -files);
-  tx.count('directories', -directories);
-  tx.count('logical_bytes', -bytes);
-  await tx.db
-    .updateTable('entries')
-    .set({ parent_id: unlinkedId, name: String(top.entry_id) })
-    .where('entry_id', '=', top.entry_id)
-    .execute();
-  await tx.db
-    .insertInto('unlinked')
-    .values({ entry_id: top.entry_id, path, ...leftNow(tx, rules) })
-    .execute();
-  return files + directories;
 }
 
 /** Takes apart up to `limit` unlinked entries; true if there may be more to do. */

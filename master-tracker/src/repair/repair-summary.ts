@@ -4,6 +4,7 @@
  * The failure it answers: "under-replicated: 14" that stays at 14 all night. What is not repaired is counted
  * with its reason, so that status can tell an operator what to do about it.
  */
+import { plural } from '../events/words.js';
 import type { BlockReason, RepairSummary, RepairUrgency } from './repair-view.js';
 
 /** The summary while it is being counted. */
@@ -62,14 +63,14 @@ export function summarize(tally: RepairTally): RepairSummary {
 export function blockedInWords({ blocked }: RepairSummary): string {
   return Object.entries(blocked)
     .filter(([reason, chunks]) => chunks > 0 && reason !== 'budget')
-    .map(([reason, chunks]) => `${count(chunks, 'chunk')}, ${reasonInWords[reason as BlockReason]}`)
+    .map(([reason, chunks]) => `${plural(chunks, 'chunk')}, ${reasonInWords[reason as BlockReason]}`)
     .join('; ');
 }
 
 /** What keeps chunks that have a piece too many, and none that may go. */
 export function unconfirmedInWords(chunks: number): string {
   if (chunks === 0) return '';
-  return `${count(chunks, 'chunk')}, until the keepers of their other copies are there and have reported`;
+  return `${plural(chunks, 'chunk')}, until the keepers of their other copies are there and have reported`;
 }
 
 /** What two pages of one look at the queue found together. */
@@ -100,12 +101,12 @@ export function tallyInWords(tally: RepairTally): string {
   const sentences = [plannedInWords(tally)];
   for (const [reason, chunks] of Object.entries(tally.blocked)) {
     if (chunks > 0)
-      sentences.push(`${count(chunks, 'chunk')} blocked, ${reasonInWords[reason as BlockReason]}.`);
+      sentences.push(`${plural(chunks, 'chunk')} blocked, ${reasonInWords[reason as BlockReason]}.`);
   }
-  if (tally.inFlight > 0) sentences.push(`${count(tally.inFlight, 'chunk')} being completed.`);
-  if (tally.surplus > 0) sentences.push(`${count(tally.surplus, 'chunk')} with a piece too many.`);
+  if (tally.inFlight > 0) sentences.push(`${plural(tally.inFlight, 'chunk')} being completed.`);
+  if (tally.surplus > 0) sentences.push(`${plural(tally.surplus, 'chunk')} with a piece too many.`);
   if (tally.unreadable > 0) {
-    sentences.push(`${count(tally.unreadable, 'chunk')} unreadable: fewer pieces are left than are needed.`);
+    sentences.push(`${plural(tally.unreadable, 'chunk')} unreadable: fewer pieces are left than are needed.`);
   }
   return sentences.join(' ');
 }
@@ -116,8 +117,4 @@ function plannedInWords(tally: RepairTally): string {
   const total = parts.reduce((sum, [, copies]) => sum + copies, 0);
   const detail = parts.map(([urgency, copies]) => `${copies} ${URGENCY_IN_WORDS[urgency as RepairUrgency]}`);
   return `${total} ${total === 1 ? 'copy' : 'copies'} planned (${detail.join(', ')}).`;
-}
-
-function count(amount: number, noun: string): string {
-  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
 }
