@@ -1,6 +1,7 @@
 /** Jobs in the words of people, and waiting for one in sight. */
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
+import { shortId } from '../cluster/find-keeper.js';
 import type { Job } from '../ports/jobs.js';
 import type { CommandContext } from './command.js';
 import { durationWords, sizeWords, timeWords } from './words.js';
@@ -32,10 +33,6 @@ export function jobDetails(job: Job): string {
   ];
   const hidden = job.findingsTotal - job.findings.length;
   return (hidden > 0 ? [...lines, `found    ${hidden} more`] : lines).join('\n');
-}
-
-export function shortId(id: string): string {
-  return id.slice(0, 8);
 }
 
 /** What a verb says of the job that it began: at once, or with --wait when it has ended. Resolves to the exit status. */

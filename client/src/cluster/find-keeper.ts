@@ -11,9 +11,9 @@ export interface NamedKeeper {
 /** As `status` shows ids; more would not fit beside their addresses. */
 const shownIdLength = 8;
 
-/** A keeper's id as people see it: its beginning, which names it in commands. */
-export function shortId(keeperId: string): string {
-  return keeperId.slice(0, shownIdLength);
+/** An id of a keeper or a job as people see it: its beginning, which names it in commands. */
+export function shortId(id: string): string {
+  return id.slice(0, shownIdLength);
 }
 
 /**

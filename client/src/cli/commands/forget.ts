@@ -1,7 +1,7 @@
 /** `client forget`: takes a keeper that will not come back off the list. */
 import { findKeeper } from '../../cluster/find-keeper.js';
 import type { CommandSpec } from '../command.js';
-import { shortId } from '../job-words.js';
+import { shortId } from '../../cluster/find-keeper.js';
 
 export const forgetCommand: CommandSpec = {
   name: 'forget',

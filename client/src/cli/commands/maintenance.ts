@@ -3,7 +3,7 @@ import { HoldfastError } from '@holdfast/shared';
 import { findKeeper } from '../../cluster/find-keeper.js';
 import type { CommandSpec } from '../command.js';
 import { flagValue } from '../flag-values.js';
-import { shortId } from '../job-words.js';
+import { shortId } from '../../cluster/find-keeper.js';
 import { durationWords } from '../words.js';
 
 export const maintenanceCommand: CommandSpec = {
