@@ -173,7 +173,11 @@ describe('a trash with little time or room', () => {
         expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
         await client.remove('/file');
       }
-      expect(await trashOf(client)).toHaveLength(1);
+      // Two copies of each of the three are more than there is room for. How many of the others are left depends on
+      // when the room of the first came back.
+      const left = (await trashOf(client)).map(({ version }) => version);
+      expect(left).not.toContain(1);
+      expect(left).toContain(3);
     } finally {
       await cluster.stop();
     }
