@@ -5,7 +5,7 @@ export default {
   // Tests wait more than they compute; one worker less than there are cores, as by default, is one alone on two.
   maxWorkers: '100%',
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   testMatch: ['<rootDir>/*/test/**/*.test.ts', '<rootDir>/tests/**/*.test.ts'],
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.*/dist-test/', '<rootDir>/.build/'],
   extensionsToTreatAsEsm: ['.ts'],

@@ -10,7 +10,7 @@ import { messagesOf } from './support/test-client.js';
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await TestCluster.start(1, { settings: { clientStallMs: 300, sourceStallMs: 400 } });
+  cluster = await TestCluster.start(1, { settings: { clientStallMs: 1_000, sourceStallMs: 1_100 } });
 });
 afterAll(async () => {
   const { dataDir } = cluster.keeper();

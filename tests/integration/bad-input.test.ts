@@ -29,12 +29,12 @@ beforeAll(async () => {
   await client.upload(Buffer.from('the old text\n'), '/taken.txt');
   await client.makeDirectory('/dir');
   await client.makeDirectory('/dir/sub');
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 function runClient(...args: string[]): Promise<Finished> {
   return run('client', [...args, ...flags], { limitMs: 60_000 });

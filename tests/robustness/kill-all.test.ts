@@ -11,12 +11,12 @@ let cluster: Cluster;
 beforeAll(async () => {
   folder = await temporaryFolder();
   cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 3 });
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 it.each([1, 2, 3])(
   'kill -9 of every process straight after an upload loses nothing (round %d)',

@@ -29,7 +29,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 /** Bytes on all keepers' disks, as the tracker knows from their heartbeats. */
 async function storedBytes(): Promise<number> {

@@ -12,12 +12,12 @@ let cluster: Cluster;
 beforeAll(async () => {
   folder = await temporaryFolder();
   cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 3 });
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 it('an upload rides out kill -9 of the tracker', async () => {
   const source = join(folder.path, 'source.bin');

@@ -14,12 +14,12 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 3 });
   flags = ['--tracker', cluster.trackerAddress];
-}, 60_000);
+}, 120_000);
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 it('the node executable', async () => {
   expect(await run('client', ['upload', process.execPath, '/node', ...flags])).toMatchObject({ status: 0 });

@@ -45,7 +45,7 @@ afterAll(async () => {
   client.close();
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 function peakBytes(): number {
   return peakResidentBytesOf(cluster.keepers[0]!.pid);

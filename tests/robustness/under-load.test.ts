@@ -33,7 +33,7 @@ afterAll(async () => {
   client.close();
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 function succeeded(result: Finished): Finished {
   expect({ status: result.status, stderr: result.stderr }).toMatchObject({ status: 0 });

@@ -42,8 +42,8 @@ export function quickCluster(keepers: number, options: StartClusterOptions = {})
 export function quickProcessCluster(keepers: number, dataDir: string): Promise<Cluster> {
   const trackerFlags = Object.entries({
     'heartbeat-interval': '200ms',
-    'suspect-after': '1s',
-    'dead-after': '4s',
+    'suspect-after': '2s',
+    'dead-after': '6s',
     maintenance: '30s',
     'trash-retention': '0s',
     'reclaim-grace': '100ms',

@@ -19,12 +19,12 @@ beforeEach(async () => {
   cluster = await quickProcessCluster(4, join(folder.path, 'cluster'));
   client = await cluster.connect();
   ledger = new Ledger();
-}, 60_000);
+}, 120_000);
 
 afterEach(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 /** Waits until some of the copies that are missing are made and some are not. */
 async function inTheMiddleOfRepair(): Promise<void> {

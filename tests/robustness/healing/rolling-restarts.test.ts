@@ -19,12 +19,12 @@ beforeEach(async () => {
   cluster = await quickProcessCluster(4, join(folder.path, 'cluster'));
   client = await cluster.connect();
   ledger = new Ledger();
-}, 60_000);
+}, 120_000);
 
 afterEach(async () => {
   await cluster.stop();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 /** Clients that store, replace, delete and read until told to stop. Rejects with the first thing that fails. */
 function load(): { readonly changes: () => number; stop(): Promise<void> } {

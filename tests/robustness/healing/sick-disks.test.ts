@@ -29,14 +29,14 @@ beforeEach(async () => {
   client = await cluster.connect();
   ledger = new Ledger();
   await storeFiles(client, ledger, { count: 4, chunks: 8, seed: 500 });
-}, 60_000);
+}, 120_000);
 
 afterEach(async () => {
   if (missing !== undefined) return;
   await cluster.stop();
   await disk.remove();
   await folder.remove();
-}, 60_000);
+}, 120_000);
 
 async function firstKeeper(): Promise<KeeperStatus> {
   const { keepers } = await client.status();
