@@ -29,6 +29,7 @@ import { GrpcPeerKeepers } from './grpc/grpc-peer-keepers.js';
 import { GrpcTrackerLink } from './grpc/grpc-tracker-link.js';
 import { replicaService, replicaServiceDefinition } from './grpc/replica-service.js';
 import { ChunkReader } from './read/chunk-reader.js';
+import { PumpMemory } from './read/pump.js';
 import { ReplicaSource } from './replication/replica-source.js';
 import { BadPieceLog } from './scrub/bad-piece-log.js';
 import { PieceVerifier } from './scrub/piece-verifier.js';
@@ -178,8 +179,9 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
       storedLog.add(piece);
     },
   });
-  const reader = new ChunkReader({ ...common, slots: reads });
-  const source = new ReplicaSource({ ...common, slots: replicas });
+  const pumpMemory = new PumpMemory(settings.pumpMemoryBytes);
+  const reader = new ChunkReader({ ...common, pumpMemory, slots: reads });
+  const source = new ReplicaSource({ ...common, pumpMemory, slots: replicas });
   const activeStreams = (): number => writes.taken + reads.taken + replicas.taken;
   const scrubber = await Scrubber.open({
     ...{ store, verifier, badPieces, fileSystem, health, ballast, dataDir, clock, logger, activeStreams },

@@ -38,13 +38,18 @@ export interface KeeperSettings {
    */
   readonly liveMemoryBytes: number;
   /**
-   * Pieces that clients read at a time. Each has 2 messages of 1 MiB in memory, one that is being sent and one read
-   * ahead; a client that stands still pins these for clientStallMs, and nothing after. What it was sent already, up
-   * to HTTP/2's window, is in its own memory.
+   * Pieces that clients read at a time. Each has 2 messages in memory, one that is being sent and one read ahead; a
+   * client that stands still pins these for clientStallMs, and nothing after. What it was sent already, up to
+   * HTTP/2's window, is in its own memory.
    */
   readonly maxReads: number;
   /** Pieces that peers fetch at a time, as much memory each; apart, or many slow readers would stop all chains. */
   readonly maxReplicaStreams: number;
+  /**
+   * What all who read, clients and peers, have in memory of their messages. Enough for 16 of them with 2 messages of
+   * 1 MiB each; more have shorter ones.
+   */
+  readonly pumpMemoryBytes: number;
   /** Tasks of the tracker at a time: repair goes beside the work of clients. */
   readonly taskSlots: number;
   /** How long trashed pieces are kept: time enough to stop a keeper after a mistake, short enough for reuse. */
@@ -87,6 +92,7 @@ export const defaultSettings: KeeperSettings = {
   liveMemoryBytes: 8 * 1024 * 1024,
   maxReads: 64,
   maxReplicaStreams: 64,
+  pumpMemoryBytes: 32 * 1024 * 1024,
   taskSlots: 4,
   trashTtlMs: 600_000,
   trashIntervalMs: 10_000,

@@ -12,12 +12,13 @@ import type { TokenGate } from '../tracker/token-gate.js';
 import type { LivePieces } from '../write/live-piece.js';
 import type { Slots } from '../write/slots.js';
 import { orStall } from '../write/stall.js';
-import { Pump } from './pump.js';
+import { Pump, type PumpMemory } from './pump.js';
 
 export interface ChunkReaderDeps {
   readonly store: ChunkStore;
   readonly live: LivePieces;
   readonly slots: Slots;
+  readonly pumpMemory: PumpMemory;
   readonly tokens: TokenGate;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -58,7 +59,7 @@ export class ChunkReader {
    *   range outside the piece; DEADLINE_EXCEEDED for a client that takes nothing
    */
   read(request: ReadRequest, sink: ReadSink, signal: AbortSignal): Promise<void> {
-    const { store, slots, tokens, clock, settings, logger } = this.#deps;
+    const { store, slots, pumpMemory, tokens, clock, settings, logger } = this.#deps;
     tokens.check(request.readToken, { operations: ['read'], chunkId: request.chunkId });
     const stall = { clock, stallMs: settings.clientStallMs, signal, what: 'the client took nothing' };
     return slots.run(async () => {
@@ -66,7 +67,8 @@ export class ChunkReader {
       try {
         const { start, end } = coveringRange(reader.spec, request);
         await orStall(sink.header(reader.spec), stall);
-        await new Pump(reader, (run) => orStall(sink.blocks(run), stall)).run(start, end);
+        const send = (run: BlockRun): Promise<void> => orStall(sink.blocks(run), stall);
+        await new Pump(reader, send, pumpMemory).run(start, end);
       } catch (error) {
         if (hasCode(error, 'CHECKSUM_MISMATCH')) {
           logger.error(`piece ${pieceName(request)} is damaged`, { error });

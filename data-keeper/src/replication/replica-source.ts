@@ -4,7 +4,7 @@
  * given up the follower hears that instead, and discards.
  */
 import type { Clock } from '@holdfast/shared';
-import { Pump } from '../read/pump.js';
+import { Pump, type PumpMemory } from '../read/pump.js';
 import type { KeeperSettings } from '../settings.js';
 import type { ChunkStore } from '../store/chunk-store.js';
 import type { BlockRun, PieceKey, PieceSpec } from '../store/piece.js';
@@ -17,6 +17,7 @@ export interface ReplicaSourceDeps {
   readonly store: ChunkStore;
   readonly live: LivePieces;
   readonly slots: Slots;
+  readonly pumpMemory: PumpMemory;
   readonly tokens: TokenGate;
   readonly clock: Clock;
   readonly settings: KeeperSettings;
@@ -65,7 +66,8 @@ export class ReplicaSource {
     try {
       const { spec } = reader;
       await orStall(sink.header(spec), stall);
-      await new Pump(reader, (run) => orStall(sink.blocks(run), stall)).run(0, spec.lengthBytes);
+      const send = (run: BlockRun): Promise<void> => orStall(sink.blocks(run), stall);
+      await new Pump(reader, send, this.#deps.pumpMemory).run(0, spec.lengthBytes);
       await orStall(sink.footer(spec.digest), stall);
     } finally {
       await reader.close();
@@ -83,7 +85,7 @@ export class ReplicaSource {
       await orStall(sink.blocks(run), stall);
       live.progressed(keeperId, run.data.length);
     };
-    const pump = new Pump(reader, send);
+    const pump = new Pump(reader, send, this.#deps.pumpMemory);
     try {
       await orStall(sink.header(live.spec), stall);
       live.progressed(keeperId, 0);

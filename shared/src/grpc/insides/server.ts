@@ -14,11 +14,27 @@ import type { Socket } from 'node:net';
 /** Of a stream and of a connection, in bytes: enough for 1 GB/s at 4 ms of round trip. */
 export const flowControlWindowBytes = 4 * 1024 * 1024;
 
-/** Messages read ahead: one to work on while the next one arrives. */
-const messagesAhead = 1;
+/**
+ * Of a stream to a server that has many: what nobody takes stays in its memory up to the window. Also of the first
+ * stream of a connection until the window has grown, which takes a round trip.
+ */
+const narrowWindowBytes = 512 * 1024;
+
+/** With more streams than this a server opens them with the narrow window: 64 MiB in wide ones. */
+const wideStreams = 16;
+
+/** Messages read ahead of the reader: what comes next is in HTTP/2's window anyway, as it came. */
+const messagesAhead = 0;
 
 interface WindowedSession {
+  readonly destroyed: boolean;
   setLocalWindowSize(bytes: number): void;
+  settings(settings: { initialWindowSize: number }): void;
+}
+
+interface WindowedStream {
+  readonly session: WindowedSession | undefined;
+  once(event: 'close', listener: () => void): unknown;
 }
 
 interface ServerInsides {
@@ -26,6 +42,7 @@ interface ServerInsides {
   createHttp2Server(credentials: unknown): {
     maxConnections: number;
     on(event: 'session', listener: (session: WindowedSession) => void): unknown;
+    on(event: 'stream', listener: (stream: WindowedStream) => void): unknown;
     on(event: 'connection', listener: (socket: Socket) => void): unknown;
   };
 }
@@ -41,7 +58,7 @@ export function prepareServer(server: Server, maxConnections: number): void {
   const insides = server as unknown as ServerInsides;
   insides.commonServerOptions.settings = {
     ...insides.commonServerOptions.settings,
-    initialWindowSize: flowControlWindowBytes,
+    initialWindowSize: narrowWindowBytes,
   };
   const sockets = new Set<Socket>();
   socketsOf.set(server, sockets);
@@ -50,11 +67,29 @@ export function prepareServer(server: Server, maxConnections: number): void {
     const http2Server = create(credentials);
     http2Server.maxConnections = maxConnections;
     http2Server.on('session', (session) => session.setLocalWindowSize(flowControlWindowBytes));
+    http2Server.on('stream', fitWindows());
     http2Server.on('connection', (socket) => {
       sockets.add(socket);
       socket.once('close', () => sockets.delete(socket));
     });
     return http2Server;
+  };
+}
+
+/** Gives each connection, when a stream begins on it, the window that fits how many streams there are in all. */
+function fitWindows(): (stream: WindowedStream) => void {
+  const windowBytes = new WeakMap<WindowedSession, number>();
+  let streams = 0;
+  return (stream) => {
+    streams += 1;
+    stream.once('close', () => {
+      streams -= 1;
+    });
+    const { session } = stream;
+    const wanted = streams <= wideStreams ? flowControlWindowBytes : narrowWindowBytes;
+    if (!session || session.destroyed || (windowBytes.get(session) ?? narrowWindowBytes) === wanted) return;
+    windowBytes.set(session, wanted);
+    session.settings({ initialWindowSize: wanted });
   };
 }
 
