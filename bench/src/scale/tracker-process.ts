@@ -10,6 +10,7 @@ import {
   type TrackerCore,
   buildCore,
   defaultSettings,
+  giveUpNextPage,
   openSqliteStore,
   queueNextPage,
 } from '@holdfast/master-tracker/insides';
@@ -220,10 +221,12 @@ const methods = {
     });
   },
 
-  /** An uploader that is gone: all that was promised to it is given up. */
+  /** An uploader that is gone: from the end of its session to the last of its chunks. */
   giveUp(upload: number): Promise<Figures> {
     return measure(async () => {
       await core.uploads.abort(uploadIdOf(population, upload));
+      await turn();
+      while (await giveUpNextPage(store)) await turn();
       return chunksOfUpload(population);
     });
   },

@@ -426,23 +426,3 @@ export async function giveUpChunks(tx: MetadataTransaction, chunkIds: readonly s
     await tx.db.deleteFrom('repair_queue').where('chunk_id', 'in', page).execute();
   }
 }
-
-/** Gives up what a session wrote and did not commit. */
-export async function giveUpUpload(tx: MetadataTransaction, uploadId: string): Promise<void> {
-  const unused = tx.db
-    .selectFrom('chunks')
-    .select('chunk_id')
-    .where('upload_id', '=', uploadId)
-    .where('state', 'in', ['allocated', 'sealed']);
-  await tx.db
-    .updateTable('pieces')
-    .set({ state: 'garbage', since_transaction_id: tx.transactionId, claim: null })
-    .where('chunk_id', 'in', unused)
-    .execute();
-  await tx.db
-    .updateTable('chunks')
-    .set({ state: 'garbage', garbage_transaction_id: tx.transactionId })
-    .where('upload_id', '=', uploadId)
-    .where('state', 'in', ['allocated', 'sealed'])
-    .execute();
-}

@@ -17,6 +17,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addReasons,
   addTrash,
   addUnknownPieces,
+  addGivenUpThrough,
 ];
 
 const schemaVersion = migrations.length;
@@ -331,5 +332,16 @@ async function addUnknownPieces(db: AnyDatabase): Promise<void> {
     .addColumn('first_transaction_id', 'bigint', (column) => column.notNull())
     .addColumn('last_report', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('unknown_pieces_key', ['keeper_id', 'chunk_id'])
+    .execute();
+}
+
+/** What uploads that were over by then had left was given up with them. */
+async function addGivenUpThrough(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('uploads').addColumn('given_up_through', 'text').execute();
+  await db.schema
+    .createIndex('uploads_with_leftovers')
+    .on('uploads')
+    .column('given_up_through')
+    .where(sql.ref('given_up_through'), 'is not', null)
     .execute();
 }

@@ -180,6 +180,11 @@ export interface UploadsTable {
   allocated: number;
   /** The transaction that closed it. */
   closed_transaction_id: number | null;
+  /**
+   * Once it is over: the last of its chunks that was looked at for those that no file uses; '' before the first one,
+   * null when all were, and while it is open (uploads/leftovers.ts).
+   */
+  given_up_through: string | null;
 }
 
 interface RequestsTable {

@@ -12,12 +12,13 @@ import {
   resolveParent,
 } from '../namespace/resolve.js';
 import { type TrashRules, showVersion } from '../namespace/versions.js';
-import { countLive, giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { countLive, queueForRepair } from '../registry/pieces.js';
 import { reasons } from '../registry/reasons.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
 import type { ExtentsTable, VersionsTable } from '../store/schema.js';
+import { giveUpLeftovers } from './leftovers.js';
 import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
 
 /** An open session, and how many chunks it was given in all. */
@@ -254,7 +255,7 @@ async function closeSession(
   });
   await queueForRepair(tx, offPolicy, reasons.short);
   const { uploadId } = session;
-  if (session.allocated > used.length) await giveUpUpload(tx, uploadId);
+  if (session.allocated > used.length) await giveUpLeftovers(tx, uploadId);
   await tx.run(closeUpload, { uploadId, transactionId: tx.transactionId });
   tx.count('open_uploads', -1);
 }
