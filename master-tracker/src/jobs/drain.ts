@@ -14,6 +14,7 @@ import type { FullReports } from '../registry/full-report.js';
 import type { EventLog } from '../events/event-log.js';
 import { plural } from '../events/words.js';
 import { markDraining } from '../registry/keeper-changes.js';
+import { pageOfPieces } from '../registry/piece-pages.js';
 import { queueForRepair } from '../registry/pieces.js';
 import { loadChunks } from '../repair/load-chunks.js';
 import type { Repair } from '../repair/repair.js';
@@ -195,15 +196,8 @@ async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> 
   return { durable: of('durable'), garbage: of('garbage'), planned: of('planned') };
 }
 
-async function firstChunks({ db }: MetadataSnapshot, keeperId: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('pieces')
-    .select('chunk_id')
-    .where('keeper_id', '=', keeperId)
-    .where('state', '=', 'durable')
-    .orderBy('chunk_id')
-    .limit(lookedAt)
-    .execute();
+async function firstChunks(snapshot: MetadataSnapshot, keeperId: string): Promise<string[]> {
+  const rows = await pageOfPieces(snapshot, keeperId, '', lookedAt).execute();
   return rows.map((row) => row.chunk_id);
 }
 

@@ -11,6 +11,7 @@ import type { EventLog } from '../events/event-log.js';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { lostChunks } from './piece-events.js';
+import { pageOfPieces } from './piece-pages.js';
 import { type Unreadable, queueForRepair, unreadableOn } from './pieces.js';
 import { reasons } from './reasons.js';
 
@@ -131,15 +132,7 @@ async function queuePage(
   from: string,
   because: string,
 ): Promise<string | undefined> {
-  const page = await tx.db
-    .selectFrom('pieces')
-    .select('chunk_id')
-    .where('keeper_id', '=', keeperId)
-    .where('state', '=', 'durable')
-    .where('chunk_id', '>', from)
-    .orderBy('chunk_id')
-    .limit(pageSize)
-    .execute();
+  const page = await pageOfPieces(tx, keeperId, from, pageSize).execute();
   const chunkIds = page.map((row) => row.chunk_id);
   await queueForRepair(tx, chunkIds, because);
   const through = page.length < pageSize ? undefined : chunkIds.at(-1);
