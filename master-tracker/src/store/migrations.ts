@@ -18,6 +18,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addTrash,
   addUnknownPieces,
   addGivenUpThrough,
+  addReplaced,
 ];
 
 const schemaVersion = migrations.length;
@@ -343,5 +344,12 @@ async function addGivenUpThrough(db: AnyDatabase): Promise<void> {
     .on('uploads')
     .column('given_up_through')
     .where(sql.ref('given_up_through'), 'is not', null)
+    .execute();
+}
+
+async function addReplaced(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .alterTable('keepers')
+    .addColumn('replaced', 'integer', (column) => column.notNull().defaultTo(0))
     .execute();
 }

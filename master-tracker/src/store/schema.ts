@@ -164,6 +164,11 @@ interface KeepersTable {
    * '' before the first one, null when all were (registry/keeper-changes.ts).
    */
   queued_through: string | null;
+  /**
+   * 1 while what its earlier storage had is taken off the books: it is dead meanwhile, and the storage that this row
+   * names cannot register yet.
+   */
+  replaced: number;
   /** How much longer its absence was announced to last, in milliseconds; null if it was not. */
   maintenance_ms: number | null;
 }

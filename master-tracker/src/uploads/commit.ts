@@ -95,7 +95,10 @@ const sealedChunks = prepare((db, args: { uploadId: string; chunkIds: readonly s
     .leftJoin('pieces', (join) =>
       join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
     )
-    .leftJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
+    // On a storage that was replaced there is nothing, dead or not.
+    .leftJoin('keepers', (join) =>
+      join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.replaced', '=', 0),
+    )
     .select(({ fn }) => [
       'chunks.chunk_id',
       'length',
