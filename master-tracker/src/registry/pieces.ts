@@ -243,7 +243,7 @@ async function queueOffPolicy(
 ): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
-    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because'])
+    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because', 'policy_pieces', 'length_bytes'])
     .expression((from) =>
       from
         .selectFrom('chunks')
@@ -264,10 +264,12 @@ async function queueOffPolicy(
             .end()
             .as('below_policy'),
           eb.val(because).as('because'),
+          'chunks.pieces as policy_pieces',
+          eb.fn.coalesce('chunks.length', eb.val(0)).as('length_bytes'),
         ])
         .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
-        .groupBy(['chunks.chunk_id', 'chunks.pieces'])
+        .groupBy(['chunks.chunk_id', 'chunks.pieces', 'chunks.length'])
         .having((eb) =>
           eb.or([
             eb(eb.fn.count('keepers.keeper_id'), '!=', eb.ref('chunks.pieces')),
