@@ -164,12 +164,16 @@ async function pass(): Promise<number> {
   return pages;
 }
 
-/** How many pieces that were. */
-async function reportAll(keeper: number): Promise<number> {
+function chunksOn(keeper: number): string[] {
   const chunkIds: string[] = [];
   for (let index = 0; index < population.chunks; index += 1) {
     if (keepersOf(population, index).includes(keeper)) chunkIds.push(chunkIdOf(population, index));
   }
+  return chunkIds;
+}
+
+/** How many pieces that were. */
+async function reportAll(keeper: number, chunkIds: readonly string[]): Promise<number> {
   const pageSize = limits.maxPiecesPerReportPage;
   for (let start = 0, page = 0; start < chunkIds.length; start += pageSize, page += 1) {
     const pieces = chunkIds
@@ -219,7 +223,8 @@ const methods = {
   /** All pieces of the first keeper, as after its restart. */
   async report(): Promise<Figures> {
     await register(0);
-    return measure(() => reportAll(0));
+    const chunkIds = chunksOn(0);
+    return measure(() => reportAll(0, chunkIds));
   },
 
   /** A status that nobody has asked for lately. */
@@ -278,7 +283,7 @@ const methods = {
   async refill(): Promise<void> {
     otherStorage = false;
     await register(replaced);
-    await reportAll(replaced);
+    await reportAll(replaced, chunksOn(replaced));
     while ((await queued()) > 0) await pass();
   },
 
