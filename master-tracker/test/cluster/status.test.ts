@@ -317,6 +317,11 @@ describe('the sentence', () => {
     ],
     ['nobody ever was', { keepers: [], chunks: 0 }, /^waiting/],
     ['chunks cannot be read', { chunksUnreadable: 1 }, /^critical: .* 1 of 5 chunks/],
+    [
+      'more may be unreadable than were looked at',
+      { chunksUnreadable: 1, chunksNotCounted: 3 },
+      /^critical: .*, at least 1 of 5 chunks/,
+    ],
     ['not all was looked at', { chunksBelowPolicy: 4, chunksNotCounted: 1 }, /^degraded: .* up to 4 of 5/],
     ['the metadata is old', { metadataRegressed: true }, /^METADATA REGRESSED/],
   ])('says so when %s', (_, change, sentence) => {
