@@ -11,7 +11,7 @@ import type { Repair } from './repair/repair.js';
 import type { MetadataStore } from './store/metadata-store.js';
 import type { Uploads } from './uploads/uploads.js';
 
-/** Sessions that one step ends, in one transaction: a single one may hold 200,000 chunks, which takes seconds. */
+/** Sessions that one step ends, in one transaction with the first page of what each has left: about 20 ms. */
 const expiredPerStep = 1;
 /** Between two steps that both had all they could do: other calls get their turn. */
 const busyPauseMs = 5;

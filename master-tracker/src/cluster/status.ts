@@ -2,9 +2,8 @@
  * How the cluster stands, in numbers and in a sentence.
  *
  * What each number costs: files, directories, bytes and open uploads are counters that every transaction
- * keeps (nothing to count); chunks are counted over the repair queue, which is short when all is
- * well; pieces are counted over an index (counts.ts). What has to be counted is counted at most for a twentieth of the time,
- * so that whoever polls the status does not slow the cluster down.
+ * keeps, and so are chunks and pieces (nothing to count); the front of the repair queue is looked at chunk by chunk
+ * (counts.ts), at most for a twentieth of the time, so that whoever polls the status does not slow the cluster down.
  */
 import type { Clock } from '@holdfast/shared';
 import type { KeeperView } from '../membership/keeper.js';

@@ -30,7 +30,9 @@ export function summarize(status: SummaryInput): string {
     return `METADATA REGRESSED: reads only, nothing is deleted; start the tracker from the newest copy of its data directory (${who})`;
   }
   if (chunksUnreadable > 0) {
-    return `critical: ${who}, ${chunksUnreadable} of ${plural(chunks, 'chunk')} have no copy on a keeper that is there`;
+    // The most endangered come first: if there are others that were not looked at, more of them may be unreadable.
+    const atLeast = status.chunksNotCounted > 0 ? 'at least ' : '';
+    return `critical: ${who}, ${atLeast}${chunksUnreadable} of ${plural(chunks, 'chunk')} have no copy on a keeper that is there`;
   }
   if (chunksBelowPolicy > 0) {
     const atMost = status.chunksNotCounted > 0 ? 'up to ' : '';

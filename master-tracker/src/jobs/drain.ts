@@ -8,12 +8,12 @@
  *
  * Nothing moves here: that the keeper is being emptied is a property of it, and repair keeps to it.
  */
-import type { Clock } from '@holdfast/shared';
 import type { Membership } from '../membership/membership.js';
 import type { FullReports } from '../registry/full-report.js';
 import type { EventLog } from '../events/event-log.js';
 import { plural } from '../events/words.js';
 import { markDraining } from '../registry/keeper-changes.js';
+import { pageOfPieces } from '../registry/piece-pages.js';
 import { queueForRepair } from '../registry/pieces.js';
 import { loadChunks } from '../repair/load-chunks.js';
 import type { Repair } from '../repair/repair.js';
@@ -22,12 +22,9 @@ import type { Job, JobRunner, JobStep } from './job.js';
 
 /** How many of the remaining chunks are looked at to say what keeps them. */
 const lookedAt = 100;
-/** A count is good for this many times as long as it took. */
-const countShare = 20;
 
 export interface DrainParts {
   readonly events: EventLog;
-  readonly clock: Clock;
   readonly store: MetadataStore;
   readonly membership: Membership;
   readonly reports: FullReports;
@@ -48,8 +45,6 @@ export class Drain implements JobRunner {
   readonly #parts: DrainParts;
   /** The jobs whose keeper was asked to report again; forgotten with the tracker, as all keepers report then. */
   readonly #recounting = new Map<string, number>();
-  /** By job: what was counted last, and for how long that is good enough. */
-  readonly #counts = new Map<string, { readonly left: Left; readonly untilMs: number }>();
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
@@ -60,7 +55,7 @@ export class Drain implements JobRunner {
   }
 
   async cancel(tx: MetadataTransaction, job: Job): Promise<void> {
-    this.#forget(job.jobId);
+    this.#recounting.delete(job.jobId);
     for (const keeperId of job.keeperIds) {
       // A later job of another operator keeps it.
       if (await hasLaterDrain(tx, keeperId, job)) continue;
@@ -76,7 +71,7 @@ export class Drain implements JobRunner {
     // Before the count: a report that ends after it may have brought something.
     const since = this.#recounting.get(job.jobId);
     const isRecounted = since !== undefined && reports.requireSince(keeperId, since);
-    const left = await this.#count(job.jobId, keeperId);
+    const left = await this.#parts.store.read((snapshot) => count(snapshot, keeperId));
     const expected = Math.max(job.expected, left.durable);
     const progress = { expected, done: expected - left.durable };
     if (keeper.state === 'dead') return { ...progress, text: await this.#ofDead(keeperId) };
@@ -110,7 +105,7 @@ export class Drain implements JobRunner {
       reports.requireSince(keeperId, since);
       return { text: 'every piece is elsewhere; waiting for the keeper to report once more what it has' };
     }
-    this.#forget(jobId);
+    this.#recounting.delete(jobId);
     const unknown = reports.completeOf(keeperId)?.unknown ?? 0;
     const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
     if (garbage > 0) {
@@ -118,23 +113,6 @@ export class Drain implements JobRunner {
       return { ended: 'done', text: `the keeper can be taken away by its own report; ${stay}${rest}` };
     }
     return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
-  }
-
-  /** Counting a million pieces takes a tenth of a second: the more there are, the seldomer. */
-  async #count(jobId: string, keeperId: string): Promise<Left> {
-    const { store, clock } = this.#parts;
-    const startedMs = clock.monotonicMs();
-    const known = this.#counts.get(jobId);
-    if (known && known.left.durable > 0 && startedMs < known.untilMs) return known.left;
-    const left = await store.read((snapshot) => count(snapshot, keeperId));
-    const nowMs = clock.monotonicMs();
-    this.#counts.set(jobId, { left, untilMs: nowMs + countShare * (nowMs - startedMs) });
-    return left;
-  }
-
-  #forget(jobId: string): void {
-    this.#recounting.delete(jobId);
-    this.#counts.delete(jobId);
   }
 
   async #ofDead(keeperId: string): Promise<string> {
@@ -186,24 +164,16 @@ function belong(amount: number): string {
 
 async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> {
   const rows = await db
-    .selectFrom('pieces')
-    .select(({ fn }) => ['state', fn.countAll<number>().as('pieces')])
+    .selectFrom('piece_counts')
+    .select(['state', 'pieces'])
     .where('keeper_id', '=', keeperId)
-    .groupBy('state')
     .execute();
   const of = (state: string): number => rows.find((row) => row.state === state)?.pieces ?? 0;
   return { durable: of('durable'), garbage: of('garbage'), planned: of('planned') };
 }
 
-async function firstChunks({ db }: MetadataSnapshot, keeperId: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('pieces')
-    .select('chunk_id')
-    .where('keeper_id', '=', keeperId)
-    .where('state', '=', 'durable')
-    .orderBy('chunk_id')
-    .limit(lookedAt)
-    .execute();
+async function firstChunks(snapshot: MetadataSnapshot, keeperId: string): Promise<string[]> {
+  const rows = await pageOfPieces(snapshot, keeperId, '', lookedAt).execute();
   return rows.map((row) => row.chunk_id);
 }
 

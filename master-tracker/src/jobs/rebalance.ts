@@ -10,6 +10,7 @@
  * a restart a new one begins with what is really there.
  */
 import type { Membership } from '../membership/membership.js';
+import { pageOfPieces } from '../registry/piece-pages.js';
 import { loadChunks } from '../repair/load-chunks.js';
 import type { CopyBudget } from '../repair/copy-budget.js';
 import type { QueuedChunk } from '../repair/load-chunks.js';
@@ -280,22 +281,12 @@ export class Rebalance implements JobRunner {
 }
 
 async function countPage(
-  { db }: MetadataSnapshot,
+  snapshot: MetadataSnapshot,
   keeperId: string,
   after: string,
 ): Promise<{ bytes: number; pieces: number; last: string }> {
-  const row = await db
-    .selectFrom((from) =>
-      from
-        .selectFrom('pieces')
-        .select('chunk_id')
-        .where('keeper_id', '=', keeperId)
-        .where('state', '=', 'durable')
-        .where('chunk_id', '>', after)
-        .orderBy('chunk_id')
-        .limit(countedPerStep)
-        .as('page'),
-    )
+  const row = await snapshot.db
+    .selectFrom(pageOfPieces(snapshot, keeperId, after, countedPerStep).as('page'))
     .innerJoin('chunks', 'chunks.chunk_id', 'page.chunk_id')
     .select(({ fn }) => [
       fn.sum<number | null>('chunks.length').as('bytes'),
@@ -312,15 +303,7 @@ async function piecesOf(
   after: string,
   limit: number,
 ): Promise<QueuedChunk[]> {
-  const rows = await snapshot.db
-    .selectFrom('pieces')
-    .select('chunk_id')
-    .where('keeper_id', '=', keeperId)
-    .where('state', '=', 'durable')
-    .where('chunk_id', '>', after)
-    .orderBy('chunk_id')
-    .limit(limit)
-    .execute();
+  const rows = await pageOfPieces(snapshot, keeperId, after, limit).execute();
   return loadChunks(
     snapshot,
     rows.map((row) => row.chunk_id),

@@ -4,6 +4,7 @@
  *   a deleted tree      → its files' versions go to the trash
  *   a trashed version   → once its time is over, or nobody wants it any more, or room is short: it is retired
  *   a retired version   → once its grace is over: its extents go, and chunks without extents become garbage
+ *   an upload that is over → the chunks that no file uses become garbage
  *   a garbage chunk     → its pieces are tombstones; their keepers are told to trash them
  *   a trashed piece     → the keeper says so, its row goes (registry); that of a live chunk a while later
  *   a garbage chunk without pieces → once no write token for it can be good any more, its row goes
@@ -31,6 +32,7 @@ import { pruneRequests } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { bytesToGiveUp } from '../trash/pressure.js';
 import type { Trash } from '../trash/trash.js';
+import { giveUpNextPage } from '../uploads/leftovers.js';
 
 /** Rows that one step may touch: about 10 ms, and a pause for other calls after it. */
 const stepSize = 500;
@@ -88,6 +90,7 @@ export class Reclaim {
     const expired = await trash.expire();
     await this.#makeRoom();
     const retired = await this.#dropRetired();
+    const leftovers = await giveUpNextPage(store);
     await this.#orderTrash();
     const trashed = await this.#forgetTrashed();
     const forgotten = await this.#forgetChunks();
@@ -97,7 +100,8 @@ export class Reclaim {
       beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
       limit: stepSize,
     });
-    return unlinked || expired || retired || trashed || forgotten || closed || pruned === stepSize;
+    const more = [unlinked, expired, retired, leftovers, trashed, forgotten, closed];
+    return more.includes(true) || pruned === stepSize;
   }
 
   /** Shortens the trash where keepers are short of room. */
@@ -255,6 +259,8 @@ export class Reclaim {
         .select('upload_id')
         .where('state', 'in', ['committed', 'aborted'])
         .where('closed_transaction_id', '<=', horizon)
+        // Or its chunks would belong to nothing.
+        .where('given_up_through', 'is', null)
         .limit(stepSize)
         .execute();
     if ((await store.read(find)).length === 0) return false;

@@ -7,6 +7,7 @@
  * to trash it may be on its way. A piece with other bytes does not count any more.
  * A chunk that the metadata does not know is left alone and counted: nothing is deleted for being unknown (S5).
  */
+import { sql } from 'kysely';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import type { ChunkState, PieceState } from '../store/schema.js';
@@ -59,6 +60,14 @@ interface Known {
   readonly claim: string | null;
 }
 
+/** That of a chunk that its upload has left, and that is given up soon, is as if it were. */
+const chunkStateNow = sql<ChunkState>`case
+  when chunks.state in ('allocated', 'sealed') and exists (
+    select 1 from uploads where uploads.upload_id = chunks.upload_id and uploads.state != 'open'
+  ) then 'garbage'
+  else chunks.state
+end`;
+
 async function known(
   { db }: MetadataSnapshot,
   keeperId: string,
@@ -71,7 +80,7 @@ async function known(
     )
     .select([
       'chunks.chunk_id',
-      'chunks.state as chunkState',
+      chunkStateNow.as('chunkState'),
       'length',
       'digest',
       'pieces.state as pieceState',

@@ -15,6 +15,7 @@ import type { KeeperIdentity } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSummary, adopt } from './adopt.js';
 import { badReport, foundChunks, lostChunks } from './piece-events.js';
+import { pageOfPieces } from './piece-pages.js';
 import { type Unreadable, recordLost } from './pieces.js';
 import type { UnknownPieces } from './unknown-pieces.js';
 
@@ -234,17 +235,10 @@ export class FullReports {
     let lost = 0;
     for (let from = report.through; ;) {
       const start = from;
-      const rows = await this.#store.read(({ db }) =>
-        db
-          .selectFrom('pieces')
-          .select('chunk_id')
-          .where('keeper_id', '=', page.keeperId)
-          .where('state', '=', 'durable')
-          .where('chunk_id', '>', start)
+      const rows = await this.#store.read((snapshot) =>
+        pageOfPieces(snapshot, page.keeperId, start, maxLostPerTransaction)
           .where('chunk_id', '<=', through)
           .where('since_transaction_id', '<=', report.before)
-          .orderBy('chunk_id')
-          .limit(maxLostPerTransaction)
           .execute(),
       );
       const missing = rows.map((row) => row.chunk_id).filter((chunkId) => !reported.has(chunkId));

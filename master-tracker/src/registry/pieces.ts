@@ -243,7 +243,7 @@ async function queueOffPolicy(
 ): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
-    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because'])
+    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because', 'policy_pieces', 'length_bytes'])
     .expression((from) =>
       from
         .selectFrom('chunks')
@@ -264,10 +264,12 @@ async function queueOffPolicy(
             .end()
             .as('below_policy'),
           eb.val(because).as('because'),
+          'chunks.pieces as policy_pieces',
+          eb.fn.coalesce('chunks.length', eb.val(0)).as('length_bytes'),
         ])
         .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
-        .groupBy(['chunks.chunk_id', 'chunks.pieces'])
+        .groupBy(['chunks.chunk_id', 'chunks.pieces', 'chunks.length'])
         .having((eb) =>
           eb.or([
             eb(eb.fn.count('keepers.keeper_id'), '!=', eb.ref('chunks.pieces')),
@@ -425,24 +427,4 @@ export async function giveUpChunks(tx: MetadataTransaction, chunkIds: readonly s
       .execute();
     await tx.db.deleteFrom('repair_queue').where('chunk_id', 'in', page).execute();
   }
-}
-
-/** Gives up what a session wrote and did not commit. */
-export async function giveUpUpload(tx: MetadataTransaction, uploadId: string): Promise<void> {
-  const unused = tx.db
-    .selectFrom('chunks')
-    .select('chunk_id')
-    .where('upload_id', '=', uploadId)
-    .where('state', 'in', ['allocated', 'sealed']);
-  await tx.db
-    .updateTable('pieces')
-    .set({ state: 'garbage', since_transaction_id: tx.transactionId, claim: null })
-    .where('chunk_id', 'in', unused)
-    .execute();
-  await tx.db
-    .updateTable('chunks')
-    .set({ state: 'garbage', garbage_transaction_id: tx.transactionId })
-    .where('upload_id', '=', uploadId)
-    .where('state', 'in', ['allocated', 'sealed'])
-    .execute();
 }

@@ -29,7 +29,7 @@ import type { InFlightTable } from '../repair/in-flight.js';
 import type { RepairRuns } from '../repair/repair-runs.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
-import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
+import { isBeingReplaced, markAlive, markDead, markReplaced } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
 import { type BadPiece, recordBadPieces, saysBad } from './bad-pieces.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
@@ -82,7 +82,10 @@ export class Registry {
     this.#badPieces = new BadPieceEvents(parts.store, parts.clock, parts.events);
   }
 
-  /** @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED */
+  /**
+   * @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED; UNAVAILABLE (retryable) while
+   *   pieces of an earlier storage of the keeper are taken off the books
+   */
   async register(
     registration: KeeperRegistration,
     clusterId: string,
@@ -101,21 +104,19 @@ export class Registry {
     const verdict = membership.judgeRegistration(registration);
     if (verdict.outcome === 'stale-incarnation') await this.#hearRival(registration);
     if (verdict.outcome !== 'registered') throw refusal(verdict);
-    // A wiped keeper's pieces are dropped, and a tracker behind its keepers drops nothing.
-    if (verdict.storageReplaced) guard.assertWritable();
+    if (verdict.storageReplaced) await this.#replaceStorage(registration);
     await store.mutate(async (tx) => {
+      if (await isBeingReplaced(tx, keeperId)) throw stillOnTheBooks();
       // Its row says from here on that it is not dead: a change of what can be read.
-      const told = verdict.storageReplaced
-        ? lostChunks(keeperId, await recordKeeperLost(tx, keeperId))
-        : foundChunks(keeperId, await markAlive(tx, events, keeperId));
+      const told = foundChunks(keeperId, await markAlive(tx, events, keeperId));
       const row = rowOf(registration);
       await tx.db
         .insertInto('keepers')
-        .values({ ...row, draining: 0, maintenance_ms: null })
+        .values({ ...row, draining: 0, maintenance_ms: null, replaced: 0 })
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
-      const event = describeRegistration(registration, verdict);
-      for (const each of [...(event ? [event] : []), ...told]) await events.record(tx, each);
+      if (verdict.isNewKeeper) await events.record(tx, describeJoining(registration));
+      for (const each of told) await events.record(tx, each);
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
@@ -125,6 +126,23 @@ export class Registry {
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
     if (result.transition && !verdict.isNewKeeper) await this.apply([result.transition]);
     this.#parts.onRepairNews();
+  }
+
+  /** What the keeper had is gone, from this moment on; its rows go page by page (keeper-changes.ts). */
+  async #replaceStorage(registration: KeeperRegistration): Promise<void> {
+    const { store, clock, guard, membership, events, logger } = this.#parts;
+    const { keeperId } = registration;
+    // A tracker that is behind its keepers drops nothing.
+    guard.assertWritable();
+    const text = 'the keeper came back with an empty storage; every piece that it had is copied anew';
+    await store.mutate(async (tx) => {
+      await events.record(tx, { kind: 'storage-replaced', subject: keeperId, text });
+      await markReplaced(tx, events, registration);
+      // Inside the transaction: what the old storage says after it is of nobody.
+      membership.replaceStorage(registration, clock.monotonicMs());
+    });
+    logger.warn('a keeper came back with another storage', { keeperId });
+    this.dropOrders(keeperId);
   }
 
   /**
@@ -394,16 +412,9 @@ const whatItMeans: Readonly<Record<KeeperState, string>> = {
   dead: 'is gone; its pieces do not count and are copied elsewhere',
 };
 
-/** A start of a keeper that is known, on the storage that is known, is told by its change of state. */
-function describeRegistration(
-  { keeperId, address }: KeeperRegistration,
-  { isNewKeeper, storageReplaced }: { readonly isNewKeeper: boolean; readonly storageReplaced: boolean },
-): NewEvent | undefined {
-  if (isNewKeeper)
-    return { kind: 'keeper-joined', subject: keeperId, text: `a new keeper joined at ${address}` };
-  if (!storageReplaced) return undefined;
-  const text = 'the keeper came back with an empty storage; every piece that it had is copied anew';
-  return { kind: 'storage-replaced', subject: keeperId, text };
+/** A start of a keeper that is known is told by its change of state. */
+function describeJoining({ keeperId, address }: KeeperRegistration): NewEvent {
+  return { kind: 'keeper-joined', subject: keeperId, text: `a new keeper joined at ${address}` };
 }
 
 function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {
@@ -427,6 +438,17 @@ function rowOf(registration: KeeperRegistration) {
     stopping: 0,
     dead: 0,
   };
+}
+
+function stillOnTheBooks(): HoldfastError {
+  return new HoldfastError(
+    'UNAVAILABLE',
+    "what the keeper's earlier storage had is being taken off the books",
+    {
+      remedy: 'Wait: it may register when that is done, after some seconds for each 100,000 pieces.',
+      retryAfterMs: 500,
+    },
+  );
 }
 
 function notRegistered(): HoldfastError {

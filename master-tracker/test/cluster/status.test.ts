@@ -104,8 +104,49 @@ describe('the matrix of pieces', () => {
       expect({ step, what, matrix: capped(pieceCounts) }).toEqual({ step, what, matrix: await counted() });
       expect(pieceCounts.reduce((sum, count) => sum + count.chunks, 0)).toBe(chunks);
       expect(chunks).toBe(tracker.store.counters.chunks);
+      const { kept, recounted } = await sums();
+      expect({ step, what, ...kept }).toEqual({ step, what, ...recounted });
     }
   });
+
+  /** What the database keeps of pieces and of the queue, and what counting them finds. */
+  const sums = () =>
+    tracker.store.read(async ({ db }) => {
+      const pieces = await db
+        .selectFrom('pieces')
+        .select(({ fn }) => ['keeper_id', 'state', fn.countAll<number>().as('pieces')])
+        .groupBy(['keeper_id', 'state'])
+        .orderBy('keeper_id')
+        .orderBy('state')
+        .execute();
+      const queue = await db
+        .selectFrom('repair_queue')
+        .innerJoin('chunks', 'chunks.chunk_id', 'repair_queue.chunk_id')
+        .select(['chunks.pieces as policy_pieces', 'pieces_left', 'because'])
+        .select(({ fn }) => [fn.countAll<number>().as('chunks'), fn.sum<number>('chunks.length').as('bytes')])
+        .where('below_policy', '=', 1)
+        .groupBy(['chunks.pieces', 'pieces_left', 'because'])
+        .orderBy('chunks.pieces')
+        .orderBy('pieces_left')
+        .orderBy('because')
+        .execute();
+      const keptPieces = await db
+        .selectFrom('piece_counts')
+        .selectAll()
+        .where('pieces', '!=', 0)
+        .orderBy('keeper_id')
+        .orderBy('state')
+        .execute();
+      const keptQueue = await db
+        .selectFrom('queue_counts')
+        .selectAll()
+        .where('chunks', '!=', 0)
+        .orderBy('policy_pieces')
+        .orderBy('pieces_left')
+        .orderBy('because')
+        .execute();
+      return { recounted: { pieces, queue }, kept: { pieces: keptPieces, queue: keptQueue } };
+    });
 
   type Matrix = Record<string, number>;
   /** A piece too many is not counted for chunks that nobody looks at. */
@@ -276,6 +317,11 @@ describe('the sentence', () => {
     ],
     ['nobody ever was', { keepers: [], chunks: 0 }, /^waiting/],
     ['chunks cannot be read', { chunksUnreadable: 1 }, /^critical: .* 1 of 5 chunks/],
+    [
+      'more may be unreadable than were looked at',
+      { chunksUnreadable: 1, chunksNotCounted: 3 },
+      /^critical: .*, at least 1 of 5 chunks/,
+    ],
     ['not all was looked at', { chunksBelowPolicy: 4, chunksNotCounted: 1 }, /^degraded: .* up to 4 of 5/],
     ['the metadata is old', { metadataRegressed: true }, /^METADATA REGRESSED/],
   ])('says so when %s', (_, change, sentence) => {
