@@ -21,6 +21,7 @@ import { makeShards, names, shards } from './data-directory.js';
 import { DirectorySync } from './directory-sync.js';
 import { type StorageHealth, diskError } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
+import { PermissionTrial } from './permission-trial.js';
 import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceName } from './piece.js';
 import { noSuchPiece, openStoredPiece } from './piece-reader.js';
 import { beginPiece } from './piece-writer.js';
@@ -52,6 +53,7 @@ export class DiskChunkStore implements ChunkStore {
   readonly #presence: StoragePresence;
   readonly #ballast: Ballast;
   readonly #roomTrial: RoomTrial;
+  readonly #permissionTrial: PermissionTrial;
   readonly #census = new Census();
   /** Names of the pieces that are being written. */
   readonly #writing = new Set<string>();
@@ -67,6 +69,7 @@ export class DiskChunkStore implements ChunkStore {
     this.#presence = presence;
     this.#ballast = options.ballast ?? new Ballast(fileSystem, dataDir);
     this.#roomTrial = new RoomTrial(options);
+    this.#permissionTrial = new PermissionTrial(options);
     this.#directorySync = new DirectorySync(fileSystem);
     this.#space = new Space(fileSystem, clock, dataDir, capacityBytes);
     this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
@@ -349,6 +352,7 @@ export class DiskChunkStore implements ChunkStore {
   async capacity(): Promise<Capacity> {
     await this.#assertThere();
     try {
+      await this.#permissionTrial.make();
       await this.#makeRoom();
       await this.#ballast.make();
       // The trash gives way to new pieces, so its room is free: a keeper that told itself full because of its trash

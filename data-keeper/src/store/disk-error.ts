@@ -23,8 +23,9 @@ export function diskError(error: unknown, doing: string): HoldfastError {
 const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
 
 /**
- * Remembers the first failure that makes a storage unfit for writing, which never heals by itself; and beside it that
- * the file system, or a quota, had no room, which ends when a trial write succeeds (room-trial.ts).
+ * Remembers the first failure that makes a storage unfit for writing, which never heals by itself unless it was for want
+ * of a permission; and beside it that the file system, or a quota, had no room. These two end when a trial succeeds
+ * (room-trial.ts, permission-trial.ts).
  */
 export class StorageHealth {
   #failure: HoldfastError | undefined;
@@ -42,6 +43,16 @@ export class StorageHealth {
 
   foundRoom(): void {
     this.#isFull = false;
+  }
+
+  /** True if nothing but a permission is missing: what was refused had no effect, and nothing can have been lost. */
+  get isDenied(): boolean {
+    return this.#failure?.code === 'PERMISSION_DENIED';
+  }
+
+  /** Ends `isDenied`. */
+  foundPermitted(): void {
+    if (this.isDenied) this.#failure = undefined;
   }
 
   /** How many syncs of contents found no room; for `check`. */

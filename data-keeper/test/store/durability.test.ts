@@ -288,6 +288,35 @@ describe.each([
       }
     });
 
+    it('for want of a permission takes pieces again when all is permitted, and not before', async () => {
+      const files = new ForgetfulFileSystem();
+      const clock = new ManualClock();
+      const chunks = await openStore(files, '/data', { clock });
+      const denied = '/data/chunks/7f';
+      const deny = (operation: Operation) => {
+        files.intercept = (called, path) => {
+          const inside = path === denied || path.startsWith(`${denied}/`);
+          if (called === operation && inside) throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+        };
+      };
+      for (const operation of ['readDirectory', 'rename'] as const) {
+        const spec = specOf(data, { chunkId: `7f${specOf(data).chunkId.slice(2)}` });
+        await store(chunks, spec, data);
+        deny(operation);
+        await expect(chunks.trash([spec.chunkId])).rejects.toThrow('EACCES');
+        await chunks.capacity();
+        expect(chunks.failure).toMatchObject({ code: 'PERMISSION_DENIED' });
+        await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+        files.intercept = () => undefined;
+        clock.advance(5_000);
+        await chunks.capacity();
+        expect(chunks.failure).toBeUndefined();
+        await chunks.trash([spec.chunkId]);
+        await store(chunks, specOf(data), data);
+      }
+      expect(files.paths().filter((path) => path.endsWith('permitted'))).toEqual([]);
+    });
+
     it('with EIO in the trial for room is out of service', async () => {
       const files = new ForgetfulFileSystem();
       const chunks = await openStore(files, '/data');
