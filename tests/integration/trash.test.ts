@@ -206,7 +206,7 @@ describe('a cluster of three times a file', () => {
   afterEach(() => cluster.stop());
 
   it('takes it over and over again', async () => {
-    let bytes = Buffer.alloc(0);
+    let bytes: Buffer = Buffer.alloc(0);
     for (let round = 0; round < 5; round += 1) bytes = await replace(round);
     expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
     await expect(client.upload(seededBytes(seed, 4 * fileBytes), '/more')).rejects.toMatchObject({

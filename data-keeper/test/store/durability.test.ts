@@ -261,7 +261,7 @@ describe.each([
       await chunks.trash([good.chunkId]);
       files.intercept = () => undefined;
       expect(await chunks.capacity()).toMatchObject({ freeBytes: 0 });
-      clock.advance(5_000);
+      await clock.advance(5_000);
       expect((await chunks.capacity()).freeBytes).toBeGreaterThan(0);
       await store(chunks, refused, data);
       expect(files.paths().filter((path) => path.startsWith('/data/tmp/'))).toEqual([]);
@@ -308,7 +308,7 @@ describe.each([
         expect(chunks.failure).toMatchObject({ code: 'PERMISSION_DENIED' });
         await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
         files.intercept = () => undefined;
-        clock.advance(5_000);
+        await clock.advance(5_000);
         await chunks.capacity();
         expect(chunks.failure).toBeUndefined();
         await chunks.trash([spec.chunkId]);
