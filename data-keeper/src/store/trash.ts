@@ -47,9 +47,9 @@ export class Trash {
     this.#entries.set(name, { name, fileBytes, sinceMs: this.#clock.monotonicMs() });
   }
 
-  /** Unlinks what has been here for its time. */
-  async empty(): Promise<void> {
-    const deadlineMs = this.#clock.monotonicMs() - this.#ttlMs;
+  /** Unlinks what has been here for its time, in milliseconds. */
+  async empty(ttlMs = this.#ttlMs): Promise<void> {
+    const deadlineMs = this.#clock.monotonicMs() - ttlMs;
     for (const entry of this.#entries.values()) {
       if (entry.sinceMs > deadlineMs) return;
       await this.#unlink(entry);

@@ -69,6 +69,8 @@ export class TrackerSession {
   #registeredMs = -Infinity;
   /** Withdraws the early heartbeat that is scheduled. */
   #cancelEarly: (() => void) | undefined;
+  /** What it may not read, so that it cannot tell what it has: until it could, it takes no new pieces. */
+  #reportError: HoldfastError | undefined;
   #reportDue = false;
   /** The tracker's last wish for a report, and the last one that was answered. */
   #wantedReport = '';
@@ -209,14 +211,15 @@ export class TrackerSession {
     const what = 'the disk did not answer';
     try {
       this.#capacity = await orStall(this.#looking, { clock, stallMs: settings.diskStallMs, signal, what });
-      return { capacity: this.#capacity, storageError: store.failure };
+      return { capacity: this.#capacity, storageError: store.failure ?? this.#reportError };
     } catch (error) {
       if (signal.aborted) throw error;
       const hung = new HoldfastError('DISK_FAILED', what, {
         cause: error,
         remedy: "Check the keeper's disk and kernel log.",
       });
-      return { capacity: { ...this.#capacity, freeBytes: 0 }, storageError: store.failure ?? hung };
+      const why = hasCode(error, 'PERMISSION_DENIED') ? error : hung;
+      return { capacity: { ...this.#capacity, freeBytes: 0 }, storageError: store.failure ?? why };
     }
   }
 
@@ -294,7 +297,9 @@ export class TrackerSession {
         { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
       );
       if (wantedReport !== '') this.#answeredReport = wantedReport;
+      this.#reportError = undefined;
     } catch (error) {
+      if (hasCode(error, 'PERMISSION_DENIED')) this.#reportError = error;
       this.#reportDue = true;
       if (abort.signal.aborted) return { nextInMs: untilWokenMs };
       if (!hasCode(error, 'NOT_REGISTERED')) throw error;

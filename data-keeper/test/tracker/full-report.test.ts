@@ -56,10 +56,13 @@ describe('a full report', () => {
     expect((await send()).flatMap(({ pieces }) => pieces)).toHaveLength(2);
   });
 
-  it('fails, rather than let good pieces count as lost, when there are too many open files', async () => {
+  it.each([
+    ['there are too many open files', 'EMFILE', 'LIMIT_EXCEEDED'],
+    ['one of them may not be read', 'EACCES', 'PERMISSION_DENIED'],
+  ])('fails, rather than let good pieces count as lost, when %s', async (_why, errno, code) => {
     const files = new ForgetfulFileSystem();
     const send = await report(files, 3);
-    files.failAt('open', 2, 'EMFILE');
-    await expect(send()).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
+    files.failAt('open', 2, errno);
+    await expect(send()).rejects.toMatchObject({ code });
   });
 });
