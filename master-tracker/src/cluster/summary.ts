@@ -10,6 +10,7 @@ export interface SummaryInput {
   readonly chunksBelowPolicy: number;
   readonly chunksUnreadable: number;
   readonly chunksNotCounted: number;
+  readonly chunksBadlyPlaced: number;
   readonly repair: Pick<RepairStatus, 'copiesInFlight' | 'braked' | 'safeMode' | 'blocked'>;
 }
 
@@ -43,7 +44,9 @@ export function summarize(status: SummaryInput): string {
   if (unreported > 0) {
     return `unconfirmed: ${who}, every chunk has all its copies by the records, but ${plural(unreported, 'keeper has', 'keepers have')} yet to report what ${unreported === 1 ? 'it has' : 'they have'}`;
   }
-  return `${others.length > 0 ? 'degraded' : 'healthy'}: ${who}, every chunk has all its copies`;
+  const { chunksBadlyPlaced } = status;
+  const badly = chunksBadlyPlaced > 0 ? `, ${chunksBadlyPlaced} with two of them in one zone` : '';
+  return `${others.length > 0 ? 'degraded' : 'healthy'}: ${who}, every chunk has all its copies${badly}`;
 }
 
 function progress({ copiesInFlight, braked, safeMode, blocked }: SummaryInput['repair']): string {

@@ -254,6 +254,7 @@ describe('the sentence', () => {
     chunksBelowPolicy: 0,
     chunksUnreadable: 0,
     chunksNotCounted: 0,
+    chunksBadlyPlaced: 0,
     repair: { copiesInFlight: 0, braked: false, safeMode: false, blocked: [] },
   };
 
