@@ -259,6 +259,11 @@ describe('status', () => {
     expect(stdout).toMatch(/11111111: the disk is full\n33333333: two of them\n$/);
     const { documents } = await cli(cluster, ['keepers', '--json']);
     expect(documents).toMatchObject([{ keepers: [{ draining: true }, { scrub: { rounds: 1 } }, {}] }]);
+    const inPlace = keeperStatusOf(third!, { address: first!.address, pieces: 0 });
+    cluster.status = { keepers: [keeperStatusOf(first!, { state: 'dead', pieces: 12 }), inPlace] };
+    expect((await cli(cluster, ['keepers'])).stdout).toMatch(
+      /33333333: is at .*, where 11111111 with 12 pieces was\. If that should be the same .* forget 11111111 once/,
+    );
     cluster.status = { keepers: [] };
     expect((await cli(cluster, ['keepers'])).stdout).toMatch(/^No keepers\./);
   });

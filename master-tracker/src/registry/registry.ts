@@ -16,6 +16,8 @@ import {
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog, NewEvent } from '../events/event-log.js';
+import { plural } from '../events/words.js';
+import { displacedRemedy } from '../membership/displaced.js';
 import type {
   KeeperHeartbeat,
   KeeperIdentity,
@@ -27,7 +29,7 @@ import type { RivalSign } from '../membership/rivals.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { RepairRuns } from '../repair/repair-runs.js';
-import type { MetadataStore } from '../store/metadata-store.js';
+import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
@@ -115,7 +117,8 @@ export class Registry {
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
       const event = describeRegistration(registration, verdict);
-      for (const each of [...(event ? [event] : []), ...told]) await events.record(tx, each);
+      const displaced = verdict.isNewKeeper ? await describeDisplaced(tx, registration) : [];
+      for (const each of [...(event ? [event] : []), ...displaced, ...told]) await events.record(tx, each);
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
@@ -404,6 +407,29 @@ function describeRegistration(
   if (!storageReplaced) return undefined;
   const text = 'the keeper came back with an empty storage; every piece that it had is copied anew';
   return { kind: 'storage-replaced', subject: keeperId, text };
+}
+
+/** A new keeper where another one with pieces was last seen (membership/displaced.ts): whoever else is at the address. */
+async function describeDisplaced(
+  { db }: MetadataTransaction,
+  { keeperId, address }: KeeperRegistration,
+): Promise<NewEvent[]> {
+  const before = await db
+    .selectFrom('keepers')
+    .innerJoin('pieces', 'pieces.keeper_id', 'keepers.keeper_id')
+    .select(({ fn }) => ['keepers.keeper_id', fn.countAll<number>().as('pieces')])
+    .where('address', '=', address)
+    .where('keepers.keeper_id', '!=', keeperId)
+    .where('state', '=', 'durable')
+    .groupBy('keepers.keeper_id')
+    .execute();
+  return before.map((old) => ({
+    kind: 'keeper-displaced',
+    subject: keeperId,
+    text:
+      `the new keeper is at ${address}, where keeper ${old.keeper_id} with ${plural(old.pieces, 'piece')} was: ` +
+      displacedRemedy,
+  }));
 }
 
 function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {

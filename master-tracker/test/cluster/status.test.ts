@@ -246,7 +246,10 @@ describe('what repair does', () => {
 });
 
 describe('the sentence', () => {
-  const keeper = { state: 'live', storageError: null, identityConflict: null, reported: true } as const;
+  const keeper = {
+    ...{ keeperId: 'a'.repeat(32), address: 'a:1', pieces: 5 },
+    ...({ state: 'live', storageError: null, identityConflict: null, reported: true } as const),
+  };
   const good: SummaryInput = {
     keepers: [keeper, keeper],
     metadataRegressed: false,
@@ -269,6 +272,11 @@ describe('the sentence', () => {
       'a keeper is away',
       { keepers: [keeper, { ...keeper, state: 'dead' }] },
       /^degraded: 1 keeper live, 1 dead/,
+    ],
+    [
+      'another keeper is in the place of one that is away',
+      { keepers: [keeper, { ...keeper, keeperId: 'b'.repeat(32), state: 'suspect', pieces: 1 }] },
+      /^degraded: .* another one at a:1 where bbbbbbbb with 1 piece was: is its disk mounted\?, every chunk/,
     ],
     [
       'nobody is there',
