@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { type FakeKeeper, TestTracker } from '../support/fixture.js';
+import { type FakeKeeper, TestTracker, id, pieceOf } from '../support/fixture.js';
 
 describe('a piece that was given up', () => {
   let tracker: TestTracker;
@@ -18,6 +18,35 @@ describe('a piece that was given up', () => {
     if (!victim) throw new Error('nothing was given up');
     return { chunkId, victim };
   };
+
+  it.each(['before', 'after'])(
+    'is not counted again by a report that the keeper began by itself, with the order %s it',
+    async (order) => {
+      const { chunkId, victim } = await surplus();
+      const page = { ...victim.identity, reportId: id(), wantedReport: '' };
+      const send = (number: number, pieces: readonly string[], last: boolean) =>
+        tracker.core.registry.report(victim.identity, {
+          ...{ ...page, page: number, last, pieces: pieces.map((each) => pieceOf(each)) },
+        });
+      if (order === 'before') await tracker.core.reclaim.step();
+      // It lists what it has from here on; a slow disk takes its time.
+      await send(0, [], false);
+      const work = async (): Promise<void> => {
+        await tracker.core.reclaim.step();
+        for (const task of await victim.heartbeat()) await victim.complete(task);
+      };
+      await work();
+      const isTrashed = (await tracker.pieces(chunkId))[victim.keeperId] === 'trashed';
+      expect(isTrashed).toBe(order === 'before');
+      await tracker.pass(40_000);
+      await send(1, [chunkId], true);
+      expect((await tracker.pieces(chunkId))[victim.keeperId]).not.toBe('durable');
+      for (let round = 0; round < 3; round += 1) await work();
+      await tracker.pass(40_000);
+      // The tombstone is gone, and nothing is left to be done.
+      expect((await tracker.pieces(chunkId))[victim.keeperId]).toBeUndefined();
+    },
+  );
 
   it('is not counted again by a report whose first page took long', async () => {
     // As for a check of the cluster: every keeper is to report anew, and begins to list what it has.
