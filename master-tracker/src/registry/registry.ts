@@ -167,7 +167,7 @@ export class Registry {
   }
 
   async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
-    const { store, logger, inFlight, runs, events, onRepairNews } = this.#parts;
+    const { store, clock, logger, inFlight, runs, events, onRepairNews } = this.#parts;
     const { keeperId } = source;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
@@ -178,7 +178,7 @@ export class Registry {
       return copy ? (copy.because ?? '') : reasons.reported;
     };
     const { unknown, mismatched, copied } = await store.mutate(async (tx) => {
-      const adopted = await adopt(tx, source, news, whyThere);
+      const adopted = await adopt(tx, source, news, { whyThere, writtenAtUnixMs: clock.wallMs() });
       const { found, lost } = adopted;
       for (const event of [...foundChunks(keeperId, found), ...lostChunks(keeperId, lost)]) {
         await events.record(tx, event);

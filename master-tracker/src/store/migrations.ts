@@ -17,6 +17,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addReasons,
   addTrash,
   addUnknownPieces,
+  addWrittenAt,
 ];
 
 const schemaVersion = migrations.length;
@@ -332,4 +333,8 @@ async function addUnknownPieces(db: AnyDatabase): Promise<void> {
     .addColumn('last_report', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('unknown_pieces_key', ['keeper_id', 'chunk_id'])
     .execute();
+}
+
+async function addWrittenAt(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('pieces').addColumn('written_at_unix_ms', 'bigint').execute();
 }
