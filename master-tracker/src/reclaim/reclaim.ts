@@ -154,7 +154,8 @@ export class Reclaim {
     // Before that, pieces count whose keepers may be gone for good.
     const mayTrim = membership.knowsWhoIsThere();
     for (const keeperId of this.#settledKeepers()) {
-      if (tasks.has(keeperId, 'trash')) continue;
+      // What no heartbeat has carried yet is looked at again: by now others of a piece's chunk may be lost.
+      if (!tasks.recallTrash(keeperId)) continue;
       const rows = await store.read(({ db }) =>
         db
           .selectFrom('pieces')

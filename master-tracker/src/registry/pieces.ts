@@ -362,12 +362,26 @@ export async function takeSurplusBack(
   }
 }
 
-/** The keeper says that these pieces are in its trash. */
+/**
+ * The keeper says that these pieces are in its trash. One that counts again, as its giving up was taken back while the
+ * keeper was at it, is lost. Returns the chunks that cannot be read now.
+ */
 export async function recordTrashed(
   tx: MetadataTransaction,
   keeperId: string,
   chunkIds: readonly string[],
-): Promise<void> {
+): Promise<Unreadable> {
+  const counted: string[] = [];
+  for (const page of batches(chunkIds)) {
+    const rows = await tx.db
+      .selectFrom('pieces')
+      .select('chunk_id')
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'durable')
+      .where('chunk_id', 'in', page)
+      .execute();
+    counted.push(...rows.map((row) => row.chunk_id));
+  }
   for (const page of batches(chunkIds)) {
     const live = tx.db
       .selectFrom('chunks')
@@ -388,6 +402,7 @@ export async function recordTrashed(
       .where('chunk_id', 'in', page)
       .execute();
   }
+  return recordLost(tx, keeperId, counted);
 }
 
 /** Forgets up to `limit` trashed pieces of a keeper whose older words are all in by now; true if there may be more. */

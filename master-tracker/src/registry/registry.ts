@@ -292,7 +292,11 @@ export class Registry {
 
   /** The tombstones have done their work. */
   async #forgetTrashed({ identity: { keeperId }, trashedChunkIds }: TaskOutcome): Promise<void> {
-    await this.#parts.store.mutate((tx) => recordTrashed(tx, keeperId, trashedChunkIds));
+    const { store, events } = this.#parts;
+    await store.mutate(async (tx) => {
+      const lost = await recordTrashed(tx, keeperId, trashedChunkIds);
+      for (const event of lostChunks(keeperId, lost)) await events.record(tx, event);
+    });
   }
 
   /** Pieces that their own keeper finds bad or gone do not count any more. */

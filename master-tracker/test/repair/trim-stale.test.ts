@@ -19,6 +19,41 @@ describe('a piece that was given up', () => {
     return { chunkId, victim };
   };
 
+  it('is not trashed if another keeper dies before the order has reached anybody', async () => {
+    const { chunkId, victim } = await surplus();
+    await tracker.core.reclaim.step();
+    const [other] = tracker.keepers.filter((keeper) => keeper !== victim);
+    // Their slots are taken, so the order waits.
+    await tracker.pass(
+      31_000,
+      tracker.keepers.filter((keeper) => keeper !== other),
+    );
+    const [task, ...none] = await victim.heartbeat();
+    expect({ task: task?.action.kind, none }).toEqual({ task: undefined, none: [] });
+    expect(tracker.core.reports.askedOf(victim.keeperId)).not.toBe('');
+    await victim.report([chunkId]);
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('durable');
+    await tracker.core.repair.step();
+    expect(await tracker.queued()).toEqual([]);
+  });
+
+  it('and taken back does not count once the keeper says that it has trashed it after all', async () => {
+    const { chunkId, victim } = await surplus();
+    await tracker.core.reclaim.step();
+    const [task] = await victim.heartbeat();
+    expect(task?.action.kind).toBe('trash');
+    // It stands still in the middle of it for longer than its lease, as a paused machine does, and goes on.
+    const [other, ...rest] = tracker.keepers.filter((keeper) => keeper !== victim);
+    await tracker.pass(31_000, [other!, ...rest]);
+    await victim.heartbeat({ slots: 0 });
+    await tracker.pass(31_000, [victim, ...rest]);
+    await victim.report([chunkId]);
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('durable');
+    await victim.complete(task!);
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBeUndefined();
+    expect(await tracker.queued()).toEqual([chunkId]);
+  });
+
   it.each(['before', 'after'])(
     'is not counted again by a report that the keeper began by itself, with the order %s it',
     async (order) => {
