@@ -201,7 +201,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     registry,
     reports,
     unknownPieces,
-    status: new StatusReporter({ ...common, repair }),
+    status: new StatusReporter({ ...common, repair, placementLook }),
     explainer: new Explainer({ ...common, namespace, repair }),
     losses: new LossPreviewer({ ...common, ...settings }),
     events,

@@ -42,6 +42,8 @@ export async function sendFullReport(deps: FullReportDeps, options: LinkOptions)
     await deps.admit(await deps.link.reportPieces(message, options));
     page += 1;
   };
+  // Announced before anything is listed: what is trashed meanwhile may be in the list, and must not count again by it.
+  await send([], false);
   let pieces: PieceSummary[] = [];
   for await (const summary of summaries(deps, options.signal)) {
     // A full page goes out when there is one more, so that the last one is known to be the last.

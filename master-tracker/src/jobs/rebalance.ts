@@ -15,7 +15,7 @@ import { loadChunks } from '../repair/load-chunks.js';
 import type { CopyBudget } from '../repair/copy-budget.js';
 import type { QueuedChunk } from '../repair/load-chunks.js';
 import type { Repair } from '../repair/repair.js';
-import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
+import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import type { Job, JobRunner, JobStep } from './job.js';
 import { Balance, type PlannedMove } from './rebalance-planner.js';
 
@@ -74,9 +74,9 @@ export class Rebalance implements JobRunner {
     this.#parts = parts;
   }
 
-  cancel(_tx: unknown, job: Job): Promise<void> {
-    this.#forget(job.jobId);
-    return Promise.resolve();
+  cancel(tx: MetadataTransaction, job: Job): Promise<string> {
+    tx.onCommit(() => this.#forget(job.jobId));
+    return Promise.resolve('');
   }
 
   async step(job: Job): Promise<JobStep> {

@@ -195,7 +195,8 @@ export class Reclaim {
     const mayTrim = membership.knowsWhoIsThere();
     const nowMs = this.#parts.rules.clock.monotonicMs();
     for (const keeperId of this.#settledKeepers()) {
-      if (tasks.has(keeperId, 'trash')) {
+      // What no heartbeat has carried yet is looked at again: by now others of a piece's chunk may be lost.
+      if (!tasks.recallTrash(keeperId)) {
         this.#orderedMs = nowMs;
         continue;
       }

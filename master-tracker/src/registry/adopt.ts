@@ -122,6 +122,13 @@ export async function newsIn(
   return news;
 }
 
+export interface AdoptOptions {
+  /** Why the keeper has a piece that nobody had planned there (reasons.ts). */
+  readonly whyThere?: (chunkId: string) => string;
+  /** When the keeper said that it had just written them; absent if it only says that it has them. */
+  readonly writtenAtUnixMs?: number;
+}
+
 const nothing: Adoption = {
   ...{ durable: [], unknown: [], mismatched: 0 },
   ...{ found: { chunks: 0, example: '' }, lost: { chunks: 0, example: '' } },
@@ -129,13 +136,13 @@ const nothing: Adoption = {
 
 /**
  * Records the pieces; no chunk may be named twice. Does nothing for a storage that was replaced since it spoke:
- * its pieces went with it. `whyThere` says why the keeper has a piece that nobody had planned there (reasons.ts).
+ * its pieces went with it.
  */
 export async function adopt(
   tx: MetadataTransaction,
   { keeperId, storageId }: PieceSource,
   pieces: readonly PieceSummary[],
-  whyThere: (chunkId: string) => string = () => reasons.reported,
+  { whyThere = () => reasons.reported, writtenAtUnixMs }: AdoptOptions = {},
 ): Promise<Adoption> {
   const current = await currentStorages(tx, [keeperId]);
   if (current.get(keeperId) !== storageId) return nothing;
@@ -164,6 +171,7 @@ export async function adopt(
     tx,
     durable.map((chunkId) => ({
       ...{ chunkId, keeperId, because: planned.has(chunkId) ? reasons.upload : whyThere(chunkId) },
+      writtenAtUnixMs,
     })),
   );
   // The piece may be one more than its chunk needs, or the last that it lacked.

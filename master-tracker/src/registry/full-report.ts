@@ -7,7 +7,8 @@
  * A keeper reports after each registration, and again when it is asked to (`requireSince`). A report comes in pages
  * in order of chunk id, so each page tells all about one range of ids: it is reconciled when it arrives, and no
  * report is ever held in memory. Pieces that became durable after the registration, or the question, may be younger
- * than the list the keeper reports from: their absence proves nothing.
+ * than the list the keeper reports from: their absence proves nothing. A keeper that reports unasked sends an empty page
+ * before it begins to list: what it trashes meanwhile may be in the list, and its tombstones must outlast the report.
  */
 import { HoldfastError, type Logger, type Random, newId } from '@holdfast/shared';
 import type { EventLog } from '../events/event-log.js';

@@ -16,6 +16,8 @@ import {
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog, NewEvent } from '../events/event-log.js';
+import { plural } from '../events/words.js';
+import { displacedRemedy } from '../membership/displaced.js';
 import type {
   KeeperHeartbeat,
   KeeperIdentity,
@@ -27,7 +29,7 @@ import type { RivalSign } from '../membership/rivals.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { RepairRuns } from '../repair/repair-runs.js';
-import type { MetadataStore } from '../store/metadata-store.js';
+import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { isBeingReplaced, markAlive, markDead, markReplaced } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
@@ -115,8 +117,10 @@ export class Registry {
         .values({ ...row, draining: 0, maintenance_ms: null, replaced: 0 })
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
-      if (verdict.isNewKeeper) await events.record(tx, describeJoining(registration));
-      for (const each of told) await events.record(tx, each);
+      const joined = verdict.isNewKeeper
+        ? [describeJoining(registration), ...(await describeDisplaced(tx, registration))]
+        : [];
+      for (const each of [...joined, ...told]) await events.record(tx, each);
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
@@ -182,7 +186,7 @@ export class Registry {
   }
 
   async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
-    const { store, logger, inFlight, runs, events, onRepairNews } = this.#parts;
+    const { store, clock, logger, inFlight, runs, events, onRepairNews } = this.#parts;
     const { keeperId } = source;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
@@ -193,7 +197,7 @@ export class Registry {
       return copy ? (copy.because ?? '') : reasons.reported;
     };
     const { unknown, mismatched, copied } = await store.mutate(async (tx) => {
-      const adopted = await adopt(tx, source, news, whyThere);
+      const adopted = await adopt(tx, source, news, { whyThere, writtenAtUnixMs: clock.wallMs() });
       const { found, lost } = adopted;
       for (const event of [...foundChunks(keeperId, found), ...lostChunks(keeperId, lost)]) {
         await events.record(tx, event);
@@ -307,7 +311,11 @@ export class Registry {
 
   /** The tombstones have done their work. */
   async #forgetTrashed({ identity: { keeperId }, trashedChunkIds }: TaskOutcome): Promise<void> {
-    await this.#parts.store.mutate((tx) => recordTrashed(tx, keeperId, trashedChunkIds));
+    const { store, events } = this.#parts;
+    await store.mutate(async (tx) => {
+      const lost = await recordTrashed(tx, keeperId, trashedChunkIds);
+      for (const event of lostChunks(keeperId, lost)) await events.record(tx, event);
+    });
   }
 
   /** Pieces that their own keeper finds bad or gone do not count any more. */
@@ -415,6 +423,29 @@ const whatItMeans: Readonly<Record<KeeperState, string>> = {
 /** A start of a keeper that is known is told by its change of state. */
 function describeJoining({ keeperId, address }: KeeperRegistration): NewEvent {
   return { kind: 'keeper-joined', subject: keeperId, text: `a new keeper joined at ${address}` };
+}
+
+/** A new keeper where another one with pieces was last seen (membership/displaced.ts): whoever else is at the address. */
+async function describeDisplaced(
+  { db }: MetadataTransaction,
+  { keeperId, address }: KeeperRegistration,
+): Promise<NewEvent[]> {
+  const before = await db
+    .selectFrom('keepers')
+    .innerJoin('piece_counts', 'piece_counts.keeper_id', 'keepers.keeper_id')
+    .select(['keepers.keeper_id', 'pieces'])
+    .where('address', '=', address)
+    .where('keepers.keeper_id', '!=', keeperId)
+    .where('state', '=', 'durable')
+    .where('pieces', '>', 0)
+    .execute();
+  return before.map((old) => ({
+    kind: 'keeper-displaced',
+    subject: keeperId,
+    text:
+      `the new keeper is at ${address}, where keeper ${old.keeper_id} with ${plural(old.pieces, 'piece')} was: ` +
+      displacedRemedy,
+  }));
 }
 
 function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {

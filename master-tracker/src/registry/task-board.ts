@@ -89,6 +89,14 @@ export class TaskBoard {
     if (tasks?.get(keyOf(action))?.taskId === taskId) tasks.delete(keyOf(action));
   }
 
+  /** Takes the order to trash off, unless a heartbeat has carried it out: true if none may be out now. */
+  recallTrash(keeperId: string): boolean {
+    const tasks = this.#byKeeper.get(keeperId);
+    if (tasks?.get('trash ')?.handedOutMs !== undefined) return false;
+    tasks?.delete('trash ');
+    return true;
+  }
+
   /** Takes a copy off that nobody waits for any more. */
   withdrawFetch(keeperId: string, chunkId: string): void {
     this.#byKeeper.get(keeperId)?.delete(`fetch ${chunkId}`);

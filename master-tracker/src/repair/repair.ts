@@ -173,10 +173,10 @@ export class Repair {
     this.#trimmer.moves.delete(chunkId);
   }
 
-  /** Those of the chunks that are not as they should be; none in safe mode. */
-  offPolicy(chunks: readonly RepairChunk[]): string[] {
+  /** Those of the chunks that are not as they should be; undefined in safe mode, as nobody can say. */
+  offPolicy(chunks: readonly RepairChunk[]): string[] | undefined {
     const view = this.#view(chunks);
-    if (view.safeMode) return [];
+    if (view.safeMode) return undefined;
     const healthy = new Set(planRepair(view).healthyChunkIds);
     return chunks.map((chunk) => chunk.chunkId).filter((chunkId) => !healthy.has(chunkId));
   }
@@ -199,6 +199,14 @@ export class Repair {
       standstill: this.#standstill(),
       blocked: new Map(blocked.map(({ chunkId, reason }) => [chunkId, reason])),
     };
+  }
+
+  /**
+   * Chunks with two pieces in one zone although another one has room, as the last whole look at the queue found. Those
+   * that nothing led to are not in the queue before the slow look over all chunks has come to them.
+   */
+  get badlyPlaced(): number {
+    return this.#pass.found?.below['badly-placed'] ?? 0;
   }
 
   #standstill(): Standstill | undefined {

@@ -21,6 +21,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addReplaced,
   addPieceCounts,
   addQueueCounts,
+  addWrittenAt,
 ];
 
 const schemaVersion = migrations.length;
@@ -424,4 +425,8 @@ async function addQueueCounts(db: AnyDatabase): Promise<void> {
   await sql`create trigger queue_added after insert on repair_queue begin ${add}; end`.execute(db);
   await sql`create trigger queue_removed after delete on repair_queue begin ${take}; end`.execute(db);
   await sql`create trigger queue_changed after update on repair_queue begin ${take}; ${add}; end`.execute(db);
+}
+
+async function addWrittenAt(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('pieces').addColumn('written_at_unix_ms', 'bigint').execute();
 }

@@ -136,6 +136,11 @@ interface PiecesTable {
   claim: string | null;
   /** Why it is on this keeper (registry/reasons.ts); null if that was not written down. */
   because: string | null;
+  /**
+   * When the tracker was told that the keeper had written it, every block verified; null if it is not known when that
+   * was. By the tracker's wall clock, for display only.
+   */
+  written_at_unix_ms: number | null;
 }
 
 /** Live chunks by how many pieces they are to have: what status would otherwise count one by one. */

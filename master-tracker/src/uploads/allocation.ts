@@ -46,6 +46,7 @@ const insertPieces = prepare((db, args: { transactionId: number; planned: readon
       since_transaction_id: args.transactionId,
       claim: null,
       because: null,
+      written_at_unix_ms: null,
     })),
   ),
 );

@@ -100,7 +100,7 @@ export class Uploads {
     excludeKeeperIds: readonly string[],
     sealed: readonly SealedChunk[],
   ): Promise<ChunkAllocation[]> {
-    const { store, guard, membership, identity, allocator, leases } = this.#parts;
+    const { store, guard, membership, identity, allocator, leases, rules } = this.#parts;
     guard.assertWritable();
     if (count === 0 && sealed.length === 0) {
       await store.read((snapshot) => openUpload(snapshot, uploadId));
@@ -111,7 +111,7 @@ export class Uploads {
     const result = await store.mutate(async (tx): Promise<{ session: UploadSession; placed: Placed[] }> => {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
-      await recordSeals(tx, session, seals);
+      await recordSeals(tx, session, seals, rules.clock.wallMs());
       const placed = allocator.choose(session, count, excludeKeeperIds);
       await allocator.record(tx, session, placed, row.allocated);
       if (placed.length > 0) await countAllocated(tx, uploadId, row.allocated + placed.length);
@@ -142,7 +142,7 @@ export class Uploads {
     const committed = await once(store, key, async (tx) => {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
-      await recordSeals(tx, session, seals);
+      await recordSeals(tx, session, seals, rules.clock.wallMs());
       return commitFiles(tx, { ...session, allocated: row.allocated }, files, rules);
     });
     leases.drop(uploadId);

@@ -287,7 +287,10 @@ describe('what repair does', () => {
 });
 
 describe('the sentence', () => {
-  const keeper = { state: 'live', storageError: null, identityConflict: null, reported: true } as const;
+  const keeper = {
+    ...{ keeperId: 'a'.repeat(32), address: 'a:1', pieces: 5 },
+    ...({ state: 'live', storageError: null, identityConflict: null, reported: true } as const),
+  };
   const good: SummaryInput = {
     keepers: [keeper, keeper],
     metadataRegressed: false,
@@ -295,6 +298,7 @@ describe('the sentence', () => {
     chunksBelowPolicy: 0,
     chunksUnreadable: 0,
     chunksNotCounted: 0,
+    chunksBadlyPlaced: 0,
     repair: { copiesInFlight: 0, braked: false, safeMode: false, blocked: [] },
   };
 
@@ -309,6 +313,11 @@ describe('the sentence', () => {
       'a keeper is away',
       { keepers: [keeper, { ...keeper, state: 'dead' }] },
       /^degraded: 1 keeper live, 1 dead/,
+    ],
+    [
+      'another keeper is in the place of one that is away',
+      { keepers: [keeper, { ...keeper, keeperId: 'b'.repeat(32), state: 'suspect', pieces: 1 }] },
+      /^degraded: .* another one at a:1 where bbbbbbbb with 1 piece was: is its disk mounted\?, every chunk/,
     ],
     [
       'nobody is there',
