@@ -31,6 +31,7 @@ import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
+import { Gathered } from './gathered.js';
 import { type BadPiece, recordBadPieces, saysBad } from './bad-pieces.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
 import { recordDoubtful, recordTrashed } from './pieces.js';
@@ -76,6 +77,7 @@ export class Registry {
   readonly #badPieces: BadPieceEvents;
   /** By keeper: when it is to report again, on the monotonic clock. */
   readonly #reportDueMs = new Map<string, number>();
+  readonly #arrivals = new Gathered<PieceSummary>();
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
@@ -153,8 +155,7 @@ export class Registry {
         await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
       });
     }
-    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
-    if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
+    if (stored.length > 0) await this.#takeUp(heartbeat, stored);
     // After what was stored: a piece that is in both was found bad after it was stored.
     await this.#takeBad(heartbeat, bad);
     this.#wishForReport(keeperId);
@@ -163,9 +164,18 @@ export class Registry {
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
   }
 
-  async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
-    const { store, logger, inFlight, runs, events, onRepairNews } = this.#parts;
+  /** Those of a keeper that come while earlier ones are written down are taken up in one transaction. */
+  #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
+    return this.#arrivals.add(`${source.keeperId} ${source.storageId}`, stored, (pieces) =>
+      this.#takeUpNow(source, pieces),
+    );
+  }
+
+  async #takeUpNow(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
+    const { store, logger, membership, inFlight, runs, events, onRepairNews } = this.#parts;
     const { keeperId } = source;
+    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
+    if (isDoubtful(membership, keeperId)) return;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
     const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
