@@ -97,7 +97,7 @@ export const defaultSettings: KeeperSettings = {
   maxReads: 64,
   maxReplicaStreams: 64,
   taskSlots: 4,
-  copySlots: 8,
+  copySlots: 16,
   maxCopyStreams: 64,
   maxWaitingTasks: 64,
   trashTtlMs: 600_000,

@@ -63,7 +63,7 @@ export class TaskRunner {
   readonly #waiting = new Map<string, Taken>();
   /** Those that are carried out, and those that are being answered, which need no slot for that. */
   readonly #running = new Map<string, Running>();
-  /** Called when a task has ended and less than another round of copies is left to do. */
+  /** Called when a task has ended and hardly any copy is left to begin. */
   onSlotFree = (): void => undefined;
   readonly #abort = new AbortController();
 
@@ -111,7 +111,7 @@ export class TaskRunner {
   async #end(taskId: string, result: Promise<TaskResult>): Promise<void> {
     await this.#answer(taskId, await result);
     this.#running.delete(taskId);
-    if (this.#waiting.size < this.#deps.slots.copies) this.onSlotFree();
+    if (this.#waiting.size < this.#deps.slots.copies / 2) this.onSlotFree();
   }
 
   /** Aborts what runs and resolves when it has ended. */
