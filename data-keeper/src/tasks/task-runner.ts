@@ -16,6 +16,7 @@ import {
   compareAuthority,
   withRetry,
 } from '@holdfast/shared';
+import { setMaxListeners } from 'node:events';
 import type { AuthorityWatch } from '../tracker/authority-watch.js';
 import type { KeeperStart, KeeperTask, TaskResult, TrackerLink } from '../tracker/tracker-link.js';
 
@@ -69,6 +70,8 @@ export class TaskRunner {
 
   constructor(deps: TaskRunnerDeps) {
     this.#deps = deps;
+    // Every task listens, and the slots bound how many: Node would take more than ten for a leak.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   get freeSlots(): number {
