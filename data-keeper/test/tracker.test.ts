@@ -173,7 +173,7 @@ describe('heartbeats', () => {
     const told = tellings();
     await until(() => tracker.heartbeats.length > before + 5);
     expect(tellings()).toBe(told);
-    expect(tracker.heartbeats.at(-1)).toMatchObject({ stopping: false, freeTaskSlots: 4 });
+    expect(tracker.heartbeats.at(-1)).toMatchObject({ stopping: false, freeTaskSlots: 84 });
     expect(tracker.heartbeats.at(-1)?.capacity?.usedBytes).toBeGreaterThan(data.length);
   });
 

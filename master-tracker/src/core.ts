@@ -172,7 +172,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     ...common,
     reports,
     reportIntervalMs: settings.reportIntervalMs,
-    onRepairNews: () => workers.repair.wake(),
+    onRepairNews: () => workers.repairSoon(),
     onScrubEnded: (keeperId, error) => scrub.taskEnded(keeperId, error),
   });
   const keeperCare = new KeeperCare({ ...common, registry });

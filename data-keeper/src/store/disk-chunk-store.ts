@@ -280,6 +280,7 @@ export class DiskChunkStore implements ChunkStore {
   async trash(chunkIds: readonly string[]): Promise<void> {
     this.#options.health.check();
     const wanted = new Set(chunkIds);
+    const directories: string[] = [];
     for (const shard of new Set(chunkIds.map((id) => id.slice(0, 2)))) {
       const found = (await this.#namesIn(shard)).filter((name) => {
         const key = parsePieceName(name);
@@ -295,8 +296,9 @@ export class DiskChunkStore implements ChunkStore {
         this.#trash.add(name, fileBytes);
         this.#census.count(name, -1, fileBytes);
       });
-      await this.#syncMove(from, this.#trash.directory);
+      directories.push(from);
     }
+    await this.#syncMoves(directories, this.#trash.directory);
   }
 
   emptyTrash(): Promise<void> {
@@ -310,7 +312,7 @@ export class DiskChunkStore implements ChunkStore {
     const name = pieceName(key);
     const fileBytes = await this.#move(from, to, name, await this.#freeName(to, name));
     if (fileBytes !== undefined) this.#census.count(key.chunkId, -1, fileBytes);
-    await this.#syncMove(from, to);
+    await this.#syncMoves([from], to);
   }
 
   /** A name that no file has: two damaged copies of a piece may have different blocks that are good. */
@@ -339,11 +341,11 @@ export class DiskChunkStore implements ChunkStore {
     }
   }
 
-  /** The new name first: a crash between the two leaves the piece findable. */
-  async #syncMove(from: string, to: string): Promise<void> {
+  /** The new names first: a crash between the two leaves the pieces findable. One sync of `to` is enough for all. */
+  async #syncMoves(from: readonly string[], to: string): Promise<void> {
     try {
       await this.#directorySync.sync(to);
-      await this.#directorySync.sync(from);
+      await inParallel(from, parallelOperations, (directory) => this.#directorySync.sync(directory));
     } catch (error) {
       throw this.#options.health.syncFailed(error, 'cannot make a move durable');
     }

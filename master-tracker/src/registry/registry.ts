@@ -33,6 +33,7 @@ import type { MetadataStore, MetadataTransaction } from '../store/metadata-store
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
 import { isBeingReplaced, markAlive, markDead, markReplaced } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
+import { Gathered } from './gathered.js';
 import { type BadPiece, recordBadPieces, saysBad } from './bad-pieces.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
 import { recordDoubtful, recordTrashed } from './pieces.js';
@@ -78,6 +79,7 @@ export class Registry {
   readonly #badPieces: BadPieceEvents;
   /** By keeper: when it is to report again, on the monotonic clock. */
   readonly #reportDueMs = new Map<string, number>();
+  readonly #arrivals = new Gathered<PieceSummary>();
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
@@ -142,8 +144,7 @@ export class Registry {
     await store.mutate(async (tx) => {
       await events.record(tx, { kind: 'storage-replaced', subject: keeperId, text });
       await markReplaced(tx, events, registration);
-      // Inside the transaction: what the old storage says after it is of nobody.
-      membership.replaceStorage(registration, clock.monotonicMs());
+      tx.onCommit(() => membership.replaceStorage(registration, clock.monotonicMs()));
     });
     logger.warn('a keeper came back with another storage', { keeperId });
     this.dropOrders(keeperId);
@@ -175,8 +176,7 @@ export class Registry {
         await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
       });
     }
-    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
-    if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
+    if (stored.length > 0) await this.#takeUp(heartbeat, stored);
     // After what was stored: a piece that is in both was found bad after it was stored.
     await this.#takeBad(heartbeat, bad);
     this.#wishForReport(keeperId);
@@ -185,9 +185,18 @@ export class Registry {
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
   }
 
-  async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
-    const { store, clock, logger, inFlight, runs, events, onRepairNews } = this.#parts;
+  /** Those of a keeper that come while earlier ones are written down are taken up in one transaction. */
+  #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
+    return this.#arrivals.add(`${source.keeperId} ${source.storageId}`, stored, (pieces) =>
+      this.#takeUpNow(source, pieces),
+    );
+  }
+
+  async #takeUpNow(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
+    const { store, clock, logger, membership, inFlight, runs, events, onRepairNews } = this.#parts;
     const { keeperId } = source;
+    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
+    if (isDoubtful(membership, keeperId)) return;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
     const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
@@ -450,7 +459,7 @@ async function describeDisplaced(
 
 function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {
   if (to === 'live' && from === 'dead') {
-    return { kind: 'keeper-live', subject: keeperId, text: 'the keeper is back; its pieces count again' };
+    return { kind: 'keeper-live', subject: keeperId, text: 'the keeper is back; the pieces that it has count again' };
   }
   return { kind: `keeper-${to}`, subject: keeperId, text: `the keeper ${whatItMeans[to]}` };
 }

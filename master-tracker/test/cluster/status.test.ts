@@ -196,27 +196,27 @@ describe('what repair does', () => {
   });
 
   it('is told with why, how fast and until when', async () => {
-    await tracker.put('/file', { count: 10, on: tracker.keepers.slice(0, 3) });
+    await tracker.put('/file', { count: 40, on: tracker.keepers.slice(0, 3) });
     const [gone, ...alive] = tracker.keepers;
     await tracker.pass(31_000, alive);
     expect((await repair()).text).toBe(
-      `10 chunks wait for copies of 1000 bytes: keeper ${gone!.keeperId.slice(0, 8)} at ${gone!.address} is gone. Nobody has looked yet what can be done.`,
+      `40 chunks wait for copies of 3.9 KiB: keeper ${gone!.keeperId.slice(0, 8)} at ${gone!.address} is gone. Nobody has looked yet what can be done.`,
     );
     await tracker.core.repair.step();
     expect(await repair()).toMatchObject({
-      copiesInFlight: 2,
+      copiesInFlight: 32,
       remainingMs: undefined,
-      text: expect.stringMatching(/2 copies planned \(2 below policy\)\. 8 chunks blocked, budget/),
+      text: expect.stringMatching(/32 copies planned \(32 below policy\)\. 8 chunks blocked, budget/),
       blocked: [{ reason: 'budget', chunks: 8 }],
     });
     const fetcher = tracker.keepers[3]!;
     for (const task of await fetcher.heartbeat()) await fetcher.complete(task);
-    // 200 bytes came within the window, 800 are left.
+    // 1,000 bytes came within the window, 3,000 are left.
     const { bytesPerSecond, remainingMs, chunksQueued } = await repair();
     expect(bytesPerSecond).toBeGreaterThan(0);
     expect({ chunksQueued, remainingMs }).toEqual({
-      chunksQueued: 10,
-      remainingMs: Math.ceil((800 / bytesPerSecond) * 1_000),
+      chunksQueued: 40,
+      remainingMs: Math.ceil((3_000 / bytesPerSecond) * 1_000),
     });
     await work(alive);
     expect(await repair()).toMatchObject({ text: 'No chunk waits for a copy.', remainingMs: undefined });

@@ -67,19 +67,19 @@ describe('draining a keeper', () => {
 
   it('moves every piece elsewhere, has it counted once more, and then says so', async () => {
     const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
-    const chunkIds = await put('/file', [leaver, ...others.slice(0, 2)], 20);
+    const chunkIds = await put('/file', [leaver, ...others.slice(0, 2)], 60);
     const jobId = await drain(leaver);
     expect(tracker.core.membership.placementCandidates()).toHaveLength(4);
-    const half = await until(jobId, (job) => job.done >= 10);
+    const half = await until(jobId, (job) => job.done >= 30);
     expect(half).toMatchObject({
       kind: 'drain',
       state: 'running',
-      expected: 20,
+      expected: 60,
       keeperIds: [leaver.keeperId],
     });
     expect(half.remainingMs).toBeGreaterThan(0);
     const job = await until(jobId, ({ state }) => state !== 'running');
-    expect(job).toMatchObject({ state: 'done', done: 20, expected: 20, doneBytes: 2_000 });
+    expect(job).toMatchObject({ state: 'done', done: 60, expected: 60, doneBytes: 6_000 });
     expect(job.text).toMatch(/empty by its own report/);
     expect(disks.get(leaver)!.size).toBe(0);
     for (const chunkId of chunkIds) {
@@ -193,18 +193,18 @@ describe('draining a keeper', () => {
   describe('that dies', () => {
     it('goes on while repair copies what it had, and ends when every chunk is whole without it', async () => {
       const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
-      await put('/file', [leaver, ...others.slice(0, 2)], 20);
+      await put('/file', [leaver, ...others.slice(0, 2)], 200);
       const jobId = await drain(leaver);
       await until(jobId, ({ done }) => done >= 4);
       for (const keeper of others) keeper.freeBytes = 0;
       const copying = await until(jobId, ({ text }) => text.includes('gone: '), others);
       for (const keeper of others) keeper.freeBytes = 1_000_000_000;
-      expect(copying).toMatchObject({ state: 'running', expected: 20 });
+      expect(copying).toMatchObject({ state: 'running', expected: 200 });
       expect(copying.text).toMatch(
-        /the keeper is gone: \d+ of 20 chunks that it had lacks? copies elsewhere.*no target/,
+        /the keeper is gone: \d+ of 200 chunks that it had lacks? copies elsewhere.*no target/,
       );
       const job = await until(jobId, ({ state }) => state !== 'running', others);
-      expect(job).toMatchObject({ state: 'done', done: 20, expected: 20 });
+      expect(job).toMatchObject({ state: 'done', done: 200, expected: 200 });
       expect(job.text).toMatch(
         /gone, and every chunk that it had has all its copies on others: it can be forgotten/,
       );
