@@ -107,16 +107,27 @@ describe('fsck', () => {
     expect(stderr).toMatch(/not done within 80ms/);
   });
 
-  it("gives the operator's word for unknown pieces, to a keeper named in full", async () => {
-    const { keeperId } = cluster.keeper(1);
-    const accepted = await cli(cluster, ['fsck', '--accept-unknown', keeperId]);
+  it.each<[string, (keeper: { keeperId: string; address: string }) => string]>([
+    ['its id', ({ keeperId }) => keeperId],
+    ['the beginning of its id', ({ keeperId }) => keeperId.slice(0, 8)],
+    ['its address', ({ address }) => address],
+  ])("gives the operator's word for unknown pieces, to a keeper named by %s", async (_, nameOf) => {
+    const keeper = cluster.keeper(1);
+    let asked: unknown;
+    cluster.before = (name, request) => {
+      if (name === 'trashUnknownPieces') asked = request;
+    };
+    const accepted = await cli(cluster, ['fsck', '--accept-unknown', nameOf(keeper)]);
     expect(accepted).toMatchObject({
       status: 0,
-      stdout: '12 pieces to the trash of the keeper; 3 stay until another report has named them\n',
+      stdout: `12 pieces to the trash of keeper 11111111 at ${keeper.address}; 3 stay until another report has named them\n`,
     });
-    expect(cluster.calls).toEqual(['trashUnknownPieces']);
+    expect(asked).toMatchObject({ keeperId: keeper.keeperId });
+  });
+
+  it('gives it to no other keeper', async () => {
     expect((await cli(cluster, ['fsck', '--accept-unknown', '9'.repeat(32)])).status).toBe(3);
-    expect((await cli(cluster, ['fsck', '--accept-unknown', keeperId.slice(0, 8)])).status).toBe(2);
+    expect(cluster.calls).not.toContain('trashUnknownPieces');
   });
 
   it('takes no paths', async () => {

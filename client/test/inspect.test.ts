@@ -137,7 +137,9 @@ describe('explain', () => {
       chunk(0, {
         pieces: [
           { ...piece, placedBecause: 'written by the upload' },
-          { ...piece, placedBecause: '', verifiedSinceUnixMs: Date.UTC(2026, 0, 2) },
+          { ...piece, placedBecause: '', verifiedSinceUnixMs: Date.UTC(2026, 0, 2), writtenAtUnixMs: 5 },
+          { ...piece, placedBecause: '', verifiedSinceUnixMs: 5, writtenAtUnixMs: Date.UTC(2026, 0, 3) },
+          { ...piece, placedBecause: '', writtenAtUnixMs: Date.UTC(2026, 0, 3) },
         ],
       }),
     ];
@@ -145,7 +147,8 @@ describe('explain', () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/^\/file: 30 B, version 1; 3 copies\n\nchunk 0{32}, bytes 0 to 9: Chunk 0\.\n/);
     expect(stdout).toMatch(/11111111 +10\.0\.0\.1:7501 +dead +durable +no +- +written by the upload\n/);
-    expect(stdout).toMatch(/no +2026-01-0\d \d\d:\d\d +-\n$/);
+    const day = '2026-01-0\\d \\d\\d:\\d\\d +-\\n';
+    expect(stdout).toMatch(new RegExp(`no +scrubbed since ${day}(.*no +written ${day}){2}$`));
     const { documents } = await cli(cluster, ['explain', '/file', '--json']);
     expect(documents).toMatchObject([{ entry: { path: '/file' }, chunks: [{ countedPieces: 2 }] }]);
   });
@@ -259,6 +262,11 @@ describe('status', () => {
     expect(stdout).toMatch(/11111111: the disk is full\n33333333: two of them\n$/);
     const { documents } = await cli(cluster, ['keepers', '--json']);
     expect(documents).toMatchObject([{ keepers: [{ draining: true }, { scrub: { rounds: 1 } }, {}] }]);
+    const inPlace = keeperStatusOf(third!, { address: first!.address, pieces: 0 });
+    cluster.status = { keepers: [keeperStatusOf(first!, { state: 'dead', pieces: 12 }), inPlace] };
+    expect((await cli(cluster, ['keepers'])).stdout).toMatch(
+      /33333333: is at .*, where 11111111 with 12 pieces was\. If that should be the same .* forget 11111111 once/,
+    );
     cluster.status = { keepers: [] };
     expect((await cli(cluster, ['keepers'])).stdout).toMatch(/^No keepers\./);
   });

@@ -155,6 +155,43 @@ describe('when keepers fail, an upload', () => {
     ]);
   });
 
+  /** Renewals of the lease ask for none. */
+  const asksForChunks = (name: string, request: unknown): boolean =>
+    name === 'beginUpload' || (name === 'allocateChunks' && (request as { count: number }).count > 0);
+
+  it('waits for room that is on its way, before the first chunk and any other', async () => {
+    const cluster = new FakeCluster();
+    let refusals = 0;
+    cluster.before = (name, request) => {
+      if (!asksForChunks(name, request) || refusals++ % 100 === 99) return;
+      const options = { retryable: true, retryAfterMs: 1_000 };
+      throw new HoldfastError('OUT_OF_SPACE', 'keepers are full of what was deleted', options);
+    };
+    const bytes = randomBytes(5 * chunkSizeBytes);
+    const reasons = new Set<string>();
+    const onWaiting = ({ message }: HoldfastError): void => void reasons.add(message);
+    await put(cluster, bytes, { concurrency: 1, onWaiting });
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect([...reasons]).toEqual(['keepers are full of what was deleted']);
+  });
+
+  it('does not wait for room that is not, nor for ever', async () => {
+    const cluster = new FakeCluster();
+    let retryable = false;
+    cluster.before = (name, request) => {
+      if (name !== 'allocateChunks' || !asksForChunks(name, request)) return;
+      throw new HoldfastError('OUT_OF_SPACE', 'full', { retryable, retryAfterMs: 1_000 });
+    };
+    const bytes = randomBytes(5 * chunkSizeBytes);
+    const startMs = cluster.clock.monotonicMs();
+    await expect(put(cluster, bytes, { concurrency: 1 })).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    expect(cluster.clock.monotonicMs() - startMs).toBeLessThan(1_000);
+    retryable = true;
+    await expect(put(cluster, bytes, { concurrency: 1 })).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+    expect(cluster.clock.monotonicMs() - startMs).toBeGreaterThan(14 * 60_000);
+    expect(cluster.calls.at(-1)).toBe('abortUpload');
+  });
+
   const otherDigest = (receipt: Receipt): Receipt => ({ ...receipt, digest: Buffer.alloc(32) });
   it.each<[string, (receipts: Receipt[]) => Receipt[]]>([
     ['for other bytes', (receipts) => receipts.map(otherDigest)],

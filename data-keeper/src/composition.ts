@@ -151,6 +151,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const writes = new Slots('writes', settings.maxWrites);
   const reads = new Slots('reads', settings.maxReads);
   const replicas = new Slots('replica streams', settings.maxReplicaStreams);
+  const copiesHere = new Slots('copies', settings.copySlots);
+  const copiesElsewhere = new Slots('streams of copies', settings.maxCopyStreams);
   const peers = new GrpcPeerKeepers(identity.keeperId);
   const link = new GrpcTrackerLink(options.tracker, softwareVersion);
   const tokens = new TokenGate(authority, () => session().keys.tokenKey, settings.tokenLifetimeMs);
@@ -172,7 +174,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const self = (): KeeperEndpoint => ({ keeperId: identity.keeperId, address: address ?? '', zone });
   const common = { store, live, tokens, clock, logger, settings };
   const writer = new ChunkWriter({
-    ...{ ...common, slots: writes, peers, lease, self, receiptFor },
+    ...{ ...common, slots: writes, copySlots: copiesHere, peers, lease, self, receiptFor },
     liveMemory: new ByteBudget(settings.liveMemoryBytes),
     onStored: (piece) => {
       badPieces.forget(piece);
@@ -181,10 +183,11 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   });
   const pumpMemory = new PumpMemory(settings.pumpMemoryBytes);
   const reader = new ChunkReader({ ...common, pumpMemory, slots: reads });
-  const source = new ReplicaSource({ ...common, pumpMemory, slots: replicas });
-  const activeStreams = (): number => writes.taken + reads.taken + replicas.taken;
+  const source = new ReplicaSource({ ...common, pumpMemory, slots: replicas, copySlots: copiesElsewhere });
+  const clientStreams = (): number => writes.taken + reads.taken + replicas.taken;
   const scrubber = await Scrubber.open({
-    ...{ store, verifier, badPieces, fileSystem, health, ballast, dataDir, clock, logger, activeStreams },
+    ...{ store, verifier, badPieces, fileSystem, health, ballast, dataDir, clock, logger },
+    activeStreams: () => clientStreams() + copiesHere.taken + copiesElsewhere.taken,
     pace: {
       periodMs: settings.scrubPeriodMs,
       share: settings.scrubShare,
@@ -196,7 +199,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const tasks = new TaskRunner({
     ...{ link, authority, clock, random, logger },
     start: { keeperId: identity.keeperId, storageId: identity.storageId, incarnation: identity.incarnation },
-    slots: settings.taskSlots,
+    slots: { copies: settings.copySlots, others: settings.taskSlots },
+    maxWaiting: settings.maxWaitingTasks,
     deadlineMs: settings.controlDeadlineMs,
     perform: (task, signal) =>
       perform(
@@ -234,7 +238,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
       ...{ address, zone },
-      ...{ activeStreams, badPieces, verifier },
+      ...{ activeStreams: clientStreams, badPieces, verifier },
       scrubProgress: () => scrubber.progress,
     });
     await started.start(options.signal ?? new AbortController().signal);

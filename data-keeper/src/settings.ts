@@ -50,8 +50,17 @@ export interface KeeperSettings {
    * 1 MiB each; more have shorter ones.
    */
   readonly pumpMemoryBytes: number;
-  /** Tasks of the tracker at a time: repair goes beside the work of clients. */
+  /** Tasks of the tracker at a time, beside copies: they go beside the work of clients. */
   readonly taskSlots: number;
+  /**
+   * Pieces that are copied to this keeper at a time. How many large ones these may be is the tracker's to say; of small
+   * ones each waits for the source, the disk and the tracker in turn, and with more of them clients wait for the disk.
+   */
+  readonly copySlots: number;
+  /** Pieces that others copy from this one at a time, apart from the streams of chains and as much memory each. */
+  readonly maxCopyStreams: number;
+  /** Tasks that wait for their turn: what is done in the time that a heartbeat and the tracker's planning take. */
+  readonly maxWaitingTasks: number;
   /** How long trashed pieces are kept: time enough to stop a keeper after a mistake, short enough for reuse. */
   readonly trashTtlMs: number;
   /** How often the trash is looked through. */
@@ -94,6 +103,9 @@ export const defaultSettings: KeeperSettings = {
   maxReplicaStreams: 64,
   pumpMemoryBytes: 32 * 1024 * 1024,
   taskSlots: 4,
+  copySlots: 16,
+  maxCopyStreams: 64,
+  maxWaitingTasks: 64,
   trashTtlMs: 600_000,
   trashIntervalMs: 10_000,
   scrubPeriodMs: 21 * 24 * 3_600_000,

@@ -192,6 +192,24 @@ it('more tasks than there are slots for are asked for as slots become free, not 
   expect(tracker.heartbeats.length).toBeLessThan(12);
 });
 
+it('more copies are taken than run: the next ones are there when these end', async () => {
+  cluster = await TestCluster.start(1);
+  const { tracker } = cluster;
+  const source = cluster.keeper(0).keeperId;
+  tracker.taskFor = (keeperId) => keeperId !== source;
+  tracker.heartbeatIntervalMs = 600_000;
+  const chunkIds = await Promise.all(Array.from({ length: 30 }, () => write(0)));
+  for (const chunkId of chunkIds) {
+    const taskId = newId(systemRandom);
+    tracker.tasks.set(taskId, { taskId, ...fetchTask(chunkId, [0]) });
+  }
+  await cluster.add({ settings: { copySlots: 2 } });
+  await until(() => tracker.completed.length >= 20);
+  expect(tracker.heartbeats.filter(({ keeperId }) => keeperId !== source)).toHaveLength(1);
+  await until(() => tracker.completed.length === 30);
+  expect(tracker.completed.every(({ error, receipt }) => error === null && receipt !== null)).toBe(true);
+});
+
 describe('a scrub', () => {
   it('reads everything at once, tells what is bad until that is answered, and how far it is', async () => {
     cluster = await TestCluster.start(1);

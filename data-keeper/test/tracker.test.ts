@@ -117,9 +117,9 @@ describe('a full report', () => {
     const beats = tracker.heartbeats.length;
     await until(() => tracker.heartbeats.length > beats + 3);
     delete tracker.refuse.report;
-    const answers = () => tracker.pages.filter((page) => page.wantedReport === wished);
+    const answers = () => tracker.pages.filter((page) => page.last && page.wantedReport === wished);
     await until(() => answers().length > 0);
-    expect(answers()[0]).toMatchObject({ last: true, pieces: [{ chunkId }] });
+    expect(answers()[0]).toMatchObject({ pieces: [{ chunkId }] });
     const then = tracker.heartbeats.length;
     await until(() => tracker.heartbeats.length > then + 5);
     expect(answers()).toHaveLength(1);
@@ -173,7 +173,7 @@ describe('heartbeats', () => {
     const told = tellings();
     await until(() => tracker.heartbeats.length > before + 5);
     expect(tellings()).toBe(told);
-    expect(tracker.heartbeats.at(-1)).toMatchObject({ stopping: false, freeTaskSlots: 4 });
+    expect(tracker.heartbeats.at(-1)).toMatchObject({ stopping: false, freeTaskSlots: 84 });
     expect(tracker.heartbeats.at(-1)?.capacity?.usedBytes).toBeGreaterThan(data.length);
   });
 

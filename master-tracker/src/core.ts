@@ -19,9 +19,10 @@ import { Jobs } from './jobs/jobs.js';
 import { Rebalance } from './jobs/rebalance.js';
 import { Scrub } from './jobs/scrub.js';
 import { Locations } from './locations/locations.js';
+import { Readers } from './locations/readers.js';
 import { Membership } from './membership/membership.js';
 import { Namespace } from './namespace/namespace.js';
-import { Reclaim } from './reclaim/reclaim.js';
+import { Reclaim, lookUpMs } from './reclaim/reclaim.js';
 import { FullReports } from './registry/full-report.js';
 import { KeeperCare } from './registry/keeper-care.js';
 import { loadKeepers } from './registry/known-keepers.js';
@@ -101,6 +102,12 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const runs = new RepairRuns({ store, clock, events, membership });
   const served = new ServedTime(clock, store.counters.served_ms);
   const rules = { retentionMs: settings.trashRetentionMs, served, clock };
+  const readers = new Readers({
+    clock,
+    lastVersion: store.counters.last_version,
+    // Whoever goes on reading asks again at the end of a token at the latest, if it is not held up for too long.
+    holdMs: settings.tokenLifetimeMs + settings.reclaimGraceMs,
+  });
   const common = {
     store,
     clock,
@@ -115,6 +122,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     inFlight,
     runs,
     rules,
+    readers,
   };
 
   const times = transactionTimes(options);
@@ -140,6 +148,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     allocator: new Allocator(membership, random, tokens, () => {
       reclaim.noteRefused();
       workers.reclaim.wake();
+      return reclaim.isRoomOnItsWay();
     }),
     leases: await loadLeases(options),
   });
@@ -163,7 +172,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     ...common,
     reports,
     reportIntervalMs: settings.reportIntervalMs,
-    onRepairNews: () => workers.repair.wake(),
+    onRepairNews: () => workers.repairSoon(),
     onScrubEnded: (keeperId, error) => scrub.taskEnded(keeperId, error),
   });
   const keeperCare = new KeeperCare({ ...common, registry });
@@ -192,7 +201,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     registry,
     reports,
     unknownPieces,
-    status: new StatusReporter({ ...common, repair }),
+    status: new StatusReporter({ ...common, repair, placementLook }),
     explainer: new Explainer({ ...common, namespace, repair }),
     losses: new LossPreviewer({ ...common, ...settings }),
     events,
@@ -210,7 +219,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
 function transactionTimes({ store, clock, settings }: CoreOptions): TransactionTimes {
   const { reclaimGraceMs, tokenLifetimeMs, requestRetentionMs, unknownGraceMs, deadAfterMs } = settings;
   const keepMs = Math.max(
-    ...[reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, unknownGraceMs, deadAfterMs],
+    ...[reclaimGraceMs, 2 * tokenLifetimeMs, requestRetentionMs, unknownGraceMs, deadAfterMs, lookUpMs],
   );
   return new TransactionTimes(clock, store.transactionId, keepMs);
 }

@@ -11,10 +11,12 @@ import type { Repair } from './repair/repair.js';
 import type { MetadataStore } from './store/metadata-store.js';
 import type { Uploads } from './uploads/uploads.js';
 
-/** Sessions that one step ends, in one transaction: a single one may hold 200,000 chunks, which takes seconds. */
+/** Sessions that one step ends, in one transaction with the first page of what each has left: about 20 ms. */
 const expiredPerStep = 1;
 /** Between two steps that both had all they could do: other calls get their turn. */
 const busyPauseMs = 5;
+/** Copies that end within this time are followed by one look at the queue: each look costs as much as many copies. */
+const gatherMs = 20;
 
 export interface WorkersParts {
   readonly clock: Clock;
@@ -37,6 +39,8 @@ export interface Workers {
   readonly repair: Worker;
   readonly reclaim: Worker;
   readonly jobs: Worker;
+  /** Wakes repair, once for all that calls within some milliseconds. */
+  repairSoon(): void;
   start(): void;
   /** Resolves when no step runs any more. */
   stop(): Promise<void>;
@@ -74,10 +78,19 @@ export function createWorkers(parts: WorkersParts): Workers {
     return false;
   });
   const all = [membership, expiry, changes, repair, reclaim, jobs, look];
+  let isGathering = false;
   return {
     repair,
     reclaim,
     jobs,
+    repairSoon: () => {
+      if (isGathering) return;
+      isGathering = true;
+      clock.schedule(gatherMs, () => {
+        isGathering = false;
+        repair.wake();
+      });
+    },
     start: () => all.forEach((each) => each.start()),
     stop: async () => {
       await Promise.all(all.map((each) => each.stop()));

@@ -137,6 +137,11 @@ it('a drain that lacks a keeper says so, outlives whoever waits for it, and ends
   await leaver!.kill();
   expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
   expect((await client.stat('/file')).durability).toMatchObject({ fewest: 3 });
+  const back = await run('client', ['drain', leaver!.address, '--cancel', ...flags]);
+  expect(back).toMatchObject({ status: 0 });
+  expect(back.stdout.toString()).toMatch(/was done, and undone since: the keeper takes pieces again/);
+  const again = await run('client', ['drain', leaver!.address, '--cancel', ...flags]);
+  expect(again).toMatchObject({ status: 3, stderr: expect.stringMatching(/is not being drained/) });
 }, 120_000);
 
 it('a new keeper of twice the size is given its share under load, and not more', async () => {

@@ -2,7 +2,7 @@
  * What was deleted comes back byte for byte when it is asked for, and its room comes back when it is not: through
  * a real cluster in this process.
  */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { HoldfastClient, TrashedVersion } from '@holdfast/client';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { randomInt } from 'node:crypto';
@@ -182,4 +182,46 @@ describe('a trash with little time or room', () => {
       await cluster.stop();
     }
   });
+});
+
+describe('a cluster of three times a file', () => {
+  const MiB = 1024 * 1024;
+  const fileBytes = 6 * MiB;
+  let cluster: Cluster;
+  let client: HoldfastClient;
+  const replace = async (round: number): Promise<Buffer> => {
+    const bytes = seededBytes(seed + round, fileBytes);
+    await client.upload(bytes, '/file', { overwrite: true, chunkSizeBytes });
+    return bytes;
+  };
+
+  beforeEach(async () => {
+    cluster = await startCluster({
+      keepers: Array.from({ length: 3 }, () => ({ capacityBytes: 3.5 * fileBytes })),
+      // The grace of reclamation is 10 minutes, as ever; so is the time that keepers keep their own trash.
+      trackerSettings: { ...quick, defaultChunkSizeBytes: chunkSizeBytes },
+    });
+    client = await cluster.connect();
+  });
+  afterEach(() => cluster.stop());
+
+  it('takes it over and over again', async () => {
+    let bytes: Buffer = Buffer.alloc(0);
+    for (let round = 0; round < 5; round += 1) bytes = await replace(round);
+    expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
+    await expect(client.upload(seededBytes(seed, 4 * fileBytes), '/more')).rejects.toMatchObject({
+      code: 'OUT_OF_SPACE',
+    });
+  }, 120_000);
+
+  it('does not cut who reads a version that was replaced, and gives others up for it', async () => {
+    const bytes = await replace(0);
+    const parts: Buffer[] = [];
+    for await (const part of client.createReadStream('/file')) {
+      // While this one is read there is room for one other.
+      if (parts.length === 0) for (let round = 1; round < 4; round += 1) await replace(round);
+      parts.push(part as Buffer);
+    }
+    expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+  }, 120_000);
 });

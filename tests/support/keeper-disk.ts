@@ -26,8 +26,9 @@ export interface KeeperDisk {
 /** Beside the pieces: who the keeper is, what it has seen, and its lock. */
 const known = /^(IDENTITY|STATE|SCRUB|RESERVE|LOCK.*|lost\+found)$/;
 const pieceName = /^([0-9a-f]{32})\.\d{1,2}$/;
-/** A piece that is being written, or a small file that is being replaced. */
-const temporaryName = /^(?:([0-9a-f]{32})\.\d{1,2}\.[0-9a-f]{16}|(?:IDENTITY|STATE|SCRUB)\.new)$/;
+/** A piece that is being written, a small file that is being replaced, or a trial of what the disk takes. */
+const temporaryName =
+  /^(?:([0-9a-f]{32})\.\d{1,2}\.[0-9a-f]{16}|(?:IDENTITY|STATE|SCRUB)\.new|room\.[0-9a-f]{16}|permitted)$/;
 
 /** Looks through a keeper's data directory. */
 export async function lookAtDisk(dataDir: string): Promise<KeeperDisk> {

@@ -7,7 +7,7 @@ import { type HoldfastClient, connect } from '@holdfast/client';
 import { type Cluster, type Member, startProcessCluster } from '@holdfast/local-cluster';
 import { Child } from '../children/child.js';
 import { nodeSettings } from '../node-settings.js';
-import { chunkBytes, dataPath, fileBytes } from './layout.js';
+import { chunkBytes, dataPath } from './layout.js';
 import type { LoadMethods, LoadTotals } from './load-process.js';
 
 const loadModule = new URL('./load-process.js', import.meta.url);
@@ -15,6 +15,10 @@ const keepers = 4;
 const replicas = 3;
 /** The tracker counts anew for a status five times a second at most. */
 const lookEveryMs = 100;
+/** With many small files each look is work for the tracker, which copies them meanwhile. */
+const lookAtManyEveryMs = 500;
+/** As the command line sends small files; a large one keeps the cluster busy by itself. */
+const smallUploadsAtATime = 32;
 /** How long the load is measured before the death and after the healing. */
 const calmMs = 10_000;
 /** What is not healed by then never will be. */
@@ -47,6 +51,7 @@ export interface Healing {
   readonly healedMs: number;
   /** Bytes copied over the time from the first order to the last receipt. */
   readonly repairMbPerSecond: number;
+  readonly repairPiecesPerSecond: number;
   readonly resolutionMs: number;
   /** With load only: before the death, until the tracker knew, while copies were made, and after. */
   readonly load?: Readonly<Record<'before' | 'silence' | 'repair' | 'after', Throughput>>;
@@ -56,8 +61,10 @@ export interface HealingOptions {
   readonly dataDir: string;
   /** Rounded to whole files. */
   readonly dataBytes: number;
+  /** Of each file: whole chunks, or less than one. */
+  readonly fileBytes: number;
   readonly deadAfterMs: number;
-  /** Whether clients upload and read throughout. */
+  /** Whether clients upload and read throughout. Not with small files. */
   readonly underLoad: boolean;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
@@ -103,7 +110,7 @@ class Run {
   }
 
   async run(): Promise<Healing> {
-    const { dataBytes, say } = this.#options;
+    const { dataBytes, fileBytes, say } = this.#options;
     this.#client = await connect({ tracker: this.#cluster.trackerAddress });
     const files = Math.max(1, Math.round(dataBytes / fileBytes));
     this.#files = files;
@@ -111,10 +118,12 @@ class Run {
       fileBytes,
       'what is stored does not matter here: nothing on the way looks at it',
     );
-    for (let index = 0; index < files; index += 1) {
-      const wish = { replicas, minWrite: replicas, chunkSizeBytes: chunkBytes };
-      await this.#client.upload(bytes, dataPath(index), wish);
-    }
+    const wish = { replicas, minWrite: replicas, chunkSizeBytes: chunkBytes };
+    let next = 0;
+    const upload = async (): Promise<void> => {
+      while (next < files) await this.#client.upload(bytes, dataPath(next++), wish);
+    };
+    await Promise.all(Array.from({ length: this.#isSmall ? smallUploadsAtATime : 1 }, upload));
     const [victim] = this.#cluster.keepers;
     if (!victim) throw new Error('there is no keeper');
     const { keepers: all } = await this.#client.status();
@@ -150,8 +159,14 @@ class Run {
     this.#options.signal.throwIfAborted();
   }
 
+  get #isSmall(): boolean {
+    return this.#options.fileBytes < chunkBytes;
+  }
+
   /** How many chunks of the data have fewer than three copies that count. */
   async #missing(): Promise<number> {
+    // Without clients there is nothing else.
+    if (!this.#load) return (await this.#client.status()).chunksBelowPolicy;
     let chunks = 0;
     for (let index = 0; index < this.#files; index += 1) {
       chunks += (await this.#client.stat(dataPath(index))).durability?.chunksBelowPolicy ?? 0;
@@ -161,6 +176,7 @@ class Run {
 
   async #death(victim: Member, lostPieces: number) {
     const before = await this.#sample();
+    const everyMs = this.#isSmall ? lookAtManyEveryMs : lookEveryMs;
     const startMs = performance.now();
     await victim.kill();
     const sinceKill = (): number => Math.round(performance.now() - startMs);
@@ -184,13 +200,13 @@ class Run {
         if (missing === 0) break;
       }
       if (atMs > healingLimitMs) throw new Error(`not healed after ${atMs} ms: ${summary}`);
-      await this.#pause(lookEveryMs);
+      await this.#pause(everyMs);
     }
     const healedMs = sinceKill();
     const healed = await this.#sample();
-    const lostBytes = lostPieces * chunkBytes;
+    const lostBytes = lostPieces * Math.min(this.#options.fileBytes, chunkBytes);
     // What began and ended between two looks took at most the time between them.
-    const repairMs = Math.max(lookEveryMs, healedMs - (firstOrderMs ?? deadMs));
+    const repairMs = Math.max(everyMs, healedMs - (firstOrderMs ?? deadMs));
     return {
       before,
       lostPieces,
@@ -200,7 +216,8 @@ class Run {
       firstCopyMs: firstCopyMs ?? healedMs,
       healedMs,
       repairMbPerSecond: lostBytes / 1e3 / repairMs,
-      resolutionMs: 2 * lookEveryMs,
+      repairPiecesPerSecond: (lostPieces * 1e3) / repairMs,
+      resolutionMs: 2 * everyMs,
       silence: between(before, atDeath),
       repair: between(atDeath, healed),
     };

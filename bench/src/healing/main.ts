@@ -11,6 +11,7 @@ import { writeNamedResults } from '../results.js';
 import { version } from '../version.js';
 import { type Floors, measureFloors } from './floors.js';
 import { type Healing, measureHealing, neededBytes } from './healing.js';
+import { fileBytes } from './layout.js';
 
 /** Servers get up to 15 s to end in order; then the data goes. */
 const stopLimitMs = 30_000;
@@ -21,7 +22,11 @@ const spec = {
   describe:
     'Four keepers, three copies, kill -9 of one: how long until every chunk has three copies again, alone and while clients upload and read.',
   options: {
-    size: option.size({ min: '64MiB', max: '64GiB' })({ describe: 'What is stored before', default: '2GiB' }),
+    size: option.size({ min: '1MiB', max: '64GiB' })({ describe: 'What is stored before', default: '2GiB' }),
+    smallFiles: option.size({ min: '1KiB', max: '4MiB' })({
+      describe: 'Stores small files of this size instead, and heals alone only; takes a smaller --size',
+      placeholder: 'SIZE',
+    }),
     deadAfter: option.duration({ min: '4s', max: '10m' })({
       describe: 'The silence after which the keeper is dead; the default of the product is 30s',
       default: '30s',
@@ -38,21 +43,22 @@ const spec = {
   examples: [
     ['npm run bench:healing', '2 GiB'],
     ['npm run bench:healing -- --size 256MiB --dead-after 5s', 'whether it works, in a minute'],
+    ['npm run bench:healing -- --size 32MiB --small-files 16KiB --dead-after 5s', '2,048 small files'],
   ],
 } as const;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 
-function tablesOf(floors: Floors, quiet: Healing, loaded: Healing): string {
+function tablesOf(floors: Floors, quiet: Healing, loaded: Healing | undefined): string {
   const seconds = (ms: number): string => `${figure(ms / 1000)} s`;
   const rate = (value: number | undefined): string => (value === undefined ? '' : `${figure(value)} MB/s`);
   const row = (what: string, cell: (healing: Healing) => string): string[] => [
     what,
     cell(quiet),
-    cell(loaded),
+    ...(loaded ? [cell(loaded)] : []),
   ];
   const healing = markdownTable(
-    ['after kill -9', 'alone', 'clients upload and read'],
+    ['after kill -9', 'alone', ...(loaded ? ['clients upload and read'] : [])],
     [
       row('dead', ({ deadMs }) => seconds(deadMs)),
       row('first copy ordered', ({ firstOrderMs }) => seconds(firstOrderMs)),
@@ -60,6 +66,7 @@ function tablesOf(floors: Floors, quiet: Healing, loaded: Healing): string {
       row('healed', ({ healedMs }) => seconds(healedMs)),
       row('copied', ({ lostPieces, lostBytes }) => `${lostPieces} pieces, ${figure(lostBytes / 1e6)} MB`),
       row('repair', ({ repairMbPerSecond }) => rate(repairMbPerSecond)),
+      row('repair, pieces', ({ repairPiecesPerSecond }) => `${figure(repairPiecesPerSecond)} /s`),
     ],
   );
   const phases = {
@@ -71,7 +78,7 @@ function tablesOf(floors: Floors, quiet: Healing, loaded: Healing): string {
   const clients = markdownTable(
     ['clients', 'upload', 'read', 'failed uploads', 'failed reads'],
     Object.entries(phases).flatMap(([phase, words]) => {
-      const of = loaded.load?.[phase as keyof typeof phases];
+      const of = loaded?.load?.[phase as keyof typeof phases];
       if (!of) return [];
       const counts = [String(of.failedUploads), String(of.failedReads)];
       return [[words, rate(of.uploadMbPerSecond), rate(of.readMbPerSecond), ...counts]];
@@ -84,14 +91,14 @@ function tablesOf(floors: Floors, quiet: Healing, loaded: Healing): string {
       ['disk, cp and sync', rate(floors.diskMbPerSecond)],
     ],
   );
-  return [healing, clients, machine].join('\n\n');
+  return [healing, ...(loaded ? [clients] : []), machine].join('\n\n');
 }
 
 void runProgram({
   name: 'bench:healing',
   stopLimitMs,
   async start({ signal }) {
-    const { size, deadAfter, dataDir, output } = loadConfig(spec);
+    const { size, smallFiles, deadAfter, dataDir, output } = loadConfig(spec);
     const startedAt = new Date().toISOString();
     const directory = await workingDirectory(dataDir);
     try {
@@ -112,18 +119,28 @@ void runProgram({
         say(underLoad ? 'with clients that upload and read' : 'alone');
         try {
           const options = { dataDir: clusterDir, dataBytes: size, deadAfterMs: deadAfter };
-          return await measureHealing({ ...options, underLoad, signal, say });
+          return await measureHealing({
+            ...options,
+            fileBytes: smallFiles ?? fileBytes,
+            underLoad,
+            signal,
+            say,
+          });
         } finally {
           await rm(clusterDir, { recursive: true, force: true, maxRetries: 5 });
         }
       };
       const alone = await once(false);
-      const loaded = await once(true);
+      const loaded = smallFiles === undefined ? await once(true) : undefined;
       process.stdout.write(`${tablesOf(floors, alone, loaded)}\n\n`);
       const machine = await describeMachine(directory, { holdfast: version });
-      const results = { format: 1, startedAt, machine, deadAfterMs: deadAfter, floors, alone, loaded };
+      const options = { deadAfterMs: deadAfter, ...(smallFiles !== undefined && { fileBytes: smallFiles }) };
+      const results = { format: 1, startedAt, machine, ...options, floors, alone, loaded };
       say(`All figures are in ${await writeNamedResults('healing', startedAt, results, output)}`);
-      const failedReads = Object.values(loaded.load ?? {}).reduce((sum, phase) => sum + phase.failedReads, 0);
+      const failedReads = Object.values(loaded?.load ?? {}).reduce(
+        (sum, phase) => sum + phase.failedReads,
+        0,
+      );
       if (failedReads > 0) say(`FAILED: ${failedReads} reads failed; none may`);
       return failedReads === 0 ? 0 : 1;
     } finally {

@@ -10,6 +10,7 @@ import {
   type TrackerCore,
   buildCore,
   defaultSettings,
+  giveUpNextPage,
   openSqliteStore,
   queueNextPage,
 } from '@holdfast/master-tracker/insides';
@@ -35,6 +36,8 @@ export interface Figures {
   readonly cpuSeconds: number;
   /** The longest time for which the event loop stood still. */
   readonly longestHoldMs: number;
+  /** The most time on a CPU between two turns of the event loop: the same, where others keep the machine busy. */
+  readonly longestHoldCpuMs: number;
   /** 0 where the kernel does not tell. */
   readonly peakResidentBytes: number;
   /** Pieces, chunks, pages: what there was to do. */
@@ -66,6 +69,9 @@ let store: SqliteStore;
 let core: TrackerCore;
 /** By keeper, how often it has started. */
 const incarnations = new Map<number, number>();
+/** The keeper whose storage is replaced, and by which; it has its own again after that. */
+const replaced = 1;
+let otherStorage = false;
 
 async function measure(work: () => Promise<number>): Promise<Figures> {
   await turn();
@@ -76,7 +82,10 @@ async function measure(work: () => Promise<number>): Promise<Figures> {
   await systemClock.sleep(5);
   const startMs = performance.now();
   const cpuBefore = process.cpuUsage();
+  const holds = watchHolds();
   const count = await work();
+  await turn();
+  const longestHoldCpuMs = holds.stop();
   const seconds = (performance.now() - startMs) / 1000;
   const { user, system } = process.cpuUsage(cpuBefore);
   // The last hold is seen by the next look.
@@ -84,13 +93,35 @@ async function measure(work: () => Promise<number>): Promise<Figures> {
   delay.disable();
   const peakResidentBytes = usage()[0]?.peakResidentBytes ?? 0;
   const cpuSeconds = (user + system) / 1e6;
-  return { seconds, cpuSeconds, longestHoldMs: delay.max / 1e6, peakResidentBytes, count };
+  const longestHoldMs = delay.max / 1e6;
+  return { seconds, cpuSeconds, longestHoldMs, longestHoldCpuMs, peakResidentBytes, count };
+}
+
+/** Looks at the CPU time in every turn of the event loop; what is measured leaves it idle nowhere. */
+function watchHolds(): { stop(): number } {
+  let longestMs = 0;
+  let before = process.cpuUsage();
+  let running = true;
+  const look = (): void => {
+    const now = process.cpuUsage();
+    longestMs = Math.max(longestMs, (now.user + now.system - before.user - before.system) / 1e3);
+    before = now;
+    if (running) setImmediate(look);
+  };
+  setImmediate(look);
+  return {
+    stop() {
+      running = false;
+      look();
+      return longestMs;
+    },
+  };
 }
 
 function identityOf(keeper: number) {
   return {
     keeperId: keeperIdOf(population, keeper),
-    storageId: storageIdOf(population, keeper),
+    storageId: storageIdOf(population, keeper === replaced && otherStorage ? population.keepers : keeper),
     incarnation: incarnations.get(keeper) ?? 1,
   };
 }
@@ -133,6 +164,30 @@ async function pass(): Promise<number> {
   return pages;
 }
 
+function chunksOn(keeper: number): string[] {
+  const chunkIds: string[] = [];
+  for (let index = 0; index < population.chunks; index += 1) {
+    if (keepersOf(population, index).includes(keeper)) chunkIds.push(chunkIdOf(population, index));
+  }
+  return chunkIds;
+}
+
+/** How many pieces that were. */
+async function reportAll(keeper: number, chunkIds: readonly string[]): Promise<number> {
+  const pageSize = limits.maxPiecesPerReportPage;
+  for (let start = 0, page = 0; start < chunkIds.length; start += pageSize, page += 1) {
+    const pieces = chunkIds
+      .slice(start, start + pageSize)
+      .map((chunkId) => ({ chunkId, lengthBytes: chunkBytes, digest: digestOf(chunkId) }));
+    const last = start + pageSize >= chunkIds.length;
+    const identity = identityOf(keeper);
+    const words = { reportId: '0'.repeat(32), wantedReport: '', page, pieces, last };
+    await core.registry.report(identity, { ...identity, ...words });
+    await turn();
+  }
+  return chunkIds.length;
+}
+
 const methods = {
   async generate(path: string, of: Population): Promise<void> {
     await generate(path, of);
@@ -157,36 +212,19 @@ const methods = {
   },
 
   async registerAll(): Promise<void> {
+    // An earlier run has started them before.
+    for (let keeper = 0; keeper < population.keepers; keeper += 1) {
+      const known = core.membership.get(keeperIdOf(population, keeper));
+      if (known) incarnations.set(keeper, known.incarnation);
+    }
     for (let keeper = 0; keeper < population.keepers; keeper += 1) await register(keeper);
   },
 
   /** All pieces of the first keeper, as after its restart. */
   async report(): Promise<Figures> {
     await register(0);
-    const chunkIds: string[] = [];
-    for (let index = 0; index < population.chunks; index += 1) {
-      if (keepersOf(population, index).includes(0)) chunkIds.push(chunkIdOf(population, index));
-    }
-    const pageSize = limits.maxPiecesPerReportPage;
-    return measure(async () => {
-      for (let start = 0, page = 0; start < chunkIds.length; start += pageSize, page += 1) {
-        const pieces = chunkIds
-          .slice(start, start + pageSize)
-          .map((chunkId) => ({ chunkId, lengthBytes: chunkBytes, digest: digestOf(chunkId) }));
-        const last = start + pageSize >= chunkIds.length;
-        const identity = identityOf(0);
-        await core.registry.report(identity, {
-          ...identity,
-          reportId: '0'.repeat(32),
-          wantedReport: '',
-          page,
-          pieces,
-          last,
-        });
-        await turn();
-      }
-      return chunkIds.length;
-    });
+    const chunkIds = chunksOn(0);
+    return measure(() => reportAll(0, chunkIds));
   },
 
   /** A status that nobody has asked for lately. */
@@ -220,12 +258,33 @@ const methods = {
     });
   },
 
-  /** An uploader that is gone: all that was promised to it is given up. */
+  /** An uploader that is gone: from the end of its session to the last of its chunks. */
   giveUp(upload: number): Promise<Figures> {
     return measure(async () => {
       await core.uploads.abort(uploadIdOf(population, upload));
+      await turn();
+      while (await giveUpNextPage(store)) await turn();
       return chunksOfUpload(population);
     });
+  },
+
+  /** A keeper comes with another storage under its name: until it may register. */
+  replace(): Promise<Figures> {
+    otherStorage = true;
+    return measure(async () => {
+      await register(replaced).catch(() => undefined);
+      while (await queueNextPage(store, core.events)) await turn();
+      await register(replaced);
+      return queued();
+    });
+  },
+
+  /** All is as it was before that. */
+  async refill(): Promise<void> {
+    otherStorage = false;
+    await register(replaced);
+    await reportAll(replaced, chunksOn(replaced));
+    while ((await queued()) > 0) await pass();
   },
 
   async close(): Promise<void> {

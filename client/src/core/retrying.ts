@@ -16,7 +16,7 @@ function repeatable(): (error: HoldfastError) => boolean {
   let internalsLeft = maxInternalRepeats;
   return ({ code, retryable }) => {
     // With room or keepers missing, whoever asked decides how long to hope.
-    if (code === 'NOT_ENOUGH_KEEPERS') return false;
+    if (code === 'NOT_ENOUGH_KEEPERS' || code === 'OUT_OF_SPACE') return false;
     if (code === 'INTERNAL') return internalsLeft-- > 0;
     return retryable || code === 'CANCELLED';
   };

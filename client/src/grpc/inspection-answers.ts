@@ -29,16 +29,18 @@ const pieceStates: Readonly<Record<string, ExplainedPiece['state']>> = {
   PIECE_STATE_DURABLE: 'durable',
   PIECE_STATE_COPYING: 'copying',
   PIECE_STATE_GARBAGE: 'garbage',
+  PIECE_STATE_TRASHED: 'trashed',
 };
 
 function readPiece(message: ExplainedPieceOutput): ExplainedPiece {
-  const { verifiedSinceUnixMs } = message;
+  const { verifiedSinceUnixMs, writtenAtUnixMs } = message;
   return {
     keeper: readEndpoint(message.keeper, 'piece.keeper'),
     keeperState: readKeeperState(message.keeperState),
     state: pieceStates[message.state] ?? 'unknown',
     counted: message.counted,
     ...(verifiedSinceUnixMs !== undefined && { verifiedSinceUnixMs }),
+    ...(writtenAtUnixMs !== undefined && { writtenAtUnixMs }),
     placedBecause: message.placedBecause,
   };
 }

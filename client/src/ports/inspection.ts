@@ -6,12 +6,14 @@ import type { KeeperStatus } from './cluster-status.js';
 export interface ExplainedPiece {
   readonly keeper: KeeperEndpoint;
   readonly keeperState: KeeperStatus['state'];
-  /** planned: ordered; durable: on stable storage; copying: on its way; garbage: given up. */
-  readonly state: 'planned' | 'durable' | 'copying' | 'garbage' | 'unknown';
+  /** planned: ordered; durable: on stable storage; copying: on its way; garbage: given up; trashed: and in its keeper's trash. */
+  readonly state: 'planned' | 'durable' | 'copying' | 'garbage' | 'trashed' | 'unknown';
   /** True if it is one of the chunk's counted pieces. */
   readonly counted: boolean;
-  /** It was verified, byte by byte, at this time or later; absent if that is not known. */
+  /** It was verified, byte by byte, at this time or later, as its keeper's scrub proves; absent if that is not known. */
   readonly verifiedSinceUnixMs?: number;
+  /** When the tracker was told that the keeper had written it, every block verified; absent if that is not known. */
+  readonly writtenAtUnixMs?: number;
   /** Why it is on this keeper, in a few words; '' if that is not known. */
   readonly placedBecause: string;
 }

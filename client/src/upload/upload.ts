@@ -33,6 +33,7 @@ import { ChunkAllocator } from './allocator.js';
 import type { ChunkSource } from './chunk-source.js';
 import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
 import { chunkSizeFor } from './plan.js';
+import { awaitingRoom } from './room.js';
 
 export interface UploadOptions {
   /** Chunks on their way at once, 1 to 64. Default 4: with 16 MiB chunks within noise of the fastest. */
@@ -53,6 +54,8 @@ export interface UploadOptions {
   readonly attributes?: FileAttributes;
   /** Told whenever bytes moved. `totalBytes` is undefined for a stream. */
   readonly onProgress?: (progress: TransferProgress) => void;
+  /** Told, about once a second, while there is no room until that of deleted files is back; for 15 min at most. */
+  readonly onWaiting?: (reason: HoldfastError) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -169,12 +172,17 @@ class Upload {
     };
     const isRetryable = (error: HoldfastError): boolean => hasCode(error, 'NOT_ENOUGH_KEEPERS');
     const retryOptions = { ...this.#context, signal: this.#signal, isRetryable };
-    return withRetry(beginRetry, retryOptions, () => {
+    const begin = () => {
       const excludeKeeperIds = [...health.recentlyFailed()];
       return mutating(this.#context, this.#signal, (requestId) =>
         this.#open({ ...request, requestId, excludeKeeperIds }),
       );
-    });
+    };
+    return this.#awaitingRoom(() => withRetry(beginRetry, retryOptions, begin));
+  }
+
+  #awaitingRoom<T>(call: () => Promise<T>): Promise<T> {
+    return awaitingRoom(this.#context, { signal: this.#signal, onWaiting: this.#options.onWaiting }, call);
   }
 
   /**
@@ -238,7 +246,9 @@ class Upload {
         if (!chunk) return;
         try {
           if (sealed.length >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
-          const written = await writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes));
+          const written = await this.#awaitingRoom(() =>
+            writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes)),
+          );
           allocator.seal(written);
           // Receipts are the tracker's now; what the commit needs of a chunk is small.
           sealed.push({ ...written, receipts: [] });

@@ -16,8 +16,11 @@ import { type StallOptions, orStall } from '../write/stall.js';
 export interface ReplicaSourceDeps {
   readonly store: ChunkStore;
   readonly live: LivePieces;
+  /** For chains, which follow pieces that are being written. */
   readonly slots: Slots;
   readonly pumpMemory: PumpMemory;
+  /** For copies of pieces that are stored: however many there are, chains go on. */
+  readonly copySlots: Slots;
   readonly tokens: TokenGate;
   readonly clock: Clock;
   readonly settings: KeeperSettings;
@@ -45,7 +48,7 @@ export class ReplicaSource {
 
   /** @throws HoldfastError those of TokenGate.check, ChunkStore.open and LivePiece.waitPast; LIMIT_EXCEEDED */
   stream(request: ReplicaRequest, sink: ReplicaSink, signal: AbortSignal): Promise<void> {
-    const { tokens, slots, live, clock, settings } = this.#deps;
+    const { tokens, slots, copySlots, live, clock, settings } = this.#deps;
     tokens.check(request.token, { operations: ['write', 'read'], chunkId: request.chunkId });
     const stall: StallOptions = {
       clock,
@@ -53,12 +56,10 @@ export class ReplicaSource {
       signal,
       what: 'the follower took nothing',
     };
-    return slots.run(() => {
-      const writing = live.get(request);
-      return writing
-        ? this.#followLive(writing, request.keeperId, sink, stall)
-        : this.#sendStored(request, sink, stall);
-    });
+    const writing = live.get(request);
+    return writing
+      ? slots.run(() => this.#followLive(writing, request.keeperId, sink, stall))
+      : copySlots.run(() => this.#sendStored(request, sink, stall));
   }
 
   async #sendStored(key: PieceKey, sink: ReplicaSink, stall: StallOptions): Promise<void> {

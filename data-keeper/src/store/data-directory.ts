@@ -117,7 +117,8 @@ export async function removeMarker(fileSystem: FileSystem, dataDir: string): Pro
 
 /**
  * Puts a small file in place of what has its name, so that a crash leaves the old or the new one, whole.
- * Resolves when it is on stable storage. A failed sync is final, for the whole storage.
+ * Resolves when it is on stable storage. A failed sync is final, for the whole storage, unless there was no room for
+ * the new one: the old one is there then, and another may be tried.
  */
 export async function replaceFile(
   fileSystem: FileSystem,
@@ -126,18 +127,20 @@ export async function replaceFile(
   name: string,
   content: Buffer,
 ): Promise<void> {
-  const syncFailed = (error: unknown): never => {
-    throw health.syncFailed(error, `cannot write ${name}`);
-  };
+  const doing = `cannot write ${name}`;
   const temporary = join(directory, names.tmp, `${name}.new`);
   if (await fileSystem.stat(temporary)) await fileSystem.unlink(temporary);
   const file = await fileSystem.open(temporary, 'create');
   try {
     await file.write(content, 0);
-    await file.syncData().catch(syncFailed);
+    await file.syncData().catch((error: unknown) => {
+      throw health.contentSyncFailed(error, doing);
+    });
   } finally {
     await file.close();
   }
   await fileSystem.rename(temporary, join(directory, name));
-  await fileSystem.syncDirectory(directory).catch(syncFailed);
+  await fileSystem.syncDirectory(directory).catch((error: unknown) => {
+    throw health.syncFailed(error, doing);
+  });
 }

@@ -21,9 +21,11 @@ import { makeShards, names, shards } from './data-directory.js';
 import { DirectorySync } from './directory-sync.js';
 import { type StorageHealth, diskError } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
+import { PermissionTrial } from './permission-trial.js';
 import { type PieceKey, type PieceSpec, type StoredPiece, parsePieceName, pieceName } from './piece.js';
 import { noSuchPiece, openStoredPiece } from './piece-reader.js';
 import { beginPiece } from './piece-writer.js';
+import { RoomTrial } from './room-trial.js';
 import { Space } from './space.js';
 import { StoragePresence } from './storage-presence.js';
 import { Trash } from './trash.js';
@@ -50,6 +52,8 @@ export class DiskChunkStore implements ChunkStore {
   readonly #trash: Trash;
   readonly #presence: StoragePresence;
   readonly #ballast: Ballast;
+  readonly #roomTrial: RoomTrial;
+  readonly #permissionTrial: PermissionTrial;
   readonly #census = new Census();
   /** Names of the pieces that are being written. */
   readonly #writing = new Set<string>();
@@ -64,6 +68,8 @@ export class DiskChunkStore implements ChunkStore {
     this.#options = options;
     this.#presence = presence;
     this.#ballast = options.ballast ?? new Ballast(fileSystem, dataDir);
+    this.#roomTrial = new RoomTrial(options);
+    this.#permissionTrial = new PermissionTrial(options);
     this.#directorySync = new DirectorySync(fileSystem);
     this.#space = new Space(fileSystem, clock, dataDir, capacityBytes);
     this.#trash = new Trash(join(dataDir, names.trash), fileSystem, clock, this.#space, trashTtlMs);
@@ -123,6 +129,7 @@ export class DiskChunkStore implements ChunkStore {
   async begin(spec: PieceSpec): Promise<PieceWriter> {
     const { fileSystem, health, random, dataDir } = this.#options;
     health.check();
+    health.checkRoom();
     const name = pieceName(spec);
     if (this.#writing.has(name)) {
       throw new HoldfastError('UNAVAILABLE', `piece ${name} is being written already`, {
@@ -273,6 +280,7 @@ export class DiskChunkStore implements ChunkStore {
   async trash(chunkIds: readonly string[]): Promise<void> {
     this.#options.health.check();
     const wanted = new Set(chunkIds);
+    const directories: string[] = [];
     for (const shard of new Set(chunkIds.map((id) => id.slice(0, 2)))) {
       const found = (await this.#namesIn(shard)).filter((name) => {
         const key = parsePieceName(name);
@@ -288,8 +296,9 @@ export class DiskChunkStore implements ChunkStore {
         this.#trash.add(name, fileBytes);
         this.#census.count(name, -1, fileBytes);
       });
-      await this.#syncMove(from, this.#trash.directory);
+      directories.push(from);
     }
+    await this.#syncMoves(directories, this.#trash.directory);
   }
 
   emptyTrash(): Promise<void> {
@@ -303,7 +312,7 @@ export class DiskChunkStore implements ChunkStore {
     const name = pieceName(key);
     const fileBytes = await this.#move(from, to, name, await this.#freeName(to, name));
     if (fileBytes !== undefined) this.#census.count(key.chunkId, -1, fileBytes);
-    await this.#syncMove(from, to);
+    await this.#syncMoves([from], to);
   }
 
   /** A name that no file has: two damaged copies of a piece may have different blocks that are good. */
@@ -332,11 +341,11 @@ export class DiskChunkStore implements ChunkStore {
     }
   }
 
-  /** The new name first: a crash between the two leaves the piece findable. */
-  async #syncMove(from: string, to: string): Promise<void> {
+  /** The new names first: a crash between the two leaves the pieces findable. One sync of `to` is enough for all. */
+  async #syncMoves(from: readonly string[], to: string): Promise<void> {
     try {
       await this.#directorySync.sync(to);
-      await this.#directorySync.sync(from);
+      await inParallel(from, parallelOperations, (directory) => this.#directorySync.sync(directory));
     } catch (error) {
       throw this.#options.health.syncFailed(error, 'cannot make a move durable');
     }
@@ -345,14 +354,23 @@ export class DiskChunkStore implements ChunkStore {
   async capacity(): Promise<Capacity> {
     await this.#assertThere();
     try {
+      await this.#permissionTrial.make();
+      await this.#makeRoom();
       await this.#ballast.make();
       // The trash gives way to new pieces, so its room is free: a keeper that told itself full because of its trash
       // would get no piece that makes it give way.
       const trashBytes = this.#trash.bytes;
-      return { ...(await this.#space.capacity(trashBytes)), trashBytes };
+      const capacity = await this.#space.capacity(trashBytes);
+      return { ...capacity, ...(this.#options.health.isFull && { freeBytes: 0 }), trashBytes };
     } catch (error) {
       throw this.#options.health.failed(error, 'cannot see how much room there is');
     }
+  }
+
+  /** Where the file system takes nothing: no piece comes that the trash would give way to, so it does by itself. */
+  async #makeRoom(): Promise<void> {
+    await this.#roomTrial.make();
+    if (this.#options.health.isFull) await this.#trash.empty(0);
   }
 
   close(): void {

@@ -20,17 +20,50 @@ export function diskError(error: unknown, doing: string): HoldfastError {
   });
 }
 
-/** Remembers the first failure that makes a storage unfit for writing. It never heals by itself. */
+const isFull = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(errnoOf(error) ?? '');
+
+/**
+ * Remembers the first failure that makes a storage unfit for writing, which never heals by itself unless it was for want
+ * of a permission; and beside it that the file system, or a quota, had no room. These two end when a trial succeeds
+ * (room-trial.ts, permission-trial.ts).
+ */
 export class StorageHealth {
   #failure: HoldfastError | undefined;
+  #isFull = false;
+  #lostSyncs = 0;
 
   get failure(): HoldfastError | undefined {
     return this.#failure;
   }
 
+  /** True from a write or sync that found no room until `foundRoom`, whatever the file system says is free. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  foundRoom(): void {
+    this.#isFull = false;
+  }
+
+  /** True if nothing but a permission is missing: what was refused had no effect, and nothing can have been lost. */
+  get isDenied(): boolean {
+    return this.#failure?.code === 'PERMISSION_DENIED';
+  }
+
+  /** Ends `isDenied`. */
+  foundPermitted(): void {
+    if (this.isDenied) this.#failure = undefined;
+  }
+
+  /** How many syncs of contents found no room; for `check`. */
+  get lostSyncs(): number {
+    return this.#lostSyncs;
+  }
+
   /** Records a failed write, rename or listing and gives the error to throw. A full disk is no failed one. */
   failed(error: unknown, doing: string): HoldfastError {
     const failure = diskError(error, doing);
+    if (isFull(error)) this.#isFull = true;
     // A name that is missing means a storage that is not there: StoragePresence finds that out, and it may come back.
     const isGone = errnoOf(error) === 'ENOENT';
     const isUnfit = failure.code === 'DISK_FAILED' || failure.code === 'PERMISSION_DENIED';
@@ -39,9 +72,9 @@ export class StorageHealth {
   }
 
   /**
-   * Records a failed sync. Whatever the errno, even ENOSPC: after it the kernel may have dropped the bytes and
-   * would answer the next sync with success, so nothing on this disk can be acknowledged any more. Only with too
-   * many open files nothing was synced at all (a directory is opened for it): that fails just this once.
+   * Records a failed sync of a directory. Whatever the errno, even ENOSPC: after it the kernel may have dropped the
+   * names and would answer the next sync with success, so nothing on this disk can be acknowledged any more. Only with
+   * too many open files nothing was synced at all (a directory is opened for it): that fails just this once.
    */
   syncFailed(error: unknown, doing: string): HoldfastError {
     const known = diskError(error, doing);
@@ -53,8 +86,34 @@ export class StorageHealth {
     return failure;
   }
 
-  /** @throws HoldfastError DISK_FAILED once anything has failed */
-  check(): void {
-    if (this.#failure) throw this.#failure;
+  /**
+   * Records a failed sync of the contents of a file, which is to be dropped and never synced again. For want of room
+   * only files that are being written can have lost bytes, and `check` has all of them dropped; what was synced before
+   * was not waiting to be written. Any other failure is final.
+   */
+  contentSyncFailed(error: unknown, doing: string): HoldfastError {
+    if (!isFull(error)) return this.syncFailed(error, doing);
+    this.#lostSyncs += 1;
+    return this.failed(error, doing);
   }
+
+  /**
+   * @param lostSyncs as it was when something unsynced was begun
+   * @throws HoldfastError DISK_FAILED once anything has failed; OUT_OF_SPACE if a sync found no room since then
+   */
+  check(lostSyncs = this.#lostSyncs): void {
+    if (this.#failure) throw this.#failure;
+    if (lostSyncs !== this.#lostSyncs) throw noRoom('another sync found no room meanwhile');
+  }
+
+  /** @throws HoldfastError OUT_OF_SPACE while the file system has no room, whatever it says */
+  checkRoom(): void {
+    if (this.#isFull) throw noRoom('the file system of this keeper has no room');
+  }
+}
+
+function noRoom(message: string): HoldfastError {
+  return new HoldfastError('OUT_OF_SPACE', message, {
+    remedy: 'Free space or raise the quota: the keeper finds out by itself. Or add a keeper.',
+  });
 }

@@ -20,7 +20,7 @@ export interface PieceBody {
   get(position: number, lengthBytes: number, into?: Buffer): Promise<Bytes>;
   /** Keeps what was put readable, also after `release`, until the result is called. */
   hold(): () => Promise<void>;
-  /** Puts the last bytes and syncs: then the temp file is whole and durable. A failed sync is final. */
+  /** Puts the last bytes and syncs: then the temp file is whole and durable. A failed sync is never tried again. */
   finish(bytes: Buffer, position: number): Promise<void>;
   /** The writer lets go, once. */
   release(): Promise<void>;
@@ -54,7 +54,7 @@ async function write({ health }: PieceBodyHome, spec: PieceSpec, file: OpenFile,
 
 async function sync({ health }: PieceBodyHome, spec: PieceSpec, file: OpenFile): Promise<void> {
   await file.syncData().catch((error: unknown) => {
-    throw health.syncFailed(error, `cannot store piece ${pieceName(spec)}`);
+    throw health.contentSyncFailed(error, `cannot store piece ${pieceName(spec)}`);
   });
 }
 

@@ -44,6 +44,7 @@ class DiskPieceWriter implements PieceWriter {
   readonly #home: PieceWriterHome;
   readonly #body: PieceBody;
   readonly #table: ChecksumTable;
+  readonly #lostSyncs: number;
   #writtenBytes = 0;
   #renamed = false;
   #ended = false;
@@ -52,6 +53,7 @@ class DiskPieceWriter implements PieceWriter {
     this.#home = home;
     this.spec = spec;
     this.#body = body;
+    this.#lostSyncs = home.health.lostSyncs;
     this.#table = new ChecksumTable(spec.lengthBytes, spec.blockSizeBytes);
   }
 
@@ -143,7 +145,7 @@ class DiskPieceWriter implements PieceWriter {
     const tail = Buffer.concat([this.#table.bytes(), encodeFooter(digest)]);
     await this.#body.finish(tail, tableStart);
     // Another write's failed sync may have taken bytes of this one along.
-    health.check();
+    health.check(this.#lostSyncs);
     this.#home.arriving(true);
     await fileSystem.rename(temporaryPath, finalPath).catch((error: unknown) => {
       throw health.failed(error, doing);

@@ -15,6 +15,9 @@ export class StoragePresence {
   readonly #dataDir: string;
   readonly #devices: string;
   #missing: HoldfastError | undefined;
+  /** The look that runs, and the one after it for those who asked since. */
+  #running: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
 
   private constructor(fileSystem: FileSystem, dataDir: string, devices: string) {
     this.#fileSystem = fileSystem;
@@ -31,8 +34,31 @@ export class StoragePresence {
     return this.#missing;
   }
 
-  /** @throws HoldfastError UNAVAILABLE if the storage is not there; what the disk says if it says nothing else */
-  async check(): Promise<void> {
+  /**
+   * Looks after this call, once for all who ask meanwhile: every copy that arrives finds a name missing.
+   *
+   * @throws HoldfastError UNAVAILABLE if the storage is not there; what the disk says if it says nothing else
+   */
+  check(): Promise<void> {
+    if (this.#next) return this.#next;
+    if (!this.#running) return this.#start();
+    const start = (): Promise<void> => {
+      this.#next = undefined;
+      return this.#start();
+    };
+    this.#next = this.#running.then(start, start);
+    return this.#next;
+  }
+
+  #start(): Promise<void> {
+    const running = this.#look().finally(() => {
+      if (this.#running === running && !this.#next) this.#running = undefined;
+    });
+    this.#running = running;
+    return running;
+  }
+
+  async #look(): Promise<void> {
     const isThere = (await devicesOf(this.#fileSystem, this.#dataDir)) === this.#devices;
     this.#missing = isThere
       ? undefined

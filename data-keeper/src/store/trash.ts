@@ -22,6 +22,7 @@ export class Trash {
   readonly #ttlMs: number;
   /** By name, in order of arrival. */
   readonly #entries = new Map<string, Trashed>();
+  #bytes = 0;
 
   constructor(directory: string, fileSystem: FileSystem, clock: Clock, space: Space, ttlMs: number) {
     this.directory = directory;
@@ -31,25 +32,27 @@ export class Trash {
     this.#ttlMs = ttlMs;
   }
 
-  /** What makeRoom can give back in all. */
+  /** What makeRoom can give back in all. Asked before each piece that is written, so not summed up for that. */
   get bytes(): number {
-    let bytes = 0;
-    for (const entry of this.#entries.values()) bytes += entry.fileBytes;
-    return bytes;
+    return this.#bytes;
   }
 
   /** Notes a file that was moved here. Its bytes stay counted as used. */
   add(name: string, fileBytes: number): void {
     const replaced = this.#entries.get(name);
     // The same name is the same bytes: the file took the other one's place.
-    if (replaced) this.#space.count(-replaced.fileBytes);
+    if (replaced) {
+      this.#space.count(-replaced.fileBytes);
+      this.#bytes -= replaced.fileBytes;
+    }
     this.#entries.delete(name);
     this.#entries.set(name, { name, fileBytes, sinceMs: this.#clock.monotonicMs() });
+    this.#bytes += fileBytes;
   }
 
-  /** Unlinks what has been here for its time. */
-  async empty(): Promise<void> {
-    const deadlineMs = this.#clock.monotonicMs() - this.#ttlMs;
+  /** Unlinks what has been here for its time, in milliseconds. */
+  async empty(ttlMs = this.#ttlMs): Promise<void> {
+    const deadlineMs = this.#clock.monotonicMs() - ttlMs;
     for (const entry of this.#entries.values()) {
       if (entry.sinceMs > deadlineMs) return;
       await this.#unlink(entry);
@@ -69,6 +72,7 @@ export class Trash {
   async #unlink(entry: Trashed): Promise<void> {
     // Taken out first: a second emptying at the same time goes on with the next one.
     if (!this.#entries.delete(entry.name)) return;
+    this.#bytes -= entry.fileBytes;
     try {
       await this.#fileSystem.unlink(join(this.directory, entry.name));
     } catch (error) {

@@ -67,7 +67,7 @@ async function fetchPiece(deps: PerformDeps, task: FetchTask, signal: AbortSigna
       });
       const { chunkId, pieceIndex, lengthBytes, blockSizeBytes, digest } = task;
       const spec = { chunkId, pieceIndex, lengthBytes, blockSizeBytes, uploadId: stream.spec.uploadId };
-      const { receipts } = await deps.writer.ingest(
+      const { receipts } = await deps.writer.copy(
         { spec, followers: [], writeToken: Buffer.alloc(0) },
         () => Promise.resolve(stream),
         deps.settings.sourceStallMs,

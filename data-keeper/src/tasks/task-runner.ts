@@ -2,6 +2,9 @@
  * The tracker's tasks: taken from heartbeats, run a few at a time, each answered by CompleteTask. The tracker
  * repeats a task until it is answered, so one that finds no slot, or whose answer is lost, is simply left to the
  * next heartbeat; each kind is idempotent.
+ *
+ * More are taken than run: a small piece is copied in less time than a heartbeat takes to bring the next order.
+ * Copies have slots of their own, so that neither they nor a long task of another kind hold the other up.
  */
 import {
   type Authority,
@@ -13,6 +16,7 @@ import {
   compareAuthority,
   withRetry,
 } from '@holdfast/shared';
+import { setMaxListeners } from 'node:events';
 import type { AuthorityWatch } from '../tracker/authority-watch.js';
 import type { KeeperStart, KeeperTask, TaskResult, TrackerLink } from '../tracker/tracker-link.js';
 
@@ -23,10 +27,27 @@ export interface TaskRunnerDeps {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
-  readonly slots: number;
+  /** How many copies run at a time, and how many tasks of all other kinds. */
+  readonly slots: Readonly<Record<Lane, number>>;
+  /** How many more are taken, to wait for their turn. */
+  readonly maxWaiting: number;
   readonly deadlineMs: number;
   /** Does the work of one task. What it throws is the task's answer. */
   readonly perform: (task: KeeperTask, signal: AbortSignal) => Promise<TaskResult>;
+}
+
+type Lane = 'copies' | 'others';
+
+interface Taken {
+  readonly task: KeeperTask;
+  /** Whose word it is. */
+  readonly authority: Authority;
+}
+
+interface Running {
+  /** Whose slot it has; none once it was carried out. */
+  lane: Lane | undefined;
+  readonly ended: Promise<void>;
 }
 
 /** For an answer: past this the tracker has repeated the task anyway. */
@@ -39,45 +60,75 @@ const answerRetry: RetryPolicy = {
 
 export class TaskRunner {
   readonly #deps: TaskRunnerDeps;
-  readonly #running = new Map<string, Promise<void>>();
-  /** Called when a task has ended and its slot is free. */
+  /** Tasks by id, in the order in which they came. */
+  readonly #waiting = new Map<string, Taken>();
+  /** Those that are carried out, and those that are being answered, which need no slot for that. */
+  readonly #running = new Map<string, Running>();
+  /** Called when a task has ended and hardly any copy is left to begin. */
   onSlotFree = (): void => undefined;
   readonly #abort = new AbortController();
 
   constructor(deps: TaskRunnerDeps) {
     this.#deps = deps;
+    // Every task listens, and the slots bound how many: Node would take more than ten for a leak.
+    setMaxListeners(0, this.#abort.signal);
   }
 
   get freeSlots(): number {
-    return Math.max(0, this.#deps.slots - this.#running.size);
+    const { slots, maxWaiting } = this.#deps;
+    return Math.max(0, slots.copies + slots.others + maxWaiting - this.#waiting.size - this.#running.size);
   }
 
-  /** Starts the tasks that are new and find a slot, on the word of `authority`. */
+  /** Takes the tasks that are new and find a slot, on the word of `authority`. */
   offer(tasks: readonly KeeperTask[], authority: Authority): void {
     for (const task of tasks) {
-      if (this.#abort.signal.aborted || this.freeSlots === 0) return;
-      if (this.#running.has(task.taskId)) continue;
-      const run = this.#run(task, authority).finally(() => {
-        this.#running.delete(task.taskId);
-        this.onSlotFree();
-      });
-      this.#running.set(task.taskId, run);
+      if (this.freeSlots === 0) break;
+      const { taskId } = task;
+      if (!this.#running.has(taskId) && !this.#waiting.has(taskId)) {
+        this.#waiting.set(taskId, { task, authority });
+      }
     }
+    this.#startNext();
+  }
+
+  #startNext(): void {
+    const { slots } = this.#deps;
+    const free = { ...slots };
+    for (const { lane } of this.#running.values()) if (lane) free[lane] -= 1;
+    for (const [taskId, { task, authority }] of this.#waiting) {
+      if (this.#abort.signal.aborted) return;
+      const lane = laneOf(task);
+      if (free[lane] <= 0) continue;
+      free[lane] -= 1;
+      this.#waiting.delete(taskId);
+      const result = this.#perform(task, authority);
+      const running: Running = { lane, ended: this.#end(taskId, result) };
+      this.#running.set(taskId, running);
+      void result.then(() => {
+        running.lane = undefined;
+        this.#startNext();
+      });
+    }
+  }
+
+  async #end(taskId: string, result: Promise<TaskResult>): Promise<void> {
+    await this.#answer(taskId, await result);
+    this.#running.delete(taskId);
+    if (this.#waiting.size < this.#deps.slots.copies / 2) this.onSlotFree();
   }
 
   /** Aborts what runs and resolves when it has ended. */
   async stop(): Promise<void> {
     this.#abort.abort();
-    await Promise.all(this.#running.values());
+    await Promise.all(Array.from(this.#running.values(), ({ ended }) => ended));
   }
 
-  async #run(task: KeeperTask, authority: Authority): Promise<void> {
+  /** Never rejects. */
+  async #answer(taskId: string, result: TaskResult): Promise<void> {
     const { link, start, logger, clock, random, deadlineMs } = this.#deps;
     const { signal } = this.#abort;
-    const { taskId } = task;
+    if (signal.aborted) return;
     try {
-      const result = await this.#perform(task, authority);
-      if (signal.aborted) return;
       const offered = await withRetry(answerRetry, { clock, random, signal }, () =>
         link.completeTask(start, taskId, result, { deadlineMs, signal }),
       );
@@ -88,6 +139,7 @@ export class TaskRunner {
     }
   }
 
+  /** Never rejects: what went wrong is the result. */
   async #perform(task: KeeperTask, authority: Authority): Promise<TaskResult> {
     try {
       const order = compareAuthority(this.#deps.authority.current, authority);
@@ -101,4 +153,8 @@ export class TaskRunner {
       return { error: new HoldfastError('INTERNAL', 'the task failed by a defect', { cause: error }) };
     }
   }
+}
+
+function laneOf({ action }: KeeperTask): Lane {
+  return action.kind === 'fetch' ? 'copies' : 'others';
 }

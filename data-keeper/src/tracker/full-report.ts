@@ -2,8 +2,8 @@
  * The full report: every stored piece, in order of chunk id, in pages. The directory is the index, so memory is
  * bounded by one page however many pieces there are. A piece that is damaged or cannot be read is left out: to
  * the tracker it is then lost and gets repaired from another copy; a damaged one is set aside, or it would take up
- * room for ever as a piece that nobody counts. Anything else, such as too many open files, fails the report, so that
- * no good piece counts as lost.
+ * room for ever as a piece that nobody counts. Anything else, such as too many open files or a permission that is
+ * missing, says nothing of the piece and fails the report, so that no good piece counts as lost.
  */
 import { type HoldfastError, type Logger, type Random, hasCode, limits, newId } from '@holdfast/shared';
 import type { ChunkStore } from '../store/chunk-store.js';
@@ -42,6 +42,8 @@ export async function sendFullReport(deps: FullReportDeps, options: LinkOptions)
     await deps.admit(await deps.link.reportPieces(message, options));
     page += 1;
   };
+  // Announced before anything is listed: what is trashed meanwhile may be in the list, and must not count again by it.
+  await send([], false);
   let pieces: PieceSummary[] = [];
   for await (const summary of summaries(deps, options.signal)) {
     // A full page goes out when there is one more, so that the last one is known to be the last.
@@ -72,7 +74,7 @@ async function look(deps: FullReportDeps, keys: readonly PieceKey[]): Promise<Pi
     try {
       return await deps.store.stat(key);
     } catch (error) {
-      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED', 'PERMISSION_DENIED')) throw error;
+      if (!hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED')) throw error;
       deps.logger.error(`piece ${pieceName(key)} is left out of the full report`, { error });
       if (hasCode(error, 'CHECKSUM_MISMATCH')) await deps.condemn(key, error);
       return undefined;

@@ -53,7 +53,9 @@ export interface TrackerSessionDeps {
 const firstBackoff = { initialBackoffMs: 50, maxBackoffMs: 1_000, factor: 2 };
 /**
  * After a task has ended the next heartbeat comes this soon, to take more: repair is not to wait for the interval.
- * Long enough for the tracker to plan what follows, and for tasks that end together to share a heartbeat.
+ * Long enough for the tracker to plan what follows, and for tasks that end together to share a heartbeat. Should that
+ * one bring no task, the next comes after twice the time, and so on up to the interval: the plan of a busy tracker is
+ * late, and a second of waiting is a hundred small copies.
  */
 const nextTaskInMs = 25;
 /** Nothing to report until woken. */
@@ -69,6 +71,10 @@ export class TrackerSession {
   #registeredMs = -Infinity;
   /** Withdraws the early heartbeat that is scheduled. */
   #cancelEarly: (() => void) | undefined;
+  /** What it may not read, so that it cannot tell what it has: until it could, it takes no new pieces. */
+  #reportError: HoldfastError | undefined;
+  /** How soon the next heartbeat is to ask for tasks, if this one brings none. */
+  #askAgainInMs = Infinity;
   #reportDue = false;
   /** The tracker's last wish for a report, and the last one that was answered. */
   #wantedReport = '';
@@ -156,6 +162,7 @@ export class TrackerSession {
   }
 
   #beatEarly(): void {
+    this.#askAgainInMs = nextTaskInMs;
     this.#cancelEarly ??= this.#deps.clock.schedule(nextTaskInMs, () => {
       this.#cancelEarly = undefined;
       this.#heartbeat.wake();
@@ -184,7 +191,8 @@ export class TrackerSession {
       this.#known = false;
       return { nextInMs: 0 };
     }
-    return { nextInMs };
+    this.#askAgainInMs *= 2;
+    return { nextInMs: Math.min(nextInMs, this.#askAgainInMs) };
   }
 
   /**
@@ -209,14 +217,15 @@ export class TrackerSession {
     const what = 'the disk did not answer';
     try {
       this.#capacity = await orStall(this.#looking, { clock, stallMs: settings.diskStallMs, signal, what });
-      return { capacity: this.#capacity, storageError: store.failure };
+      return { capacity: this.#capacity, storageError: store.failure ?? this.#reportError };
     } catch (error) {
       if (signal.aborted) throw error;
       const hung = new HoldfastError('DISK_FAILED', what, {
         cause: error,
         remedy: "Check the keeper's disk and kernel log.",
       });
-      return { capacity: { ...this.#capacity, freeBytes: 0 }, storageError: store.failure ?? hung };
+      const why = hasCode(error, 'PERMISSION_DENIED') ? error : hung;
+      return { capacity: { ...this.#capacity, freeBytes: 0 }, storageError: store.failure ?? why };
     }
   }
 
@@ -250,6 +259,8 @@ export class TrackerSession {
     if (stopping) return;
     lease.renew(sentMs, answer.leaseMs);
     tasks.offer(answer.tasks, answer.authority);
+    // Their ends say when to ask for more.
+    if (answer.tasks.length > 0) this.#askAgainInMs = Infinity;
     const isWanted = answer.wantedReport !== '' && answer.wantedReport !== this.#wantedReport;
     if (isWanted) this.#wantedReport = answer.wantedReport;
     if ((storedLog.overflowed || isWanted) && !this.#reportDue) {
@@ -294,7 +305,9 @@ export class TrackerSession {
         { deadlineMs: settings.controlDeadlineMs, signal: abort.signal },
       );
       if (wantedReport !== '') this.#answeredReport = wantedReport;
+      this.#reportError = undefined;
     } catch (error) {
+      if (hasCode(error, 'PERMISSION_DENIED')) this.#reportError = error;
       this.#reportDue = true;
       if (abort.signal.aborted) return { nextInMs: untilWokenMs };
       if (!hasCode(error, 'NOT_REGISTERED')) throw error;

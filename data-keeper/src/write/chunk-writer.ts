@@ -33,6 +33,8 @@ export interface ChunkWriterDeps {
   /** For runs that followers have not taken yet, of all pieces together. */
   readonly liveMemory: ByteBudget;
   readonly slots: Slots;
+  /** For copies that the tracker orders: they take none from clients. */
+  readonly copySlots: Slots;
   readonly tokens: TokenGate;
   readonly lease: Lease;
   readonly clock: Clock;
@@ -68,59 +70,67 @@ export class ChunkWriter {
     const { chunkId, uploadId, lengthBytes } = order.spec;
     this.#deps.tokens.check(order.writeToken, { operations: ['write'], chunkId, uploadId, lengthBytes });
     this.#deps.lease.check();
-    return this.ingest(order, openSource, stallMs, signal);
+    return this.#deps.slots.run(() => this.#ingest(order, openSource, stallMs, signal));
   }
 
   /** As `write`, on the tracker's own word. */
-  ingest(
+  copy(
+    order: WriteOrder,
+    openSource: (signal: AbortSignal) => Promise<PieceSource>,
+    stallMs: number,
+    signal: AbortSignal,
+    expectedDigest: Buffer,
+  ): Promise<WriteOutcome> {
+    return this.#deps.copySlots.run(() => this.#ingest(order, openSource, stallMs, signal, expectedDigest));
+  }
+
+  async #ingest(
     order: WriteOrder,
     openSource: (signal: AbortSignal) => Promise<PieceSource>,
     stallMs: number,
     signal: AbortSignal,
     expectedDigest?: Buffer,
   ): Promise<WriteOutcome> {
-    return this.#deps.slots.run(async () => {
-      const writer = await this.#deps.store.begin(order.spec);
-      const memory = order.followers.length > 0 ? this.#deps.liveMemory : undefined;
-      const live = new LivePiece(writer, this.#deps.clock, memory);
-      const abort = new AbortController();
-      const onAbort = (): void => abort.abort(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      if (signal.aborted) onAbort();
-      this.#deps.live.add(live);
-      const chain = handOn(this.#chainDeps(), order, live, abort.signal);
-      const { clock, settings } = this.#deps;
-      const cancelDeadline = clock.schedule(settings.streamDeadlineMs, () => {
-        abort.abort(new HoldfastError('DEADLINE_EXCEEDED', 'the piece takes too long to arrive'));
-      });
-      try {
-        const what = 'the source did not begin';
-        const source = await orStall(openSource(abort.signal), {
-          clock,
-          stallMs,
-          signal: abort.signal,
-          what,
-        });
-        await this.#receive(writer, live, source, stallMs, abort.signal);
-        live.sealed(writer.seal(expectedDigest ?? source.digest()));
-        const receipt = this.#stored(await writer.commit());
-        const { receipts, failures } = await chain;
-        return { receipts: [receipt, ...receipts], failures };
-      } catch (error) {
-        this.#logFailure(order.spec, error);
-        live.givenUp();
-        abort.abort(error);
-        await writer.abort();
-        await chain;
-        throw error;
-      } finally {
-        cancelDeadline();
-        signal.removeEventListener('abort', onAbort);
-        // Ends the source's stream if it has not ended by itself.
-        abort.abort();
-        await this.#deps.live.remove(live);
-      }
+    const writer = await this.#deps.store.begin(order.spec);
+    const memory = order.followers.length > 0 ? this.#deps.liveMemory : undefined;
+    const live = new LivePiece(writer, this.#deps.clock, memory);
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    this.#deps.live.add(live);
+    const chain = handOn(this.#chainDeps(), order, live, abort.signal);
+    const { clock, settings } = this.#deps;
+    const cancelDeadline = clock.schedule(settings.streamDeadlineMs, () => {
+      abort.abort(new HoldfastError('DEADLINE_EXCEEDED', 'the piece takes too long to arrive'));
     });
+    try {
+      const what = 'the source did not begin';
+      const source = await orStall(openSource(abort.signal), {
+        clock,
+        stallMs,
+        signal: abort.signal,
+        what,
+      });
+      await this.#receive(writer, live, source, stallMs, abort.signal);
+      live.sealed(writer.seal(expectedDigest ?? source.digest()));
+      const receipt = this.#stored(await writer.commit());
+      const { receipts, failures } = await chain;
+      return { receipts: [receipt, ...receipts], failures };
+    } catch (error) {
+      this.#logFailure(order.spec, error);
+      live.givenUp();
+      abort.abort(error);
+      await writer.abort();
+      await chain;
+      throw error;
+    } finally {
+      cancelDeadline();
+      signal.removeEventListener('abort', onAbort);
+      // Ends the source's stream if it has not ended by itself.
+      abort.abort();
+      await this.#deps.live.remove(live);
+    }
   }
 
   async #receive(

@@ -7,7 +7,8 @@ import { limits } from '@holdfast/shared';
 import type { PieceSpec } from '../../src/store/piece.js';
 import { bytesOf, until } from '../support/fixtures.js';
 import { ForgetfulFileSystem, type Operation } from '../support/forgetful-file-system.js';
-import { load, openStore, specOf, store } from '../support/store-fixture.js';
+import { ManualClock } from '../support/manual-clock.js';
+import { load, openStore, runsOf, specOf, store } from '../support/store-fixture.js';
 
 const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000_000);
 
@@ -157,8 +158,8 @@ describe.each([
   describe('a disk that fails', () => {
     it.each<[Operation, string]>([
       ['syncData', 'EIO'],
-      ['syncData', 'ENOSPC'],
       ['syncDirectory', 'EIO'],
+      ['syncDirectory', 'ENOSPC'],
       ['rename', 'EIO'],
       ['write', 'EIO'],
     ])('in %s with %s takes no more pieces and is never asked again', async (operation, code) => {
@@ -225,10 +226,105 @@ describe.each([
         await expect(outcome).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
         expect(files.paths().filter((path) => path.startsWith('/data/tmp/'))).toEqual([]);
         refused += 1;
+        await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+        files.intercept = () => undefined;
+        expect((await chunks.capacity()).freeBytes).toBeGreaterThan(0);
       }
       expect(refused).toBe(writes);
       expect(chunks.failure).toBeUndefined();
       expect(files.openFiles).toBe(0);
+    });
+
+    it.each<[Operation, string]>([
+      ['syncData', 'ENOSPC'],
+      ['syncData', 'EDQUOT'],
+      ['write', 'EDQUOT'],
+    ])('for want of room, in %s with %s, takes pieces again when there is some', async (operation, code) => {
+      const files = new ForgetfulFileSystem();
+      const clock = new ManualClock();
+      const chunks = await openStore(files, '/data', { clock });
+      const [good, doomed, refused] = [specOf(data), specOf(data), specOf(data)];
+      for (const spec of [good, doomed]) await store(chunks, spec, data);
+      await chunks.trash([doomed.chunkId]);
+      files.failAt(operation, 1, code, true);
+      await expect(store(chunks, refused, data)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      const triesOf = () => files.calls[operation] ?? 0;
+      // The file system says that there is plenty.
+      const tries = triesOf();
+      expect(await chunks.capacity()).toMatchObject({ freeBytes: 0 });
+      expect(triesOf()).toBeGreaterThan(tries);
+      expect(chunks.failure).toBeUndefined();
+      await expect(chunks.begin(refused)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      // Reads and deletes go on; what is in the trash is given up, as no piece comes to need its room.
+      expect((await load(chunks, good)).equals(data)).toBe(true);
+      expect(files.paths().filter((path) => path.startsWith('/data/trash/'))).toEqual([]);
+      await chunks.trash([good.chunkId]);
+      files.intercept = () => undefined;
+      expect(await chunks.capacity()).toMatchObject({ freeBytes: 0 });
+      await clock.advance(5_000);
+      expect((await chunks.capacity()).freeBytes).toBeGreaterThan(0);
+      await store(chunks, refused, data);
+      expect(files.paths().filter((path) => path.startsWith('/data/tmp/'))).toEqual([]);
+      files.crash();
+      expect((await load(chunks, refused)).equals(data)).toBe(true);
+      expect(files.openFiles).toBe(0);
+    });
+
+    it('for want of room has all dropped that were being written, and none of them synced again', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      const [other, spec] = [specOf(data), specOf(data)];
+      const writer = await chunks.begin(other);
+      for (const run of runsOf(data)) await writer.append(run);
+      files.failAt('syncData', 1, 'ENOSPC');
+      await expect(store(chunks, spec, data)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      await chunks.capacity();
+      // This sync succeeds; the kernel may have dropped bytes of it with the others.
+      await expect(writer.commit()).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      await writer.abort();
+      for (const dropped of [other, spec]) {
+        expect(await chunks.stat(dropped)).toBeUndefined();
+        await store(chunks, dropped, data);
+      }
+    });
+
+    it('for want of a permission takes pieces again when all is permitted, and not before', async () => {
+      const files = new ForgetfulFileSystem();
+      const clock = new ManualClock();
+      const chunks = await openStore(files, '/data', { clock });
+      const denied = '/data/chunks/7f';
+      const deny = (operation: Operation) => {
+        files.intercept = (called, path) => {
+          const inside = path === denied || path.startsWith(`${denied}/`);
+          if (called === operation && inside) throw Object.assign(new Error('EACCES'), { code: 'EACCES' });
+        };
+      };
+      for (const operation of ['readDirectory', 'rename'] as const) {
+        const spec = specOf(data, { chunkId: `7f${specOf(data).chunkId.slice(2)}` });
+        await store(chunks, spec, data);
+        deny(operation);
+        await expect(chunks.trash([spec.chunkId])).rejects.toThrow('EACCES');
+        await chunks.capacity();
+        expect(chunks.failure).toMatchObject({ code: 'PERMISSION_DENIED' });
+        await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+        files.intercept = () => undefined;
+        await clock.advance(5_000);
+        await chunks.capacity();
+        expect(chunks.failure).toBeUndefined();
+        await chunks.trash([spec.chunkId]);
+        await store(chunks, specOf(data), data);
+      }
+      expect(files.paths().filter((path) => path.endsWith('permitted'))).toEqual([]);
+    });
+
+    it('with EIO in the trial for room is out of service', async () => {
+      const files = new ForgetfulFileSystem();
+      const chunks = await openStore(files, '/data');
+      files.failAt('syncData', 1, 'ENOSPC');
+      await expect(store(chunks, specOf(data), data)).rejects.toMatchObject({ code: 'OUT_OF_SPACE' });
+      files.failAt('syncData', 1, 'EIO');
+      await chunks.capacity();
+      expect(chunks.failure).toMatchObject({ code: 'DISK_FAILED' });
     });
 
     it('in a read says so and stays in use', async () => {

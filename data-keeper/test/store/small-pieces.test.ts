@@ -38,6 +38,15 @@ describe('a small piece', () => {
     expect(files.openFiles).toBe(0);
   });
 
+  it('is trashed with others at one sync of the trash, and one of each directory', async () => {
+    const files = new ForgetfulFileSystem();
+    const chunks = await openStore(files, '/data');
+    const ids = ['ab', 'ac', 'ad', 'ad'].map((shard, n) => `${shard}${String(n).repeat(30)}`);
+    for (const chunkId of ids) await store(chunks, specOf(data, { chunkId }), data);
+    expect(await callsOf(files, () => chunks.trash(ids))).toMatchObject({ rename: 4, syncDirectory: 4 });
+    expect((await chunks.capacity()).trashBytes).toBe(4 * fileBytes);
+  });
+
   it('is followed in memory, before it is on the disk and after', async () => {
     const files = new ForgetfulFileSystem();
     const chunks = await openStore(files, '/data');

@@ -66,7 +66,7 @@ describe('a data directory', () => {
   });
 
   it.each<[Operation, string, number]>([
-    ['syncData', 'ENOSPC', 1],
+    ['syncData', 'EIO', 1],
     ['syncDirectory', 'ENOSPC', 1],
   ])('whose %s fails with %s for STATE is not written any more', async (operation, code, n) => {
     const files = new ForgetfulFileSystem();

@@ -14,7 +14,8 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
     .leftJoin('uploads', 'uploads.upload_id', 'chunks.upload_id')
     .leftJoin('repair_queue', 'repair_queue.chunk_id', 'chunks.chunk_id')
     .select(['chunks.chunk_id', 'chunks.state', 'length', 'digest', 'chunks.pieces'])
-    .select(['uploads.state as uploadState', 'repair_queue.chunk_id as queued'])
+    .select(['uploads.state as uploadState', 'given_up_through as givenUpThrough'])
+    .select(['repair_queue.chunk_id as queued'])
     .where('chunks.chunk_id', '>', String(at[0] ?? ''))
     .orderBy('chunks.chunk_id')
     .limit(pageSize)
@@ -35,7 +36,9 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
     if (row.state === 'garbage' && versions.length > 0) {
       add('S5', `it was given up and is to be removed, and version ${versions[0]} uses it`);
     }
-    if ((row.state === 'allocated' || row.state === 'sealed') && row.uploadState !== 'open') {
+    const isGivenUpSoon = row.givenUpThrough !== null && row.givenUpThrough < subject;
+    const isUnused = row.state === 'allocated' || row.state === 'sealed';
+    if (isUnused && row.uploadState !== 'open' && !isGivenUpSoon) {
       add('S10', 'it belongs to an upload that is over, and nothing will give it up');
     }
     if (row.state !== 'live') continue;

@@ -75,16 +75,63 @@ const recounts: Readonly<Record<Counted, (db: Db) => Promise<number>>> = {
 };
 const counters = Object.keys(recounts) as Counted[];
 
-/** One counter. */
-export async function checkCounts({ db }: MetadataSnapshot, at: Position): Promise<CheckedPage> {
-  const index = Number(at[0] ?? 0);
-  const counter = counters[index] ?? 'files';
-  const kept = await db.selectFrom('cluster').select(counter).executeTakeFirstOrThrow();
-  const counted = await recounts[counter](db);
-  const findings: CheckFinding[] = [];
-  if (kept[counter] !== counted) {
-    const text = `the counter ${counter} says ${kept[counter]}, and there are ${counted}`;
-    findings.push({ invariant: 'counts', subject: '', text });
-  }
-  return { findings, next: index + 1 < counters.length ? [index + 1] : undefined };
+/** One counter; then the pieces of one keeper; then the repair queue. */
+export async function checkCounts(snapshot: MetadataSnapshot, at: Position): Promise<CheckedPage> {
+  const [index = 0] = at;
+  if (typeof index === 'string') return checkPiecesOf(snapshot, index);
+  const counter = counters[index];
+  if (counter === undefined) return checkQueued(snapshot);
+  const kept = await snapshot.db.selectFrom('cluster').select(counter).executeTakeFirstOrThrow();
+  const counted = await recounts[counter](snapshot.db);
+  return { findings: differences(counter, kept[counter], counted), next: [index + 1] };
+}
+
+function differences(counter: string, kept: number, counted: number, subject = ''): CheckFinding[] {
+  if (kept === counted) return [];
+  const text = `the counter ${counter} says ${kept}, and there are ${counted}`;
+  return [{ invariant: 'counts', subject, text }];
+}
+
+/** The chunks that wait for copies, and after them the keepers one by one. */
+async function checkQueued({ db }: MetadataSnapshot): Promise<CheckedPage> {
+  const sum = sql<number>`coalesce(sum(chunks), 0)`;
+  const kept = await db.selectFrom('queue_counts').select(sum.as('chunks')).executeTakeFirstOrThrow();
+  const counted = await db
+    .selectFrom('repair_queue')
+    .select(({ fn }) => fn.countAll<number>().as('chunks'))
+    .where('below_policy', '=', 1)
+    .executeTakeFirstOrThrow();
+  return { findings: differences('queue_counts', kept.chunks, counted.chunks), next: [''] };
+}
+
+/** The pieces of the first keeper behind `after`, by their states. */
+async function checkPiecesOf({ db }: MetadataSnapshot, after: string): Promise<CheckedPage> {
+  const keeper = await db
+    .selectFrom('keepers')
+    .select('keeper_id')
+    .where('keeper_id', '>', after)
+    .orderBy('keeper_id')
+    .limit(1)
+    .executeTakeFirst();
+  if (!keeper) return { findings: [], next: undefined };
+  const { keeper_id: keeperId } = keeper;
+  const kept = await db
+    .selectFrom('piece_counts')
+    .select(['state', 'pieces'])
+    .where('keeper_id', '=', keeperId)
+    .where('pieces', '!=', 0)
+    .execute();
+  const counted = await db
+    .selectFrom('pieces')
+    .select(({ fn }) => ['state', fn.countAll<number>().as('pieces')])
+    .where('keeper_id', '=', keeperId)
+    .groupBy('state')
+    .execute();
+  const of = (rows: typeof kept, state: string): number =>
+    rows.find((row) => row.state === state)?.pieces ?? 0;
+  const states = new Set([...kept, ...counted].map(({ state }) => state));
+  const findings = [...states].flatMap((state) =>
+    differences(`piece_counts of ${state} pieces`, of(kept, state), of(counted, state), keeperId),
+  );
+  return { findings, next: [keeperId] };
 }

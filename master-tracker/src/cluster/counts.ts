@@ -5,13 +5,16 @@
  * is how a cluster comes to call itself healthy. What is in the repair queue is looked at chunk by chunk; what is
  * not has all its pieces, because every transaction that takes one away puts the chunk in the queue, but for the death
  * of a keeper, whose chunks join it page by page (registry/keeper-changes.ts). How many chunks
- * there are, by policy, is kept by the transactions that make and give them up.
+ * there are, by policy, is kept by the transactions that make and give them up; how long the queue is and how many
+ * pieces each keeper has, by the database itself (store/migrations.ts). So a status costs the same, however many there are.
  */
+import type { Selectable } from 'kysely';
 import { piecesNotQueued } from '../registry/keeper-changes.js';
 import type { MetadataSnapshot } from '../store/metadata-store.js';
+import type { MetadataTables } from '../store/schema.js';
 
-/** Of a longer queue only this much is looked at chunk by chunk. About 50 ms. */
-const maxQueueCounted = 20_000;
+/** Of a longer queue only this much is looked at chunk by chunk. About 20 ms. */
+const maxQueueCounted = 5_000;
 
 /** How many chunks are to have so many pieces and have so many on keepers that are not dead. */
 interface PieceCount {
@@ -27,12 +30,13 @@ export interface Counts {
   readonly pieceCounts: readonly PieceCount[];
   readonly chunksQueued: number;
   readonly chunksBelowPolicy: number;
+  /** Of those that were looked at, which are those that had the fewest pieces when they were queued. */
   readonly chunksUnreadable: number;
   /** Chunks that were not looked at, behind a long queue or not in it yet: they count as below policy, and have what they had when queued at least. */
   readonly chunksNotCounted: number;
   /** What copies of all that is missing amount to, in bytes; at most that for chunks that were not looked at. */
   readonly bytesMissing: number;
-  /** Why chunks wait (registry/reasons.ts), of those that were looked at; the most frequent first. */
+  /** Why chunks wait (registry/reasons.ts); the most frequent first. */
   readonly reasons: readonly { readonly because: string; readonly chunks: number }[];
   readonly piecesToReclaim: number;
   /** Durable pieces by keeper. */
@@ -48,34 +52,28 @@ interface QueuedCount extends PieceCount {
 /** `maxLooked` chunks of the queue are looked at one by one. */
 export async function count(snapshot: MetadataSnapshot, maxLooked = maxQueueCounted): Promise<Counts> {
   const { db } = snapshot;
-  const { chunksQueued } = await db
-    .selectFrom('repair_queue')
-    .select(({ fn }) => fn.countAll<number>().as('chunksQueued'))
-    .where('below_policy', '=', 1)
-    .executeTakeFirstOrThrow();
-  const looked = await countLooked(snapshot, maxLooked);
-  const chunksBehind = Math.max(0, chunksQueued - maxLooked);
-  const behind = chunksBehind > 0 ? await countUnlooked(snapshot, maxLooked) : [];
+  const queued = await db.selectFrom('queue_counts').selectAll().where('chunks', '>', 0).execute();
+  const chunksQueued = queued.reduce((sum, { chunks }) => sum + chunks, 0);
+  const front = await countFront(snapshot, maxLooked);
+  const looked = front.map(({ policyPieces, countedPieces, chunks, bytes }) =>
+    standing(policyPieces, countedPieces, chunks, bytes),
+  );
+  const behind = countBehind(queued, front);
   const totals = await db.selectFrom('chunk_counts').selectAll().execute();
   const notQueued = notYetQueued(totals, [...looked, ...behind], await piecesNotQueued(snapshot));
   const unlooked = [...behind, ...notQueued];
-  const chunksNotCounted = chunksBehind + chunksIn(notQueued);
-  const byKeeper = await db
-    .selectFrom('pieces')
-    .select(({ fn }) => ['keeper_id', 'state', fn.countAll<number>().as('pieces')])
-    .groupBy(['keeper_id', 'state'])
-    .execute();
+  const byKeeper = await db.selectFrom('piece_counts').selectAll().execute();
   const dead = await db.selectFrom('keepers').select('keeper_id').where('dead', '=', 1).execute();
   const isBelow = ({ countedPieces, policyPieces }: PieceCount): boolean => countedPieces < policyPieces;
   return {
     chunks: totals.reduce((sum, total) => sum + total.chunks, 0),
     pieceCounts: matrixOf(totals, [...looked, ...unlooked]),
     chunksQueued: chunksQueued + chunksIn(notQueued),
-    chunksBelowPolicy: chunksIn(looked.filter(isBelow)) + chunksNotCounted,
+    chunksBelowPolicy: chunksIn(looked.filter(isBelow)) + chunksIn(unlooked),
     chunksUnreadable: chunksIn(looked.filter(({ countedPieces }) => countedPieces === 0)),
-    chunksNotCounted,
+    chunksNotCounted: chunksIn(unlooked),
     bytesMissing: [...looked, ...unlooked].reduce((sum, row) => sum + row.bytesMissing, 0),
-    reasons: await countReasons(snapshot),
+    reasons: reasonsOf(queued),
     piecesToReclaim: byKeeper
       .filter((row) => row.state === 'garbage')
       .reduce((sum, row) => sum + row.pieces, 0),
@@ -86,26 +84,36 @@ export async function count(snapshot: MetadataSnapshot, maxLooked = maxQueueCoun
   };
 }
 
+function standing(policyPieces: number, countedPieces: number, chunks: number, bytes: number): QueuedCount {
+  const bytesMissing = bytes * Math.max(0, policyPieces - countedPieces);
+  return { policyPieces, countedPieces, chunks, bytesMissing };
+}
+
 function chunksIn(counts: readonly PieceCount[]): number {
   return counts.reduce((sum, { chunks }) => sum + chunks, 0);
 }
 
+/** Chunks of the front of the queue that are to have, had when they were queued, and have the same numbers of pieces. */
+interface FrontCount extends PieceCount {
+  readonly piecesLeft: number;
+  readonly bytes: number;
+}
+
 /** The front of the queue, the fewest pieces first, by what its chunks have now. */
-function countLooked({ db }: MetadataSnapshot, maxLooked: number): Promise<QueuedCount[]> {
+function countFront({ db }: MetadataSnapshot, maxLooked: number): Promise<FrontCount[]> {
   return db
     .selectFrom((from) =>
       from
         .selectFrom((queue) =>
           queue
             .selectFrom('repair_queue')
-            .select('chunk_id')
+            .select(['chunk_id', 'pieces_left', 'policy_pieces', 'length_bytes'])
             .where('below_policy', '=', 1)
             .orderBy('pieces_left')
             .orderBy('chunk_id')
             .limit(maxLooked)
             .as('queued'),
         )
-        .innerJoin('chunks', 'chunks.chunk_id', 'queued.chunk_id')
         .leftJoin('pieces', (join) =>
           join.onRef('pieces.chunk_id', '=', 'queued.chunk_id').on('pieces.state', '=', 'durable'),
         )
@@ -113,73 +121,46 @@ function countLooked({ db }: MetadataSnapshot, maxLooked: number): Promise<Queue
           join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.dead', '=', 0),
         )
         .select(({ fn }) => [
-          'chunks.pieces',
-          'chunks.length',
+          'queued.pieces_left',
+          'queued.policy_pieces',
+          'queued.length_bytes',
           fn.count<number>('keepers.keeper_id').as('counted'),
         ])
-        .groupBy(['queued.chunk_id', 'chunks.pieces', 'chunks.length'])
+        .groupBy(['queued.chunk_id', 'queued.pieces_left', 'queued.policy_pieces', 'queued.length_bytes'])
         .as('standing'),
     )
-    .select((eb) => [
-      'pieces as policyPieces',
+    .select(({ fn }) => [
+      'policy_pieces as policyPieces',
+      'pieces_left as piecesLeft',
       'counted as countedPieces',
-      eb.fn.countAll<number>().as('chunks'),
-      eb.fn
-        .sum<number>(
-          eb
-            .case()
-            .when('counted', '<', eb.ref('pieces'))
-            .then(eb('length', '*', eb.parens('pieces', '-', eb.ref('counted'))))
-            .else(0)
-            .end(),
-        )
-        .as('bytesMissing'),
+      fn.countAll<number>().as('chunks'),
+      fn.sum<number>('length_bytes').as('bytes'),
     ])
-    .groupBy(['pieces', 'counted'])
+    .groupBy(['policy_pieces', 'pieces_left', 'counted'])
     .execute();
 }
 
-/** The rest of the queue by what its chunks had when they were queued: about 1 µs a chunk. */
-function countUnlooked({ db }: MetadataSnapshot, maxLooked: number): Promise<QueuedCount[]> {
-  return db
-    .selectFrom((from) =>
-      from
-        .selectFrom('repair_queue')
-        .select(['chunk_id', 'pieces_left'])
-        .where('below_policy', '=', 1)
-        .orderBy('pieces_left')
-        .orderBy('chunk_id')
-        .limit(Number.MAX_SAFE_INTEGER)
-        .offset(maxLooked)
-        .as('queued'),
-    )
-    .innerJoin('chunks', 'chunks.chunk_id', 'queued.chunk_id')
-    .select((eb) => [
-      'chunks.pieces as policyPieces',
-      'queued.pieces_left as countedPieces',
-      eb.fn.countAll<number>().as('chunks'),
-      eb.fn
-        .sum<number>(eb('length', '*', eb.parens('chunks.pieces', '-', eb.ref('queued.pieces_left'))))
-        .as('bytesMissing'),
-    ])
-    .groupBy(['chunks.pieces', 'queued.pieces_left'])
-    .execute();
+type QueueCount = Readonly<Selectable<MetadataTables['queue_counts']>>;
+
+/** The rest of the queue, by what its chunks had when they were queued: all of it without its front. */
+function countBehind(queued: readonly QueueCount[], front: readonly FrontCount[]): QueuedCount[] {
+  const sums = new Map<string, { policyPieces: number; piecesLeft: number; chunks: number; bytes: number }>();
+  const add = (policyPieces: number, piecesLeft: number, chunks: number, bytes: number): void => {
+    const key = `${policyPieces} ${piecesLeft}`;
+    const sum = sums.get(key) ?? { policyPieces, piecesLeft, chunks: 0, bytes: 0 };
+    sums.set(key, { ...sum, chunks: sum.chunks + chunks, bytes: sum.bytes + bytes });
+  };
+  for (const row of queued) add(row.policy_pieces, row.pieces_left, row.chunks, row.bytes);
+  for (const row of front) add(row.policyPieces, row.piecesLeft, -row.chunks, -row.bytes);
+  return [...sums.values()]
+    .filter(({ chunks }) => chunks > 0)
+    .map(({ policyPieces, piecesLeft, chunks, bytes }) => standing(policyPieces, piecesLeft, chunks, bytes));
 }
 
-function countReasons({ db }: MetadataSnapshot): Promise<Counts['reasons'][number][]> {
-  return db
-    .selectFrom((from) =>
-      from
-        .selectFrom('repair_queue')
-        .select('because')
-        .where('below_policy', '=', 1)
-        .limit(maxQueueCounted)
-        .as('queued'),
-    )
-    .select(({ fn }) => ['because', fn.countAll<number>().as('chunks')])
-    .groupBy('because')
-    .orderBy('chunks', 'desc')
-    .execute();
+function reasonsOf(queued: readonly QueueCount[]): Counts['reasons'] {
+  const chunks = new Map<string, number>();
+  for (const row of queued) chunks.set(row.because, row.chunks + (chunks.get(row.because) ?? 0));
+  return [...chunks].map(([because, sum]) => ({ because, chunks: sum })).sort((a, b) => b.chunks - a.chunks);
 }
 
 /**

@@ -27,8 +27,10 @@ export interface ExplainedPiece {
   readonly state: PieceState | 'copying';
   /** True if it is one of the chunk's counted pieces. */
   readonly counted: boolean;
-  /** It was verified, byte by byte, at this time or later; undefined if that is not known. */
+  /** It was verified, byte by byte, at this time or later, as the scrub proves; undefined if that is not known. */
   readonly verifiedSinceUnixMs: number | undefined;
+  /** When its keeper told that it had written it, every block verified; undefined if that is not known. */
+  readonly writtenAtUnixMs: number | undefined;
   /** In a few words; '' if that is not known. */
   readonly placedBecause: string;
 }
@@ -81,6 +83,7 @@ interface PieceRow {
   readonly keeper_id: string;
   readonly state: PieceState;
   readonly because: string | null;
+  readonly written_at_unix_ms: number | null;
   readonly dead: number;
 }
 
@@ -187,6 +190,7 @@ export class Explainer {
         state: piece.state,
         counted: isCounted(piece),
         verifiedSinceUnixMs: isDurable ? verifiedSince(keeper.scrub, piece.chunk_id) : undefined,
+        writtenAtUnixMs: isDurable ? (piece.written_at_unix_ms ?? undefined) : undefined,
         placedBecause: whyPlacedInWords(piece.because, (keeperId) => keeperName(membership, keeperId)),
       },
     ];
@@ -203,6 +207,7 @@ export class Explainer {
         state: 'copying',
         counted: false,
         verifiedSinceUnixMs: undefined,
+        writtenAtUnixMs: undefined,
         placedBecause: whyPlacedInWords(because ?? '', (keeperId) => keeperName(membership, keeperId)),
       },
     ];
@@ -259,7 +264,7 @@ async function piecesOf(
     const rows = await db
       .selectFrom('pieces')
       .innerJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
-      .select(['chunk_id', 'pieces.keeper_id', 'state', 'because', 'dead'])
+      .select(['chunk_id', 'pieces.keeper_id', 'state', 'because', 'written_at_unix_ms', 'dead'])
       .where('chunk_id', 'in', page)
       .orderBy('chunk_id')
       .orderBy('pieces.keeper_id')

@@ -12,6 +12,7 @@ import { sql } from 'kysely';
 import { bytesInWords, plural } from '../events/words.js';
 import type { Membership } from '../membership/membership.js';
 import { pathOf } from '../namespace/resolve.js';
+import { pageOfPieces } from '../registry/piece-pages.js';
 import { batches } from '../store/batches.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { rootId, unlinkedId } from '../store/schema.js';
@@ -146,19 +147,9 @@ export class LossPreviewer {
     const { store, clock } = this.#parts;
     for (let after = ''; ;) {
       const from = after;
-      const page = await store.read(({ db }) =>
-        db
-          .selectFrom((own) =>
-            own
-              .selectFrom('pieces')
-              .select('chunk_id')
-              .where('keeper_id', '=', keeperId)
-              .where('state', '=', 'durable')
-              .where('chunk_id', '>', from)
-              .orderBy('chunk_id')
-              .limit(piecesPerRead)
-              .as('own'),
-          )
+      const page = await store.read((snapshot) =>
+        snapshot.db
+          .selectFrom(pageOfPieces(snapshot, keeperId, from, piecesPerRead).as('own'))
           .innerJoin('chunks', 'chunks.chunk_id', 'own.chunk_id')
           .innerJoin('pieces', (join) =>
             join.onRef('pieces.chunk_id', '=', 'own.chunk_id').on('pieces.state', '=', 'durable'),

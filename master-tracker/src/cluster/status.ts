@@ -2,14 +2,14 @@
  * How the cluster stands, in numbers and in a sentence.
  *
  * What each number costs: files, directories, bytes and open uploads are counters that every transaction
- * keeps (nothing to count); chunks are counted over the repair queue, which is short when all is
- * well; pieces are counted over an index (counts.ts). What has to be counted is counted at most for a twentieth of the time,
- * so that whoever polls the status does not slow the cluster down.
+ * keeps, and so are chunks and pieces (nothing to count); the front of the repair queue is looked at chunk by chunk
+ * (counts.ts), at most for a twentieth of the time, so that whoever polls the status does not slow the cluster down.
  */
 import type { Clock } from '@holdfast/shared';
 import type { KeeperView } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
 import type { ScrubProgress } from '../membership/keeper.js';
+import type { PlacementLook } from '../repair/placement-look.js';
 import type { Repair } from '../repair/repair.js';
 import type { RepairStatus } from '../repair/repair-status.js';
 import type { Counters, MetadataStore } from '../store/metadata-store.js';
@@ -40,6 +40,8 @@ export interface ClusterStatus extends Omit<Counts, 'pieces' | 'dead' | 'piecesT
   readonly counters: Readonly<Counters>;
   readonly metadataRegressed: boolean;
   readonly repair: RepairStatus;
+  /** With two pieces in one zone although another one has room, as far as was looked; `repair.text` says how far. */
+  readonly chunksBadlyPlaced: number;
   readonly reclaim: ReclaimStatus;
   /** Over the keepers that have said; undefined if none has. */
   readonly scrub: ScrubProgress | undefined;
@@ -52,7 +54,8 @@ export interface StatusParts {
   readonly clock: Clock;
   readonly guard: RegressionGuard;
   readonly membership: Membership;
-  readonly repair: Pick<Repair, 'status'>;
+  readonly repair: Pick<Repair, 'status' | 'badlyPlaced'>;
+  readonly placementLook: Pick<PlacementLook, 'unlookedInWords'>;
 }
 
 export class StatusReporter {
@@ -65,16 +68,19 @@ export class StatusReporter {
   }
 
   async status(): Promise<ClusterStatus> {
-    const { store, guard, repair } = this.#parts;
+    const { store, guard, repair, placementLook } = this.#parts;
     const { pieces, dead, piecesToReclaim, reasons, ...counts } = await this.#count();
     const { counters } = store;
     const keepers = this.#keepers(pieces, dead);
     const keeperTrashBytes = keepers.reduce((sum, { capacity }) => sum + capacity.trashBytes, 0);
+    const repairStatus = repair.status({ ...counts, reasons });
+    const unlooked = placementLook.unlookedInWords(counts.chunks);
     const status = {
       ...counts,
       counters,
       metadataRegressed: guard.regressed,
-      repair: repair.status({ ...counts, reasons }),
+      repair: { ...repairStatus, text: `${repairStatus.text} ${unlooked}`.trimEnd() },
+      chunksBadlyPlaced: repair.badlyPlaced,
       reclaim: {
         trashedVersions: counters.trashed_versions,
         trashedBytes: counters.trashed_bytes,

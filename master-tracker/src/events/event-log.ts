@@ -17,6 +17,7 @@ export const eventKinds = [
   'keeper-dead',
   'keeper-maintenance',
   'storage-replaced',
+  'keeper-displaced',
   'repair-started',
   'repair-finished',
   'chunk-lost',

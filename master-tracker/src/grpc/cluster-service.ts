@@ -46,6 +46,7 @@ export function clusterHandlers(parts: ClusterServiceParts): ClusterServiceHandl
         chunks: cluster.chunks,
         chunksBelowPolicy: cluster.chunksBelowPolicy,
         chunksUnreadable: cluster.chunksUnreadable,
+        chunksBadlyPlaced: cluster.chunksBadlyPlaced,
         openUploads: counters.open_uploads,
         repairsInFlight: cluster.repair.copiesInFlight,
         piecesToReclaim: cluster.reclaim.piecesToReclaim,

@@ -109,12 +109,13 @@ function writeChunk({ lengthBytes, text, pieces, ...chunk }: ExplainedChunk): Ex
     ...chunk,
     length: lengthBytes,
     text: wireText(text),
-    pieces: pieces.map(({ keeper, keeperState, state, verifiedSinceUnixMs, ...piece }) => ({
+    pieces: pieces.map(({ keeper, keeperState, state, verifiedSinceUnixMs, writtenAtUnixMs, ...piece }) => ({
       ...piece,
       keeper: writeEndpoint(keeper),
       keeperState: keeperStates[keeperState],
       state: pieceStates[state],
       ...(verifiedSinceUnixMs !== undefined && { verifiedSinceUnixMs }),
+      ...(writtenAtUnixMs !== undefined && { writtenAtUnixMs }),
     })),
   };
 }

@@ -4,7 +4,8 @@
  *
  * The failure it answers: a machine that is taken away because a count said zero, while a piece that arrived late
  * was on it alone. So zero is not believed: the keeper is asked to report all that it has once more, and the job is
- * done when it is zero after that. And a drain that cannot end (no keeper left to copy to) says so at once.
+ * done when it is zero after that. And a drain that cannot end (no keeper left to copy to) says so at once. A keeper
+ * that is gone cannot be asked, and need not be: it is empty enough once every chunk that it had is whole without it.
  *
  * Nothing moves here: that the keeper is being emptied is a property of it, and repair keeps to it.
  */
@@ -14,7 +15,8 @@ import type { FullReports } from '../registry/full-report.js';
 import type { EventLog } from '../events/event-log.js';
 import { plural } from '../events/words.js';
 import { markDraining } from '../registry/keeper-changes.js';
-import { queueForRepair } from '../registry/pieces.js';
+import { pageOfPieces } from '../registry/piece-pages.js';
+import { isNeededAgain, queueForRepair } from '../registry/pieces.js';
 import { loadChunks } from '../repair/load-chunks.js';
 import type { Repair } from '../repair/repair.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -22,12 +24,12 @@ import type { Job, JobRunner, JobStep } from './job.js';
 
 /** How many of the remaining chunks are looked at to say what keeps them. */
 const lookedAt = 100;
-/** A count is good for this many times as long as it took. */
+/** A count of what a dead keeper's chunks lack is good for this many times as long as it took. */
 const countShare = 20;
 
 export interface DrainParts {
-  readonly events: EventLog;
   readonly clock: Clock;
+  readonly events: EventLog;
   readonly store: MetadataStore;
   readonly membership: Membership;
   readonly reports: FullReports;
@@ -41,6 +43,8 @@ interface Left {
   readonly garbage: number;
   /** Pieces of uploads that have not ended: written or not, a commit may count them. */
   readonly planned: number;
+  /** Of a keeper that is gone: pieces of chunks that are not whole without them; undefined while that is not known. */
+  readonly lacking: number | undefined;
 }
 
 export class Drain implements JobRunner {
@@ -59,13 +63,18 @@ export class Drain implements JobRunner {
     for (const keeperId of keeperIds) await this.#setDraining(tx, keeperId, true);
   }
 
-  async cancel(tx: MetadataTransaction, job: Job): Promise<void> {
-    this.#forget(job.jobId);
-    for (const keeperId of job.keeperIds) {
-      // A later job of another operator keeps it.
-      if (await hasLaterDrain(tx, keeperId, job)) continue;
-      await this.#setDraining(tx, keeperId, false);
-    }
+  async cancel(tx: MetadataTransaction, job: Job): Promise<string> {
+    tx.onCommit(() => this.#forget(job.jobId));
+    const [keeperId = ''] = job.keeperIds;
+    const keeper = await tx.db
+      .selectFrom('keepers')
+      .select('draining')
+      .where('keeper_id', '=', keeperId)
+      .executeTakeFirst();
+    // A later job of another operator keeps it.
+    if (keeper?.draining !== 1 || (await hasLaterDrain(tx, keeperId, job))) return '';
+    await this.#setDraining(tx, keeperId, false);
+    return 'the keeper takes pieces again';
   }
 
   async step(job: Job): Promise<JobStep> {
@@ -73,13 +82,13 @@ export class Drain implements JobRunner {
     const [keeperId = ''] = job.keeperIds;
     const keeper = membership.get(keeperId);
     if (!keeper) return { ended: 'failed', text: 'the keeper is not known any more' };
+    if (keeper.state === 'dead') return this.#stepOfDead(job);
     // Before the count: a report that ends after it may have brought something.
     const since = this.#recounting.get(job.jobId);
     const isRecounted = since !== undefined && reports.requireSince(keeperId, since);
-    const left = await this.#count(job.jobId, keeperId);
+    const left = await this.#parts.store.read((snapshot) => count(snapshot, keeperId));
     const expected = Math.max(job.expected, left.durable);
     const progress = { expected, done: expected - left.durable };
-    if (keeper.state === 'dead') return { ...progress, text: await this.#ofDead(keeperId) };
     if (left.durable > 0) {
       this.#recounting.delete(job.jobId);
       const what = `${progress.done} of ${expected} pieces are elsewhere`;
@@ -110,7 +119,7 @@ export class Drain implements JobRunner {
       reports.requireSince(keeperId, since);
       return { text: 'every piece is elsewhere; waiting for the keeper to report once more what it has' };
     }
-    this.#forget(jobId);
+    this.#recounting.delete(jobId);
     const unknown = reports.completeOf(keeperId)?.unknown ?? 0;
     const rest = unknown > 0 ? `; ${pieces(unknown)} that no file uses are left on it` : '';
     if (garbage > 0) {
@@ -120,12 +129,13 @@ export class Drain implements JobRunner {
     return { ended: 'done', text: `the keeper is empty by its own report and can be taken away${rest}` };
   }
 
-  /** Counting a million pieces takes a tenth of a second: the more there are, the seldomer. */
+  /** Looking through a queue of a million chunks takes a while: the longer it takes, the seldomer. */
   async #count(jobId: string, keeperId: string): Promise<Left> {
     const { store, clock } = this.#parts;
     const startedMs = clock.monotonicMs();
     const known = this.#counts.get(jobId);
-    if (known && known.left.durable > 0 && startedMs < known.untilMs) return known.left;
+    if (known && (known.left.lacking ?? known.left.durable) > 0 && startedMs < known.untilMs)
+      return known.left;
     const left = await store.read((snapshot) => count(snapshot, keeperId));
     const nowMs = clock.monotonicMs();
     this.#counts.set(jobId, { left, untilMs: nowMs + countShare * (nowMs - startedMs) });
@@ -137,17 +147,39 @@ export class Drain implements JobRunner {
     this.#counts.delete(jobId);
   }
 
-  async #ofDead(keeperId: string): Promise<string> {
-    const chunkIds = await this.#parts.store.read((snapshot) => firstChunks(snapshot, keeperId));
-    if (chunkIds.length === 0) return 'the keeper is gone, and nothing is recorded on it: forget it';
-    return 'the keeper is gone: what it had is copied from the other keepers; once it is, forget it';
+  /** Its pieces stay on record until it is forgotten: what counts is whether their chunks are whole without them. */
+  async #stepOfDead(job: Job): Promise<JobStep> {
+    const [keeperId = ''] = job.keeperIds;
+    this.#recounting.delete(job.jobId);
+    const left = await this.#count(job.jobId, keeperId);
+    if (left.lacking === undefined)
+      return { text: 'the keeper is gone: what it had is being looked through for what has to be copied' };
+    const expected = Math.max(job.expected, left.durable);
+    const progress = { expected, done: expected - left.lacking };
+    if (left.lacking > 0) {
+      const what = `the keeper is gone: ${left.lacking} of ${plural(expected, 'chunk')} that it had ${left.lacking === 1 ? 'lacks' : 'lack'} copies elsewhere, made from other keepers`;
+      const why = await this.#whatKeeps(keeperId, true);
+      return { ...progress, text: why === '' ? what : `${what}; ${why}` };
+    }
+    if (left.planned > 0) {
+      const theirs = `${pieces(left.planned)} ${belong(left.planned)} to uploads that have not ended`;
+      return {
+        ...progress,
+        text: `the keeper is gone, and every chunk of a file is whole without it; ${theirs}`,
+      };
+    }
+    this.#forget(job.jobId);
+    const text =
+      'the keeper is gone, and every chunk that it had has all its copies on others: it can be forgotten; ' +
+      'should it come back, it is emptied on';
+    return { ...progress, ended: 'done', text };
   }
 
   /** What keeps the first of the chunks that are still there, if anything does. */
-  async #whatKeeps(keeperId: string): Promise<string> {
+  async #whatKeeps(keeperId: string, isGone = false): Promise<string> {
     const { store, repair } = this.#parts;
     const { chunks, open, unqueued } = await store.read(async (snapshot) => {
-      const chunkIds = await firstChunks(snapshot, keeperId);
+      const chunkIds = await firstChunks(snapshot, keeperId, isGone);
       const live = await loadChunks(snapshot, chunkIds);
       const queue = await snapshot.db
         .selectFrom('repair_queue')
@@ -171,8 +203,7 @@ export class Drain implements JobRunner {
 
   async #setDraining(tx: MetadataTransaction, keeperId: string, draining: boolean): Promise<void> {
     await markDraining(tx, this.#parts.events, keeperId, draining);
-    // Inside the transaction, as those come one after the other: what is in memory then ends as the metadata does.
-    this.#parts.membership.setDraining(keeperId, draining);
+    tx.onCommit(() => this.#parts.membership.setDraining(keeperId, draining));
   }
 }
 
@@ -184,26 +215,59 @@ function belong(amount: number): string {
   return amount === 1 ? 'belongs' : 'belong';
 }
 
-async function count({ db }: MetadataSnapshot, keeperId: string): Promise<Left> {
-  const rows = await db
-    .selectFrom('pieces')
-    .select(({ fn }) => ['state', fn.countAll<number>().as('pieces')])
+async function count(snapshot: MetadataSnapshot, keeperId: string): Promise<Left> {
+  const rows = await snapshot.db
+    .selectFrom('piece_counts')
+    .select(['state', 'pieces'])
     .where('keeper_id', '=', keeperId)
-    .groupBy('state')
     .execute();
   const of = (state: string): number => rows.find((row) => row.state === state)?.pieces ?? 0;
-  return { durable: of('durable'), garbage: of('garbage'), planned: of('planned') };
+  return {
+    durable: of('durable'),
+    garbage: of('garbage'),
+    planned: of('planned'),
+    lacking: await countLacking(snapshot, keeperId),
+  };
 }
 
-async function firstChunks({ db }: MetadataSnapshot, keeperId: string): Promise<string[]> {
-  const rows = await db
-    .selectFrom('pieces')
-    .select('chunk_id')
+/** undefined unless the metadata knows that the keeper is gone, and all its chunks were looked at for the queue. */
+async function countLacking({ db }: MetadataSnapshot, keeperId: string): Promise<number | undefined> {
+  const keeper = await db
+    .selectFrom('keepers')
+    .select(['dead', 'queued_through'])
     .where('keeper_id', '=', keeperId)
-    .where('state', '=', 'durable')
-    .orderBy('chunk_id')
-    .limit(lookedAt)
-    .execute();
+    .executeTakeFirst();
+  if (keeper?.dead !== 1 || keeper.queued_through !== null) return undefined;
+  // Whatever lacks a piece is in the queue, which is short when little does.
+  const { lacking } = await lackingOn(db, keeperId)
+    .select(({ fn }) => fn.countAll<number>().as('lacking'))
+    .executeTakeFirstOrThrow();
+  return lacking;
+}
+
+/** The pieces of a keeper that is gone whose chunks are not whole without it. */
+function lackingOn(db: MetadataSnapshot['db'], keeperId: string) {
+  return db
+    .selectFrom('repair_queue')
+    .innerJoin('pieces', (join) =>
+      join
+        .onRef('pieces.chunk_id', '=', 'repair_queue.chunk_id')
+        .on('pieces.keeper_id', '=', keeperId)
+        .on('pieces.state', '=', 'durable'),
+    )
+    .where('below_policy', '=', 1)
+    .where(isNeededAgain);
+}
+
+/** Of a keeper that `isGone` only those that lack a piece without it. */
+async function firstChunks(snapshot: MetadataSnapshot, keeperId: string, isGone: boolean): Promise<string[]> {
+  const rows = isGone
+    ? await lackingOn(snapshot.db, keeperId)
+        .select('pieces.chunk_id')
+        .orderBy('pieces.chunk_id')
+        .limit(lookedAt)
+        .execute()
+    : await pageOfPieces(snapshot, keeperId, '', lookedAt).execute();
   return rows.map((row) => row.chunk_id);
 }
 

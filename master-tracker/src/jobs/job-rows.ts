@@ -120,6 +120,11 @@ export async function updateJob(
   return Number(numUpdatedRows) > 0;
 }
 
+/** Says anew how a job that has ended stands: what it did was undone. */
+export async function amendJob(tx: MetadataTransaction, jobId: string, text: string): Promise<void> {
+  await tx.db.updateTable('jobs').set({ text }).where('job_id', '=', jobId).execute();
+}
+
 /** The job that runs of this kind about exactly these keepers. */
 export async function runningJobOf(
   tx: MetadataSnapshot,

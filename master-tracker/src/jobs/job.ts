@@ -60,6 +60,9 @@ export interface JobRunner {
   step(job: Job): Promise<JobStep>;
   /** Part of the transaction that begins a job. @throws HoldfastError if it cannot be begun */
   begin?(tx: MetadataTransaction, keeperIds: readonly string[]): Promise<void>;
-  /** Part of the transaction that cancels a job. Also for one that is done: what it left behind is taken back. */
-  cancel?(tx: MetadataTransaction, job: Job): Promise<void>;
+  /**
+   * Part of the transaction that cancels a job. Also for one that is done: what it left behind is taken back. Resolves
+   * to what was, in a few words; '' if there was nothing.
+   */
+  cancel?(tx: MetadataTransaction, job: Job): Promise<string>;
 }

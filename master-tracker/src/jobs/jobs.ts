@@ -10,7 +10,15 @@ import type { EventKind, EventLog } from '../events/event-log.js';
 import { once } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import type { Job, JobKind, JobRunner, JobStep } from './job.js';
-import { findJob, insertJob, latestJobs, runningJobOf, runningJobs, updateJob } from './job-rows.js';
+import {
+  amendJob,
+  findJob,
+  insertJob,
+  latestJobs,
+  runningJobOf,
+  runningJobs,
+  updateJob,
+} from './job-rows.js';
 import { Pace } from './pace.js';
 
 /** Each costs a step a second. An operator who drains more keepers at once than this drains a cluster. */
@@ -101,10 +109,15 @@ export class Jobs {
     const job = await store.mutate(async (tx) => {
       const found = await findJob(tx, jobId);
       if (!found) throw noSuchJob(jobId);
-      await this.#runner(found.kind).cancel?.(tx, found);
+      const undone = await this.#runner(found.kind).cancel?.(tx, found);
       const ended = { state: 'cancelled', atUnixMs: clock.wallMs() } as const;
-      if (await updateJob(tx, jobId, { text: `cancelled; ${found.text}` }, ended)) {
-        await events.record(tx, { kind: 'job-cancelled', subject: jobId, text: nameOf(found) });
+      const ran = await updateJob(tx, jobId, { text: `cancelled; ${found.text}` }, ended);
+      const how = undone ? `: ${undone}` : '';
+      if (ran) await events.record(tx, { kind: 'job-cancelled', subject: jobId, text: nameOf(found) + how });
+      if (!ran && undone) {
+        await amendJob(tx, jobId, `was ${found.state}, and undone since: ${undone}`);
+        const text = `${nameOf(found)}, which was ${found.state}, was undone${how}`;
+        await events.record(tx, { kind: 'job-cancelled', subject: jobId, text });
       }
       return (await findJob(tx, jobId)) ?? found;
     });

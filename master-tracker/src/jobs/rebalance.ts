@@ -10,11 +10,12 @@
  * a restart a new one begins with what is really there.
  */
 import type { Membership } from '../membership/membership.js';
+import { pageOfPieces } from '../registry/piece-pages.js';
 import { loadChunks } from '../repair/load-chunks.js';
 import type { CopyBudget } from '../repair/copy-budget.js';
 import type { QueuedChunk } from '../repair/load-chunks.js';
 import type { Repair } from '../repair/repair.js';
-import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
+import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import type { Job, JobRunner, JobStep } from './job.js';
 import { Balance, type PlannedMove } from './rebalance-planner.js';
 
@@ -73,9 +74,9 @@ export class Rebalance implements JobRunner {
     this.#parts = parts;
   }
 
-  cancel(_tx: unknown, job: Job): Promise<void> {
-    this.#forget(job.jobId);
-    return Promise.resolve();
+  cancel(tx: MetadataTransaction, job: Job): Promise<string> {
+    tx.onCommit(() => this.#forget(job.jobId));
+    return Promise.resolve('');
   }
 
   async step(job: Job): Promise<JobStep> {
@@ -280,22 +281,12 @@ export class Rebalance implements JobRunner {
 }
 
 async function countPage(
-  { db }: MetadataSnapshot,
+  snapshot: MetadataSnapshot,
   keeperId: string,
   after: string,
 ): Promise<{ bytes: number; pieces: number; last: string }> {
-  const row = await db
-    .selectFrom((from) =>
-      from
-        .selectFrom('pieces')
-        .select('chunk_id')
-        .where('keeper_id', '=', keeperId)
-        .where('state', '=', 'durable')
-        .where('chunk_id', '>', after)
-        .orderBy('chunk_id')
-        .limit(countedPerStep)
-        .as('page'),
-    )
+  const row = await snapshot.db
+    .selectFrom(pageOfPieces(snapshot, keeperId, after, countedPerStep).as('page'))
     .innerJoin('chunks', 'chunks.chunk_id', 'page.chunk_id')
     .select(({ fn }) => [
       fn.sum<number | null>('chunks.length').as('bytes'),
@@ -312,15 +303,7 @@ async function piecesOf(
   after: string,
   limit: number,
 ): Promise<QueuedChunk[]> {
-  const rows = await snapshot.db
-    .selectFrom('pieces')
-    .select('chunk_id')
-    .where('keeper_id', '=', keeperId)
-    .where('state', '=', 'durable')
-    .where('chunk_id', '>', after)
-    .orderBy('chunk_id')
-    .limit(limit)
-    .execute();
+  const rows = await pageOfPieces(snapshot, keeperId, after, limit).execute();
   return loadChunks(
     snapshot,
     rows.map((row) => row.chunk_id),

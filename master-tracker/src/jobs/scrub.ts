@@ -36,9 +36,11 @@ export class Scrub implements JobRunner {
   }
 
   /** How earlier scrubs ended is not how this one does. */
-  begin(_: MetadataTransaction, keeperIds: readonly string[]): Promise<void> {
-    if (keeperIds.length === 0) this.#outcomes.clear();
-    for (const keeperId of keeperIds) this.#outcomes.delete(keeperId);
+  begin(tx: MetadataTransaction, keeperIds: readonly string[]): Promise<void> {
+    tx.onCommit(() => {
+      if (keeperIds.length === 0) this.#outcomes.clear();
+      for (const keeperId of keeperIds) this.#outcomes.delete(keeperId);
+    });
     return Promise.resolve();
   }
 

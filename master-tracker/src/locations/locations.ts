@@ -13,6 +13,7 @@ import type { TaskBoard } from '../registry/task-board.js';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { VersionsTable } from '../store/schema.js';
+import type { Readers } from './readers.js';
 
 export interface LocatedExtent {
   readonly chunkId: string;
@@ -50,6 +51,7 @@ export interface LocationsParts {
   readonly tokens: TokenIssuer;
   readonly tasks: TaskBoard;
   readonly random: Random;
+  readonly readers: Readers;
 }
 
 interface ExtentRow {
@@ -85,6 +87,7 @@ export class Locations {
       return { version, end, rows, holders };
     });
     const { version, end, rows, holders } = found;
+    this.#parts.readers.note(version.version);
     const last = rows.at(-1);
     const covered = last ? last.file_offset + last.length : end;
     return {

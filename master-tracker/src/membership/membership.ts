@@ -167,6 +167,26 @@ export class Membership {
   }
 
   /**
+   * Notes that a known keeper is there with another storage: of the old one nothing is left, and the new one is
+   * nobody until it registers.
+   */
+  replaceStorage(registration: KeeperRegistration, nowMs: number): void {
+    const before = this.#members.get(registration.keeperId);
+    if (!before) return;
+    const { state, deadSinceMs, draining } = before.view;
+    const member: Member = {
+      view: { ...blankView(registration), state, deadSinceMs, draining },
+      lease: { kind: 'heard', sinceMs: -Infinity },
+      superseded: null,
+      // What was announced was the absence of what is gone.
+      away: undefined,
+    };
+    this.#members.set(registration.keeperId, member);
+    this.#rivals.forget(registration.keeperId);
+    this.#settle(member, nowMs);
+  }
+
+  /**
    * Renews the lease and takes up the keeper's news; what was reserved since the last heartbeat is forgotten,
    * as the new capacity tells. A keeper that only the metadata knows must register first: the tracker's start
    * is new to it, and its keys and its report with it.

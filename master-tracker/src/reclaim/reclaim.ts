@@ -3,7 +3,9 @@
  *
  *   a deleted tree      → its files' versions go to the trash
  *   a trashed version   → once its time is over, or nobody wants it any more, or room is short: it is retired
- *   a retired version   → once its grace is over: its extents go, and chunks without extents become garbage
+ *   a retired version   → once its grace is over, or room is short and nobody reads it: its extents go, and chunks
+ *                         without extents become garbage
+ *   an upload that is over → the chunks that no file uses become garbage
  *   a garbage chunk     → its pieces are tombstones; their keepers are told to trash them
  *   a trashed piece     → the keeper says so, its row goes (registry); that of a live chunk a while later
  *   a garbage chunk without pieces → once no write token for it can be good any more, its row goes
@@ -15,6 +17,7 @@
 import { type Policy, limits } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { TransactionTimes } from '../cluster/transaction-times.js';
+import type { Readers } from '../locations/readers.js';
 import type { Membership } from '../membership/membership.js';
 import { reapUnlinked } from '../namespace/unlinked.js';
 import type { TrashRules } from '../namespace/versions.js';
@@ -29,15 +32,25 @@ import {
 import type { TaskBoard } from '../registry/task-board.js';
 import { pruneRequests } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
-import { bytesToGiveUp } from '../trash/pressure.js';
+import { pressureOn } from '../trash/pressure.js';
 import type { Trash } from '../trash/trash.js';
+import { giveUpNextPage } from '../uploads/leftovers.js';
 
 /** Rows that one step may touch: about 10 ms, and a pause for other calls after it. */
 const stepSize = 500;
 /** Of small files: each is several statements. */
 const versionsPerStep = 50;
-/** How often the trash may be shortened: what was given up last must have shown in the keepers' heartbeats. */
+/** How often the trash may be shortened: what was given up last must have shown in the keepers' heartbeats, */
 const makeRoomIntervalMs = 5_000;
+/** and keepers that are still being told to trash pieces are waited for so long. */
+const ordersPatienceMs = 30_000;
+/** After the last of these orders until what they gave back shows: two heartbeats. */
+const orderNewsMs = 2_000;
+/**
+ * How long a version that nobody reads stays although room is short: whoever asked for the path just before it was
+ * given up has been answered by then, and is known to read it.
+ */
+export const lookUpMs = 1_000;
 
 export interface ReclaimParts {
   readonly store: MetadataStore;
@@ -47,6 +60,7 @@ export interface ReclaimParts {
   readonly tasks: TaskBoard;
   readonly reports: FullReports;
   readonly trash: Trash;
+  readonly readers: Readers;
   readonly rules: TrashRules;
   /** Of an upload that asks for none. */
   readonly defaultPolicy: Policy;
@@ -66,14 +80,27 @@ export class Reclaim {
   #forgotten = { transactionId: 0, chunkId: '' };
   #madeRoomMs = -Infinity;
   #refused = false;
+  #shortMs = -Infinity;
+  /** When a keeper that is there last had pieces that it was to trash. */
+  #orderedMs = -Infinity;
 
   constructor(parts: ReclaimParts) {
     this.#parts = parts;
   }
 
-  /** There was no room for a chunk: the next step makes some, if the trash has any. */
+  /** There was no room for a chunk: the next step makes some, if there is any to be had. */
   noteRefused(): void {
     this.#refused = true;
+  }
+
+  /** True if what was deleted will give room back, sooner or later. */
+  isRoomOnItsWay(): boolean {
+    const { trashed_versions, retired_bytes } = this.#parts.store.counters;
+    return trashed_versions > 0 || retired_bytes > 0 || this.#isWithin(makeRoomIntervalMs, this.#orderedMs);
+  }
+
+  #isWithin(ageMs: number, sinceMs: number): boolean {
+    return this.#parts.rules.clock.monotonicMs() - sinceMs < ageMs;
   }
 
   /** A little of everything; true if there may be more to do at once. */
@@ -88,6 +115,7 @@ export class Reclaim {
     const expired = await trash.expire();
     await this.#makeRoom();
     const retired = await this.#dropRetired();
+    const leftovers = await giveUpNextPage(store);
     await this.#orderTrash();
     const trashed = await this.#forgetTrashed();
     const forgotten = await this.#forgetChunks();
@@ -97,42 +125,54 @@ export class Reclaim {
       beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
       limit: stepSize,
     });
-    return unlinked || expired || retired || trashed || forgotten || closed || pruned === stepSize;
+    const more = [unlinked, expired, retired, leftovers, trashed, forgotten, closed];
+    return more.includes(true) || pruned === stepSize;
   }
 
   /** Shortens the trash where keepers are short of room. */
   async #makeRoom(): Promise<void> {
     const { store, membership, trash, rules, defaultPolicy, defaultChunkSizeBytes } = this.#parts;
-    const nowMs = rules.clock.monotonicMs();
-    // Heard once: soon after the last time, what was given up then is still on its way.
     const refused = this.#refused;
     this.#refused = false;
-    if (trash.summary.versions === 0 || nowMs - this.#madeRoomMs < makeRoomIntervalMs) return;
-    const bytes = bytesToGiveUp({
+    const { isShort, giveUpBytes } = pressureOn({
       keepers: membership.placementCandidates(),
       pieces: defaultPolicy.pieces,
       chunkSizeBytes: defaultChunkSizeBytes,
       retiredBytes: store.counters.retired_bytes,
       refused,
     });
-    if (bytes === 0) return;
-    await trash.shorten(bytes);
+    const nowMs = rules.clock.monotonicMs();
+    if (isShort) this.#shortMs = nowMs;
+    if (giveUpBytes === 0 || trash.summary.versions === 0) return;
+    // Soon after the last time, what was given up then is still on its way.
+    const isOrdered = this.#isWithin(orderNewsMs, this.#orderedMs);
+    if (this.#isWithin(isOrdered ? ordersPatienceMs : makeRoomIntervalMs, this.#madeRoomMs)) return;
+    await trash.shorten(giveUpBytes);
     this.#madeRoomMs = nowMs;
   }
 
-  /** Takes extents off retired versions whose grace is over: all those of small ones, a part of a big one's. */
+  /**
+   * Takes extents off retired versions whose grace is over, and where room is short off those that nobody reads: all
+   * those of small ones, a part of a big one's.
+   */
   async #dropRetired(): Promise<boolean> {
-    const { store, times, graceMs } = this.#parts;
-    const horizon = times.horizon(graceMs);
-    const find = ({ db }: Pick<MetadataTransaction, 'db'>) =>
-      db
+    const { store, times, graceMs, readers } = this.#parts;
+    const overThrough = times.horizon(graceMs);
+    const isShort = this.#isWithin(makeRoomIntervalMs, this.#shortMs);
+    const unreadThrough = isShort ? times.horizon(lookUpMs) : 0;
+    const find = async ({ db }: Pick<MetadataTransaction, 'db'>) => {
+      const rows = await db
         .selectFrom('versions')
-        .select('version')
+        .select(['version', 'retired_transaction_id'])
         .where('retired_transaction_id', 'is not', null)
-        .where('retired_transaction_id', '<=', horizon)
+        .where('retired_transaction_id', '<=', Math.max(overThrough, unreadThrough))
         .orderBy('retired_transaction_id')
-        .limit(versionsPerStep)
+        .limit(stepSize)
         .execute();
+      return rows
+        .filter((row) => (row.retired_transaction_id ?? 0) <= overThrough || !readers.mayBeRead(row.version))
+        .slice(0, versionsPerStep);
+    };
     if ((await store.read(find)).length === 0) return false;
     return store.mutate(async (tx) => {
       const versions = await find(tx);
@@ -153,8 +193,13 @@ export class Reclaim {
     const { store, tasks, membership, reports } = this.#parts;
     // Before that, pieces count whose keepers may be gone for good.
     const mayTrim = membership.knowsWhoIsThere();
+    const nowMs = this.#parts.rules.clock.monotonicMs();
     for (const keeperId of this.#settledKeepers()) {
-      if (tasks.has(keeperId, 'trash')) continue;
+      // What no heartbeat has carried yet is looked at again: by now others of a piece's chunk may be lost.
+      if (!tasks.recallTrash(keeperId)) {
+        this.#orderedMs = nowMs;
+        continue;
+      }
       const rows = await store.read(({ db }) =>
         db
           .selectFrom('pieces')
@@ -173,6 +218,7 @@ export class Reclaim {
       }
       const chunkIds = rows.filter((row) => mayTrim || !row.live).map((row) => row.chunk_id);
       if (chunkIds.length === 0) continue;
+      this.#orderedMs = nowMs;
       tasks.post(keeperId, { kind: 'trash', chunkIds, transactionId: store.transactionId });
     }
   }
@@ -255,6 +301,8 @@ export class Reclaim {
         .select('upload_id')
         .where('state', 'in', ['committed', 'aborted'])
         .where('closed_transaction_id', '<=', horizon)
+        // Or its chunks would belong to nothing.
+        .where('given_up_through', 'is', null)
         .limit(stepSize)
         .execute();
     if ((await store.read(find)).length === 0) return false;

@@ -7,6 +7,7 @@
  * to trash it may be on its way. A piece with other bytes does not count any more.
  * A chunk that the metadata does not know is left alone and counted: nothing is deleted for being unknown (S5).
  */
+import { sql } from 'kysely';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import type { ChunkState, PieceState } from '../store/schema.js';
@@ -59,6 +60,14 @@ interface Known {
   readonly claim: string | null;
 }
 
+/** That of a chunk that its upload has left, and that is given up soon, is as if it were. */
+const chunkStateNow = sql<ChunkState>`case
+  when chunks.state in ('allocated', 'sealed') and exists (
+    select 1 from uploads where uploads.upload_id = chunks.upload_id and uploads.state != 'open'
+  ) then 'garbage'
+  else chunks.state
+end`;
+
 async function known(
   { db }: MetadataSnapshot,
   keeperId: string,
@@ -71,7 +80,7 @@ async function known(
     )
     .select([
       'chunks.chunk_id',
-      'chunks.state as chunkState',
+      chunkStateNow.as('chunkState'),
       'length',
       'digest',
       'pieces.state as pieceState',
@@ -113,6 +122,13 @@ export async function newsIn(
   return news;
 }
 
+export interface AdoptOptions {
+  /** Why the keeper has a piece that nobody had planned there (reasons.ts). */
+  readonly whyThere?: (chunkId: string) => string;
+  /** When the keeper said that it had just written them; absent if it only says that it has them. */
+  readonly writtenAtUnixMs?: number;
+}
+
 const nothing: Adoption = {
   ...{ durable: [], unknown: [], mismatched: 0 },
   ...{ found: { chunks: 0, example: '' }, lost: { chunks: 0, example: '' } },
@@ -120,13 +136,13 @@ const nothing: Adoption = {
 
 /**
  * Records the pieces; no chunk may be named twice. Does nothing for a storage that was replaced since it spoke:
- * its pieces went with it. `whyThere` says why the keeper has a piece that nobody had planned there (reasons.ts).
+ * its pieces went with it.
  */
 export async function adopt(
   tx: MetadataTransaction,
   { keeperId, storageId }: PieceSource,
   pieces: readonly PieceSummary[],
-  whyThere: (chunkId: string) => string = () => reasons.reported,
+  { whyThere = () => reasons.reported, writtenAtUnixMs }: AdoptOptions = {},
 ): Promise<Adoption> {
   const current = await currentStorages(tx, [keeperId]);
   if (current.get(keeperId) !== storageId) return nothing;
@@ -155,6 +171,7 @@ export async function adopt(
     tx,
     durable.map((chunkId) => ({
       ...{ chunkId, keeperId, because: planned.has(chunkId) ? reasons.upload : whyThere(chunkId) },
+      writtenAtUnixMs,
     })),
   );
   // The piece may be one more than its chunk needs, or the last that it lacked.

@@ -7,7 +7,8 @@
  * A keeper reports after each registration, and again when it is asked to (`requireSince`). A report comes in pages
  * in order of chunk id, so each page tells all about one range of ids: it is reconciled when it arrives, and no
  * report is ever held in memory. Pieces that became durable after the registration, or the question, may be younger
- * than the list the keeper reports from: their absence proves nothing.
+ * than the list the keeper reports from: their absence proves nothing. A keeper that reports unasked sends an empty page
+ * before it begins to list: what it trashes meanwhile may be in the list, and its tombstones must outlast the report.
  */
 import { HoldfastError, type Logger, type Random, newId } from '@holdfast/shared';
 import type { EventLog } from '../events/event-log.js';
@@ -15,6 +16,7 @@ import type { KeeperIdentity } from '../membership/keeper.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { type PieceSummary, adopt } from './adopt.js';
 import { badReport, foundChunks, lostChunks } from './piece-events.js';
+import { pageOfPieces } from './piece-pages.js';
 import { type Unreadable, recordLost } from './pieces.js';
 import type { UnknownPieces } from './unknown-pieces.js';
 
@@ -234,17 +236,10 @@ export class FullReports {
     let lost = 0;
     for (let from = report.through; ;) {
       const start = from;
-      const rows = await this.#store.read(({ db }) =>
-        db
-          .selectFrom('pieces')
-          .select('chunk_id')
-          .where('keeper_id', '=', page.keeperId)
-          .where('state', '=', 'durable')
-          .where('chunk_id', '>', start)
+      const rows = await this.#store.read((snapshot) =>
+        pageOfPieces(snapshot, page.keeperId, start, maxLostPerTransaction)
           .where('chunk_id', '<=', through)
           .where('since_transaction_id', '<=', report.before)
-          .orderBy('chunk_id')
-          .limit(maxLostPerTransaction)
           .execute(),
       );
       const missing = rows.map((row) => row.chunk_id).filter((chunkId) => !reported.has(chunkId));

@@ -60,7 +60,7 @@ export class KeeperCare {
         remedy: 'For longer, drain the keeper; its pieces are then elsewhere while it is away.',
       });
     }
-    await once(store, { requestId, asked: ['maintenance', keeperId, durationMs] }, async ({ db }) => {
+    await once(store, { requestId, asked: ['maintenance', keeperId, durationMs] }, async (tx) => {
       const keeper = membership.get(keeperId);
       if (!keeper) throw noSuchKeeper(keeperId);
       if (durationMs > 0 && keeper.state === 'dead') {
@@ -73,11 +73,12 @@ export class KeeperCare {
         );
       }
       const maintenance_ms = durationMs === 0 ? null : durationMs;
-      await db.updateTable('keepers').set({ maintenance_ms }).where('keeper_id', '=', keeperId).execute();
-      // In the transaction, so that the order of calls is the order of what they leave behind.
-      const transition = membership.setMaintenance(keeperId, durationMs, clock.monotonicMs());
-      this.#remember(keeperId, maintenance_ms ?? undefined);
-      if (transition) registry.noteTransition(transition);
+      await tx.db.updateTable('keepers').set({ maintenance_ms }).where('keeper_id', '=', keeperId).execute();
+      tx.onCommit(() => {
+        const transition = membership.setMaintenance(keeperId, durationMs, clock.monotonicMs());
+        this.#remember(keeperId, maintenance_ms ?? undefined);
+        if (transition) registry.noteTransition(transition);
+      });
       return {};
     });
     await registry.apply([]);
@@ -136,8 +137,10 @@ export class KeeperCare {
         subject: keeperId,
         text: `the keeper at ${keeper.address} was forgotten; every chunk that it had has its copies elsewhere`,
       });
-      membership.forget(keeperId);
-      this.#remember(keeperId, undefined);
+      tx.onCommit(() => {
+        membership.forget(keeperId);
+        this.#remember(keeperId, undefined);
+      });
       return {};
     });
     registry.dropOrders(keeperId);

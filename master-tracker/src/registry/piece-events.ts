@@ -64,10 +64,10 @@ export class BadPieceEvents {
     if (!first) return;
     const quiet = this.#quiet.get(keeperId);
     if (quiet && this.#clock.monotonicMs() < quiet.untilMs) {
-      quiet.untold += pieces.length;
+      tx.onCommit(() => (quiet.untold += pieces.length));
       return;
     }
-    this.#beQuiet(keeperId);
+    tx.onCommit(() => this.#beQuiet(keeperId));
     const others = pieces.length + (quiet?.untold ?? 0) - 1;
     const more = others > 0 ? `, and ${plural(others, 'other piece')}` : '';
     const text = `the keeper found its piece of chunk ${first.chunkId} bad or gone (${first.why})${more}; it does not count and is copied anew`;

@@ -19,11 +19,21 @@ export function claimOf(lengthBytes: number, digest: string): string {
   return `${lengthBytes}:${digest}`;
 }
 
+/** A piece that a keeper has; both are null or absent if they are not known. */
+export type DurablePiece = PieceKey &
+  Readonly<{
+    /** Why there (reasons.ts). */
+    because?: string | undefined;
+    /** When the keeper said that it had written it, by the tracker's wall clock. */
+    writtenAtUnixMs?: number | undefined;
+  }>;
+
 type PieceChange = Readonly<{
   chunkId: string;
   keeperId: string;
   claim: string | null;
   because: string | null;
+  writtenAtUnixMs: number | null;
 }>;
 
 const upsert = prepare(
@@ -31,13 +41,14 @@ const upsert = prepare(
     db
       .insertInto('pieces')
       .values(
-        args.pieces.map(({ chunkId, keeperId, claim, because }) => ({
+        args.pieces.map(({ chunkId, keeperId, claim, because, writtenAtUnixMs }) => ({
           chunk_id: chunkId,
           keeper_id: keeperId,
           state: args.state,
           since_transaction_id: args.transactionId,
           claim,
           because,
+          written_at_unix_ms: writtenAtUnixMs,
         })),
       )
       .onConflict((conflict) =>
@@ -46,29 +57,29 @@ const upsert = prepare(
           since_transaction_id: eb.ref('excluded.since_transaction_id'),
           claim: eb.ref('excluded.claim'),
           because: eb.ref('excluded.because'),
+          written_at_unix_ms: eb.ref('excluded.written_at_unix_ms'),
         })),
       ),
 );
 
 async function upsertPieces(
   tx: MetadataTransaction,
-  pieces: readonly (PieceKey & { claim?: string; because?: string | undefined })[],
+  pieces: readonly (DurablePiece & { readonly claim?: string })[],
   state: PieceState,
 ): Promise<void> {
   const { transactionId } = tx;
   for (const page of batches(pieces)) {
-    const changes = page.map(({ chunkId, keeperId, claim = null, because = null }) => ({
-      ...{ chunkId, keeperId, claim, because },
-    }));
+    const changes = page.map(
+      ({ chunkId, keeperId, claim = null, because = null, writtenAtUnixMs = null }) => ({
+        ...{ chunkId, keeperId, claim, because, writtenAtUnixMs },
+      }),
+    );
     await tx.run(upsert, { state, transactionId, pieces: changes });
   }
 }
 
-/** The pieces are on stable storage with their chunks' bytes; `because` says why there (reasons.ts). */
-export async function recordDurable(
-  tx: MetadataTransaction,
-  pieces: readonly (PieceKey & { because?: string | undefined })[],
-): Promise<void> {
+/** The pieces are on stable storage with their chunks' bytes. */
+export async function recordDurable(tx: MetadataTransaction, pieces: readonly DurablePiece[]): Promise<void> {
   await upsertPieces(tx, pieces, 'durable');
 }
 
@@ -243,7 +254,7 @@ async function queueOffPolicy(
 ): Promise<void> {
   await tx.db
     .insertInto('repair_queue')
-    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because'])
+    .columns(['chunk_id', 'pieces_left', 'below_policy', 'because', 'policy_pieces', 'length_bytes'])
     .expression((from) =>
       from
         .selectFrom('chunks')
@@ -264,10 +275,12 @@ async function queueOffPolicy(
             .end()
             .as('below_policy'),
           eb.val(because).as('because'),
+          'chunks.pieces as policy_pieces',
+          eb.fn.coalesce('chunks.length', eb.val(0)).as('length_bytes'),
         ])
         .where('chunks.chunk_id', 'in', chunkIds)
         .where('chunks.state', '=', 'live')
-        .groupBy(['chunks.chunk_id', 'chunks.pieces'])
+        .groupBy(['chunks.chunk_id', 'chunks.pieces', 'chunks.length'])
         .having((eb) =>
           eb.or([
             eb(eb.fn.count('keepers.keeper_id'), '!=', eb.ref('chunks.pieces')),
@@ -351,12 +364,26 @@ export async function takeSurplusBack(
   }
 }
 
-/** The keeper says that these pieces are in its trash. */
+/**
+ * The keeper says that these pieces are in its trash. One that counts again, as its giving up was taken back while the
+ * keeper was at it, is lost. Returns the chunks that cannot be read now.
+ */
 export async function recordTrashed(
   tx: MetadataTransaction,
   keeperId: string,
   chunkIds: readonly string[],
-): Promise<void> {
+): Promise<Unreadable> {
+  const counted: string[] = [];
+  for (const page of batches(chunkIds)) {
+    const rows = await tx.db
+      .selectFrom('pieces')
+      .select('chunk_id')
+      .where('keeper_id', '=', keeperId)
+      .where('state', '=', 'durable')
+      .where('chunk_id', 'in', page)
+      .execute();
+    counted.push(...rows.map((row) => row.chunk_id));
+  }
   for (const page of batches(chunkIds)) {
     const live = tx.db
       .selectFrom('chunks')
@@ -377,6 +404,7 @@ export async function recordTrashed(
       .where('chunk_id', 'in', page)
       .execute();
   }
+  return recordLost(tx, keeperId, counted);
 }
 
 /** Forgets up to `limit` trashed pieces of a keeper whose older words are all in by now; true if there may be more. */
@@ -425,24 +453,4 @@ export async function giveUpChunks(tx: MetadataTransaction, chunkIds: readonly s
       .execute();
     await tx.db.deleteFrom('repair_queue').where('chunk_id', 'in', page).execute();
   }
-}
-
-/** Gives up what a session wrote and did not commit. */
-export async function giveUpUpload(tx: MetadataTransaction, uploadId: string): Promise<void> {
-  const unused = tx.db
-    .selectFrom('chunks')
-    .select('chunk_id')
-    .where('upload_id', '=', uploadId)
-    .where('state', 'in', ['allocated', 'sealed']);
-  await tx.db
-    .updateTable('pieces')
-    .set({ state: 'garbage', since_transaction_id: tx.transactionId, claim: null })
-    .where('chunk_id', 'in', unused)
-    .execute();
-  await tx.db
-    .updateTable('chunks')
-    .set({ state: 'garbage', garbage_transaction_id: tx.transactionId })
-    .where('upload_id', '=', uploadId)
-    .where('state', 'in', ['allocated', 'sealed'])
-    .execute();
 }

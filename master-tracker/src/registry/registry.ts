@@ -16,6 +16,8 @@ import {
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog, NewEvent } from '../events/event-log.js';
+import { plural } from '../events/words.js';
+import { displacedRemedy } from '../membership/displaced.js';
 import type {
   KeeperHeartbeat,
   KeeperIdentity,
@@ -27,10 +29,11 @@ import type { RivalSign } from '../membership/rivals.js';
 import type { Membership } from '../membership/membership.js';
 import type { InFlightTable } from '../repair/in-flight.js';
 import type { RepairRuns } from '../repair/repair-runs.js';
-import type { MetadataStore } from '../store/metadata-store.js';
+import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { type PieceSource, type PieceSummary, adopt, newsIn } from './adopt.js';
-import { markAlive, markDead, recordKeeperLost } from './keeper-changes.js';
+import { isBeingReplaced, markAlive, markDead, markReplaced } from './keeper-changes.js';
 import type { FullReports, ReportPage } from './full-report.js';
+import { Gathered } from './gathered.js';
 import { type BadPiece, recordBadPieces, saysBad } from './bad-pieces.js';
 import { BadPieceEvents, foundChunks, lostChunks } from './piece-events.js';
 import { recordDoubtful, recordTrashed } from './pieces.js';
@@ -76,13 +79,17 @@ export class Registry {
   readonly #badPieces: BadPieceEvents;
   /** By keeper: when it is to report again, on the monotonic clock. */
   readonly #reportDueMs = new Map<string, number>();
+  readonly #arrivals = new Gathered<PieceSummary>();
 
   constructor(parts: RegistryParts) {
     this.#parts = parts;
     this.#badPieces = new BadPieceEvents(parts.store, parts.clock, parts.events);
   }
 
-  /** @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED */
+  /**
+   * @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED; UNAVAILABLE (retryable) while
+   *   pieces of an earlier storage of the keeper are taken off the books
+   */
   async register(
     registration: KeeperRegistration,
     clusterId: string,
@@ -101,21 +108,21 @@ export class Registry {
     const verdict = membership.judgeRegistration(registration);
     if (verdict.outcome === 'stale-incarnation') await this.#hearRival(registration);
     if (verdict.outcome !== 'registered') throw refusal(verdict);
-    // A wiped keeper's pieces are dropped, and a tracker behind its keepers drops nothing.
-    if (verdict.storageReplaced) guard.assertWritable();
+    if (verdict.storageReplaced) await this.#replaceStorage(registration);
     await store.mutate(async (tx) => {
+      if (await isBeingReplaced(tx, keeperId)) throw stillOnTheBooks();
       // Its row says from here on that it is not dead: a change of what can be read.
-      const told = verdict.storageReplaced
-        ? lostChunks(keeperId, await recordKeeperLost(tx, keeperId))
-        : foundChunks(keeperId, await markAlive(tx, events, keeperId));
+      const told = foundChunks(keeperId, await markAlive(tx, events, keeperId));
       const row = rowOf(registration);
       await tx.db
         .insertInto('keepers')
-        .values({ ...row, draining: 0, maintenance_ms: null })
+        .values({ ...row, draining: 0, maintenance_ms: null, replaced: 0 })
         .onConflict((conflict) => conflict.column('keeper_id').doUpdateSet(row))
         .execute();
-      const event = describeRegistration(registration, verdict);
-      for (const each of [...(event ? [event] : []), ...told]) await events.record(tx, each);
+      const joined = verdict.isNewKeeper
+        ? [describeJoining(registration), ...(await describeDisplaced(tx, registration))]
+        : [];
+      for (const each of [...joined, ...told]) await events.record(tx, each);
     });
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
@@ -125,6 +132,22 @@ export class Registry {
     logger.info('a keeper registered', { keeperId, address: registration.address, ...verdict });
     if (result.transition && !verdict.isNewKeeper) await this.apply([result.transition]);
     this.#parts.onRepairNews();
+  }
+
+  /** What the keeper had is gone, from this moment on; its rows go page by page (keeper-changes.ts). */
+  async #replaceStorage(registration: KeeperRegistration): Promise<void> {
+    const { store, clock, guard, membership, events, logger } = this.#parts;
+    const { keeperId } = registration;
+    // A tracker that is behind its keepers drops nothing.
+    guard.assertWritable();
+    const text = 'the keeper came back with an empty storage; every piece that it had is copied anew';
+    await store.mutate(async (tx) => {
+      await events.record(tx, { kind: 'storage-replaced', subject: keeperId, text });
+      await markReplaced(tx, events, registration);
+      tx.onCommit(() => membership.replaceStorage(registration, clock.monotonicMs()));
+    });
+    logger.warn('a keeper came back with another storage', { keeperId });
+    this.dropOrders(keeperId);
   }
 
   /**
@@ -153,8 +176,7 @@ export class Registry {
         await db.updateTable('keepers').set({ stopping: 1 }).where('keeper_id', '=', keeperId).execute();
       });
     }
-    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
-    if (stored.length > 0 && !isDoubtful(membership, keeperId)) await this.#takeUp(heartbeat, stored);
+    if (stored.length > 0) await this.#takeUp(heartbeat, stored);
     // After what was stored: a piece that is in both was found bad after it was stored.
     await this.#takeBad(heartbeat, bad);
     this.#wishForReport(keeperId);
@@ -163,9 +185,18 @@ export class Registry {
     return tasks.handOut(keeperId, heartbeat.freeTaskSlots);
   }
 
-  async #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
-    const { store, logger, inFlight, runs, events, onRepairNews } = this.#parts;
+  /** Those of a keeper that come while earlier ones are written down are taken up in one transaction. */
+  #takeUp(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
+    return this.#arrivals.add(`${source.keeperId} ${source.storageId}`, stored, (pieces) =>
+      this.#takeUpNow(source, pieces),
+    );
+  }
+
+  async #takeUpNow(source: PieceSource, stored: readonly PieceSummary[]): Promise<void> {
+    const { store, clock, logger, membership, inFlight, runs, events, onRepairNews } = this.#parts;
     const { keeperId } = source;
+    // Of two keepers with one name, which one has it? The report of the one that is left will tell.
+    if (isDoubtful(membership, keeperId)) return;
     const distinct = [...new Map(stored.map((piece) => [piece.chunkId, piece])).values()];
     // Most were in a commit already: those cost no sync.
     const news = await store.read((snapshot) => newsIn(snapshot, keeperId, distinct));
@@ -175,7 +206,7 @@ export class Registry {
       return copy ? (copy.because ?? '') : reasons.reported;
     };
     const { unknown, mismatched, copied } = await store.mutate(async (tx) => {
-      const adopted = await adopt(tx, source, news, whyThere);
+      const adopted = await adopt(tx, source, news, { whyThere, writtenAtUnixMs: clock.wallMs() });
       const { found, lost } = adopted;
       for (const event of [...foundChunks(keeperId, found), ...lostChunks(keeperId, lost)]) {
         await events.record(tx, event);
@@ -289,7 +320,11 @@ export class Registry {
 
   /** The tombstones have done their work. */
   async #forgetTrashed({ identity: { keeperId }, trashedChunkIds }: TaskOutcome): Promise<void> {
-    await this.#parts.store.mutate((tx) => recordTrashed(tx, keeperId, trashedChunkIds));
+    const { store, events } = this.#parts;
+    await store.mutate(async (tx) => {
+      const lost = await recordTrashed(tx, keeperId, trashedChunkIds);
+      for (const event of lostChunks(keeperId, lost)) await events.record(tx, event);
+    });
   }
 
   /** Pieces that their own keeper finds bad or gone do not count any more. */
@@ -394,21 +429,37 @@ const whatItMeans: Readonly<Record<KeeperState, string>> = {
   dead: 'is gone; its pieces do not count and are copied elsewhere',
 };
 
-/** A start of a keeper that is known, on the storage that is known, is told by its change of state. */
-function describeRegistration(
+/** A start of a keeper that is known is told by its change of state. */
+function describeJoining({ keeperId, address }: KeeperRegistration): NewEvent {
+  return { kind: 'keeper-joined', subject: keeperId, text: `a new keeper joined at ${address}` };
+}
+
+/** A new keeper where another one with pieces was last seen (membership/displaced.ts): whoever else is at the address. */
+async function describeDisplaced(
+  { db }: MetadataTransaction,
   { keeperId, address }: KeeperRegistration,
-  { isNewKeeper, storageReplaced }: { readonly isNewKeeper: boolean; readonly storageReplaced: boolean },
-): NewEvent | undefined {
-  if (isNewKeeper)
-    return { kind: 'keeper-joined', subject: keeperId, text: `a new keeper joined at ${address}` };
-  if (!storageReplaced) return undefined;
-  const text = 'the keeper came back with an empty storage; every piece that it had is copied anew';
-  return { kind: 'storage-replaced', subject: keeperId, text };
+): Promise<NewEvent[]> {
+  const before = await db
+    .selectFrom('keepers')
+    .innerJoin('piece_counts', 'piece_counts.keeper_id', 'keepers.keeper_id')
+    .select(['keepers.keeper_id', 'pieces'])
+    .where('address', '=', address)
+    .where('keepers.keeper_id', '!=', keeperId)
+    .where('state', '=', 'durable')
+    .where('pieces', '>', 0)
+    .execute();
+  return before.map((old) => ({
+    kind: 'keeper-displaced',
+    subject: keeperId,
+    text:
+      `the new keeper is at ${address}, where keeper ${old.keeper_id} with ${plural(old.pieces, 'piece')} was: ` +
+      displacedRemedy,
+  }));
 }
 
 function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {
   if (to === 'live' && from === 'dead') {
-    return { kind: 'keeper-live', subject: keeperId, text: 'the keeper is back; its pieces count again' };
+    return { kind: 'keeper-live', subject: keeperId, text: 'the keeper is back; the pieces that it has count again' };
   }
   return { kind: `keeper-${to}`, subject: keeperId, text: `the keeper ${whatItMeans[to]}` };
 }
@@ -427,6 +478,17 @@ function rowOf(registration: KeeperRegistration) {
     stopping: 0,
     dead: 0,
   };
+}
+
+function stillOnTheBooks(): HoldfastError {
+  return new HoldfastError(
+    'UNAVAILABLE',
+    "what the keeper's earlier storage had is being taken off the books",
+    {
+      remedy: 'Wait: it may register when that is done, after some seconds for each 100,000 pieces.',
+      retryAfterMs: 500,
+    },
+  );
 }
 
 function notRegistered(): HoldfastError {

@@ -32,6 +32,8 @@ export interface KeeperTask {
 const repeatAfterMs = 15_000;
 /** Copies and trash are few, and bounded by who posts them; verification is what any client can ask for. */
 const maxTasksWithVerify = 1_000;
+/** Tasks beside copies that a keeper has at a time: it takes many copies ahead, and must not be filled with these. */
+const maxOthersOut = 4;
 /** What clients ask for comes last: a crowd of doubtful readers must not hold up repair. */
 const ranks: Readonly<Record<TaskAction['kind'], number>> = { fetch: 0, trash: 1, verify: 2, scrub: 3 };
 
@@ -66,13 +68,24 @@ export class TaskBoard {
     return this.#byKeeper.get(keeperId)?.has(`${kind} ${chunkId}`) ?? false;
   }
 
-  /** Up to `slots` tasks for a keeper: copies, then trash, then verification; of each, the longest waiting first. */
+  /**
+   * Up to `slots` tasks for a keeper: copies, then a few of trash, then of verification; of each, the longest waiting
+   * first.
+   */
   handOut(keeperId: string, slots: number): KeeperTask[] {
     const nowMs = this.#clock.monotonicMs();
-    const due = [...(this.#byKeeper.get(keeperId)?.values() ?? [])]
-      .filter(({ handedOutMs }) => handedOutMs === undefined || nowMs - handedOutMs >= repeatAfterMs)
-      .sort((a, b) => ranks[a.action.kind] - ranks[b.action.kind])
-      .slice(0, slots);
+    const isDue = ({ handedOutMs }: Posted): boolean =>
+      handedOutMs === undefined || nowMs - handedOutMs >= repeatAfterMs;
+    const all = [...(this.#byKeeper.get(keeperId)?.values() ?? [])];
+    const others = all.filter(({ action }) => action.kind !== 'fetch');
+    const othersOut = others.filter((task) => !isDue(task)).length;
+    const due = [
+      ...all.filter((task) => task.action.kind === 'fetch' && isDue(task)),
+      ...others
+        .filter(isDue)
+        .sort((a, b) => ranks[a.action.kind] - ranks[b.action.kind])
+        .slice(0, Math.max(0, maxOthersOut - othersOut)),
+    ].slice(0, slots);
     for (const task of due) task.handedOutMs = nowMs;
     return due;
   }
@@ -87,6 +100,14 @@ export class TaskBoard {
   complete({ keeperId, taskId, action }: KeeperTask): void {
     const tasks = this.#byKeeper.get(keeperId);
     if (tasks?.get(keyOf(action))?.taskId === taskId) tasks.delete(keyOf(action));
+  }
+
+  /** Takes the order to trash off, unless a heartbeat has carried it out: true if none may be out now. */
+  recallTrash(keeperId: string): boolean {
+    const tasks = this.#byKeeper.get(keeperId);
+    if (tasks?.get('trash ')?.handedOutMs !== undefined) return false;
+    tasks?.delete('trash ');
+    return true;
   }
 
   /** Takes a copy off that nobody waits for any more. */

@@ -114,12 +114,12 @@ export class UnknownPieces {
       return;
     }
     if (this.#held.get(keeperId) === named) return;
-    this.#held.set(keeperId, named);
     const text =
       `the metadata does not know ${named} of the keeper's ${reportedPieces} pieces; they are kept, as so many are ` +
       'no leftovers: is this the newest copy of the metadata?';
     logger.error('unknown pieces are held', { keeperId, unknown: named, pieces: reportedPieces });
     await store.mutate((tx) => events.record(tx, { kind: 'unknown-pieces-held', subject: keeperId, text }));
+    this.#held.set(keeperId, named);
   }
 
   /**

@@ -7,6 +7,7 @@
  */
 import { defined } from '@holdfast/shared';
 import type { PlacementCandidate } from '../placement/placement.js';
+import { copyShare } from './copy-share.js';
 import type { CopyLimits, PlannedCopy, RepairUrgency, RepairView } from './repair-view.js';
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -67,7 +68,7 @@ export class CopyBudget {
     return asSource < (busy && urgency !== 'endangered' ? 1 : this.#limits(urgency).perSource);
   }
 
-  /** How many copies are being made from the keeper, those of this plan included. */
+  /** How many copies, in whole ones, are being made from the keeper, those of this plan included. */
   sending(keeperId: string): number {
     return this.#account(keeperId).asSource;
   }
@@ -75,12 +76,13 @@ export class CopyBudget {
   /** Enters a planned copy. */
   charge(copy: PlannedCopy): void {
     this.#total++;
+    const share = copyShare(copy.pieceBytes);
     const target = this.#account(copy.targetKeeperId);
-    target.asTarget++;
+    target.asTarget += share;
     if (copy.urgency !== 'endangered') target.rateLeftBytes -= copy.pieceBytes;
     this.#reserve(copy.targetKeeperId, copy.pieceBytes);
     for (const keeperId of copy.sourceKeeperIds.slice(0, copy.sourcesNeeded)) {
-      this.#account(keeperId).asSource++;
+      this.#account(keeperId).asSource += share;
     }
   }
 

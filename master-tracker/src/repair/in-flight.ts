@@ -8,6 +8,7 @@
  * The promise: bounded; one entry for a chunk and a target; nothing here must survive, as a copy that is
  * forgotten is planned again, and making it twice is harmless.
  */
+import { copyShare } from './copy-share.js';
 
 /**
  * How long a copy may take: the largest chunk (64 MiB) at 256 KiB/s, slower than any link worth waiting for,
@@ -33,7 +34,7 @@ export interface InFlightCopy {
   readonly because?: string | undefined;
 }
 
-/** How many copies a keeper takes part in. */
+/** How many copies a keeper takes part in, in whole ones (copy-share.ts). */
 export interface CopyCounts {
   readonly asTarget: number;
   readonly asSource: number;
@@ -125,8 +126,9 @@ export class InFlightTable {
       });
     };
     for (const copy of this.#copies.values()) {
-      add(copy.targetKeeperId, 1, 0);
-      for (const keeperId of copy.sourceKeeperIds.slice(0, copy.sourcesNeeded)) add(keeperId, 0, 1);
+      const share = copyShare(copy.pieceBytes);
+      add(copy.targetKeeperId, share, 0);
+      for (const keeperId of copy.sourceKeeperIds.slice(0, copy.sourcesNeeded)) add(keeperId, 0, share);
     }
     return counts;
   }

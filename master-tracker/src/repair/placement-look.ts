@@ -6,6 +6,9 @@
  * else. What it finds goes the way of everything else, through the queue.
  */
 import type { RegressionGuard } from '../cluster/regression.js';
+import type { Membership } from '../membership/membership.js';
+import { failureDomain } from '../placement/placement.js';
+import { plural } from '../events/words.js';
 import { queueAll } from '../registry/pieces.js';
 import type { MetadataStore } from '../store/metadata-store.js';
 import { loadChunks } from './load-chunks.js';
@@ -17,6 +20,7 @@ const pageSize = 500;
 export interface PlacementLookParts {
   readonly store: MetadataStore;
   readonly guard: RegressionGuard;
+  readonly membership: Membership;
   readonly repair: Repair;
 }
 
@@ -24,6 +28,8 @@ export class PlacementLook {
   readonly #parts: PlacementLookParts;
   /** In memory: where a restart begins again is as good as anywhere. */
   #after = '';
+  /** Chunks that were looked at since the tracker started; undefined once all were. */
+  #looked: number | undefined = 0;
 
   constructor(parts: PlacementLookParts) {
     this.#parts = parts;
@@ -50,10 +56,23 @@ export class PlacementLook {
         last: rows.length < pageSize ? '' : (chunkIds.at(-1) ?? ''),
       };
     });
-    this.#after = last;
     const found = repair.offPolicy(chunks.filter((chunk) => !queued.has(chunk.chunkId)));
+    // Nobody can say yet: the page is looked at again.
+    if (found === undefined) return false;
+    this.#after = last;
+    if (this.#looked !== undefined) this.#looked = last === '' ? undefined : this.#looked + chunks.length;
     if (found.length === 0) return false;
     await store.mutate((tx) => queueAll(tx, found));
     return true;
+  }
+
+  /** What of `chunks` chunks was not looked at since the tracker started, in a sentence; '' if nothing, or for nothing. */
+  unlookedInWords(chunks: number): string {
+    const looked = this.#looked;
+    if (looked === undefined || looked >= chunks) return '';
+    const domains = this.#parts.membership.list().map(failureDomain);
+    // Where each keeper is a zone of its own, no two copies can share one.
+    if (new Set(domains).size === domains.length) return '';
+    return `Whether copies share a zone was looked at for ${looked} of ${plural(chunks, 'chunk')} since the tracker started.`;
   }
 }

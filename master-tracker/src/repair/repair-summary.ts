@@ -60,11 +60,12 @@ export function summarize(tally: RepairTally): RepairSummary {
 }
 
 /** What keeps chunks of a plan, other than that others come first; '' if nothing does. */
-export function blockedInWords({ blocked }: RepairSummary): string {
-  return Object.entries(blocked)
+export function blockedInWords({ blocked, unreadable }: RepairSummary): string {
+  const told = Object.entries(blocked)
     .filter(([reason, chunks]) => chunks > 0 && reason !== 'budget')
-    .map(([reason, chunks]) => `${plural(chunks, 'chunk')}, ${reasonInWords[reason as BlockReason]}`)
-    .join('; ');
+    .map(([reason, chunks]) => `${plural(chunks, 'chunk')}, ${reasonInWords[reason as BlockReason]}`);
+  const none = `${plural(unreadable, 'chunk')}, no keeper that is there has a copy: start one again that had`;
+  return [...told, ...(unreadable > 0 ? [none] : [])].join('; ');
 }
 
 /** What keeps chunks that have a piece too many, and none that may go. */

@@ -50,9 +50,9 @@ export interface RepairKeeper {
   readonly draining: boolean;
   /** True once this start of it has said to this start of the tracker what it has. */
   readonly reported: boolean;
-  /** Copies that it is making now. */
+  /** Copies that it is making now, in whole ones: a small piece is a part of one (copy-share.ts). */
   readonly copiesAsTarget: number;
-  /** Copies that are being made from it now. */
+  /** Copies that are being made from it now, likewise. */
   readonly copiesAsSource: number;
   /** Streams that clients have open to it: it is busy with more than `busyStreams`. */
   readonly clientStreams: number;
@@ -62,8 +62,10 @@ export interface RepairKeeper {
 
 /** How many copies may be under way at once. */
 export interface CopyLimits {
+  /** Whole ones, of which a small piece is a part. The last one to begin may exceed it. */
   readonly perTarget: number;
   readonly perSource: number;
+  /** Copies of any size. */
   readonly total: number;
 }
 

@@ -10,14 +10,13 @@
 import type { Clock, Logger, Random } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog } from '../events/event-log.js';
-import type { KeeperView } from '../membership/keeper.js';
 import { keeperName } from '../membership/keeper-name.js';
 import type { Membership } from '../membership/membership.js';
 import { reasons } from '../registry/reasons.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import { CopyBudget } from './copy-budget.js';
-import type { CopyCounts, InFlightCopy, InFlightTable } from './in-flight.js';
+import type { InFlightCopy, InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
 import { isBraked, planRepair } from './repair-planner.js';
 import { RepairRate } from './repair-rate.js';
@@ -91,7 +90,11 @@ export class Repair {
     });
   }
 
-  /** One page of the queue; true if there is more behind it. */
+  /**
+   * One page of the queue; true if there is more to do at once. Not where the limits kept chunks of the page waiting:
+   * until a copy ends, which wakes the worker, or time fills a bucket, the pages behind it would be looked at for
+   * nothing, all of a long queue again and again.
+   */
   async step(): Promise<boolean> {
     const { store, clock, guard, tasks, inFlight, logger, runs } = this.#parts;
     const nowMs = clock.monotonicMs();
@@ -120,7 +123,7 @@ export class Repair {
     await this.#trimmer.step(chunks, plan.surplusChunkIds);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
-    return next !== undefined;
+    return next !== undefined && plan.summary.blocked.budget === 0;
   }
 
   /** True if pieces may be moved for no need: it is known who is there, and not many keepers were lost just now. */
@@ -173,10 +176,10 @@ export class Repair {
     this.#trimmer.moves.delete(chunkId);
   }
 
-  /** Those of the chunks that are not as they should be; none in safe mode. */
-  offPolicy(chunks: readonly RepairChunk[]): string[] {
+  /** Those of the chunks that are not as they should be; undefined in safe mode, as nobody can say. */
+  offPolicy(chunks: readonly RepairChunk[]): string[] | undefined {
     const view = this.#view(chunks);
-    if (view.safeMode) return [];
+    if (view.safeMode) return undefined;
     const healthy = new Set(planRepair(view).healthyChunkIds);
     return chunks.map((chunk) => chunk.chunkId).filter((chunkId) => !healthy.has(chunkId));
   }
@@ -199,6 +202,14 @@ export class Repair {
       standstill: this.#standstill(),
       blocked: new Map(blocked.map(({ chunkId, reason }) => [chunkId, reason])),
     };
+  }
+
+  /**
+   * Chunks with two pieces in one zone although another one has room, as the last whole look at the queue found. Those
+   * that nothing led to are not in the queue before the slow look over all chunks has come to them.
+   */
+  get badlyPlaced(): number {
+    return this.#pass.found?.below['badly-placed'] ?? 0;
   }
 
   #standstill(): Standstill | undefined {
@@ -313,19 +324,12 @@ export class Repair {
       storageWritable: keeper.storageError === null && keeper.identityConflict === null,
       draining: keeper.draining,
       reported: keeper.reported,
-      ...streamsOf(keeper, counts.get(keeper.keeperId)),
+      copiesAsTarget: counts.get(keeper.keeperId)?.asTarget ?? 0,
+      copiesAsSource: counts.get(keeper.keeperId)?.asSource ?? 0,
+      clientStreams: keeper.activeStreams,
       rateLeftBytes: this.#rate.left(keeper.keeperId, nowMs),
     }));
   }
-}
-
-/** Each copy is one stream of those that a keeper tells of, as far as it has begun; the others are clients'. */
-function streamsOf(
-  { activeStreams }: KeeperView,
-  { asTarget, asSource }: CopyCounts = { asTarget: 0, asSource: 0 },
-) {
-  const clientStreams = Math.max(0, activeStreams - asTarget - asSource);
-  return { copiesAsTarget: asTarget, copiesAsSource: asSource, clientStreams };
 }
 
 /** The next chunks of the queue in its order. */

@@ -40,6 +40,11 @@ export interface MetadataTransaction extends MetadataSnapshot {
   readonly transactionId: number;
   /** Adds to a counter, as part of this transaction; returns its new value. */
   count(counter: keyof Counters, delta: number): number;
+  /**
+   * Has `effect` run once this transaction is on stable storage, before anybody is answered and in the order of
+   * transactions; never if it has no effect. For what memory says of the metadata. It must not throw.
+   */
+  onCommit(effect: () => void): void;
 }
 
 export interface MetadataStore {

@@ -17,6 +17,11 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addReasons,
   addTrash,
   addUnknownPieces,
+  addGivenUpThrough,
+  addReplaced,
+  addPieceCounts,
+  addQueueCounts,
+  addWrittenAt,
 ];
 
 const schemaVersion = migrations.length;
@@ -332,4 +337,96 @@ async function addUnknownPieces(db: AnyDatabase): Promise<void> {
     .addColumn('last_report', 'text', (column) => column.notNull())
     .addPrimaryKeyConstraint('unknown_pieces_key', ['keeper_id', 'chunk_id'])
     .execute();
+}
+
+/** What uploads that were over by then had left was given up with them. */
+async function addGivenUpThrough(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('uploads').addColumn('given_up_through', 'text').execute();
+  await db.schema
+    .createIndex('uploads_with_leftovers')
+    .on('uploads')
+    .column('given_up_through')
+    .where(sql.ref('given_up_through'), 'is not', null)
+    .execute();
+}
+
+async function addReplaced(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .alterTable('keepers')
+    .addColumn('replaced', 'integer', (column) => column.notNull().defaultTo(0))
+    .execute();
+}
+
+/**
+ * Counting millions of pieces for a status takes most of a second. Pieces change in many places and in big statements,
+ * so it is the database that counts along: under 1 µs a row.
+ */
+async function addPieceCounts(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createTable('piece_counts')
+    .addColumn('keeper_id', 'text', (column) => column.notNull())
+    .addColumn('state', 'text', (column) => column.notNull())
+    .addColumn('pieces', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('piece_counts_key', ['keeper_id', 'state'])
+    .execute();
+  await sql`
+    insert into piece_counts (keeper_id, state, pieces)
+    select keeper_id, state, count(*) from pieces group by keeper_id, state
+  `.execute(db);
+  const add = sql`
+    insert into piece_counts (keeper_id, state, pieces) values (new.keeper_id, new.state, 1)
+    on conflict (keeper_id, state) do update set pieces = pieces + 1`;
+  const take = sql`
+    update piece_counts set pieces = pieces - 1 where keeper_id = old.keeper_id and state = old.state`;
+  await sql`create trigger piece_added after insert on pieces begin ${add}; end`.execute(db);
+  await sql`create trigger piece_removed after delete on pieces begin ${take}; end`.execute(db);
+  await sql`
+    create trigger piece_changed after update of state on pieces when new.state != old.state
+    begin ${take}; ${add}; end
+  `.execute(db);
+}
+
+/** The same for the repair queue, which holds a million chunks after a death. */
+async function addQueueCounts(db: AnyDatabase): Promise<void> {
+  for (const column of ['policy_pieces', 'length_bytes']) {
+    await db.schema
+      .alterTable('repair_queue')
+      .addColumn(column, 'bigint', (added) => added.notNull().defaultTo(0))
+      .execute();
+  }
+  await sql`
+    update repair_queue set
+      policy_pieces = (select pieces from chunks where chunks.chunk_id = repair_queue.chunk_id),
+      length_bytes = (select length from chunks where chunks.chunk_id = repair_queue.chunk_id)
+  `.execute(db);
+  await db.schema
+    .createTable('queue_counts')
+    .addColumn('policy_pieces', 'bigint', (column) => column.notNull())
+    .addColumn('pieces_left', 'integer', (column) => column.notNull())
+    .addColumn('because', 'text', (column) => column.notNull())
+    .addColumn('chunks', 'bigint', (column) => column.notNull())
+    .addColumn('bytes', 'bigint', (column) => column.notNull())
+    .addPrimaryKeyConstraint('queue_counts_key', ['policy_pieces', 'pieces_left', 'because'])
+    .execute();
+  await sql`
+    insert into queue_counts (policy_pieces, pieces_left, because, chunks, bytes)
+    select policy_pieces, pieces_left, because, count(*), sum(length_bytes)
+    from repair_queue where below_policy = 1 group by policy_pieces, pieces_left, because
+  `.execute(db);
+  const add = sql`
+    insert into queue_counts (policy_pieces, pieces_left, because, chunks, bytes)
+    select new.policy_pieces, new.pieces_left, new.because, 1, new.length_bytes where new.below_policy = 1
+    on conflict (policy_pieces, pieces_left, because)
+    do update set chunks = chunks + 1, bytes = bytes + excluded.bytes`;
+  const take = sql`
+    update queue_counts set chunks = chunks - 1, bytes = bytes - old.length_bytes
+    where old.below_policy = 1 and policy_pieces = old.policy_pieces
+      and pieces_left = old.pieces_left and because = old.because`;
+  await sql`create trigger queue_added after insert on repair_queue begin ${add}; end`.execute(db);
+  await sql`create trigger queue_removed after delete on repair_queue begin ${take}; end`.execute(db);
+  await sql`create trigger queue_changed after update on repair_queue begin ${take}; ${add}; end`.execute(db);
+}
+
+async function addWrittenAt(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('pieces').addColumn('written_at_unix_ms', 'bigint').execute();
 }

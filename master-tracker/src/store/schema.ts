@@ -136,12 +136,24 @@ interface PiecesTable {
   claim: string | null;
   /** Why it is on this keeper (registry/reasons.ts); null if that was not written down. */
   because: string | null;
+  /**
+   * When the tracker was told that the keeper had written it, every block verified; null if it is not known when that
+   * was. By the tracker's wall clock, for display only.
+   */
+  written_at_unix_ms: number | null;
 }
 
 /** Live chunks by how many pieces they are to have: what status would otherwise count one by one. */
 interface ChunkCountsTable {
   pieces: number;
   chunks: number;
+}
+
+/** Pieces by keeper and state; kept by the database (migrations.ts), as pieces change in many places. Never written to. */
+interface PieceCountsTable {
+  readonly keeper_id: string;
+  readonly state: PieceState;
+  readonly pieces: number;
 }
 
 interface KeepersTable {
@@ -164,6 +176,11 @@ interface KeepersTable {
    * '' before the first one, null when all were (registry/keeper-changes.ts).
    */
   queued_through: string | null;
+  /**
+   * 1 while what its earlier storage had is taken off the books: it is dead meanwhile, and the storage that this row
+   * names cannot register yet.
+   */
+  replaced: number;
   /** How much longer its absence was announced to last, in milliseconds; null if it was not. */
   maintenance_ms: number | null;
 }
@@ -180,6 +197,11 @@ export interface UploadsTable {
   allocated: number;
   /** The transaction that closed it. */
   closed_transaction_id: number | null;
+  /**
+   * Once it is over: the last of its chunks that was looked at for those that no file uses; '' before the first one,
+   * null when all were, and while it is open (uploads/leftovers.ts).
+   */
+  given_up_through: string | null;
 }
 
 interface RequestsTable {
@@ -234,6 +256,19 @@ interface RepairQueueTable {
   below_policy: number;
   /** Why it lacks pieces (registry/reasons.ts); '' if that is not known. */
   because: string;
+  /** The chunk's own, which never change: how many pieces it is to have, and its length. */
+  policy_pieces: number;
+  length_bytes: number;
+}
+
+/** The chunks of the queue that are below their policy, summed up; kept by the database (migrations.ts). Never written to. */
+interface QueueCountsTable {
+  readonly policy_pieces: number;
+  readonly pieces_left: number;
+  readonly because: string;
+  readonly chunks: number;
+  /** The sum of their lengths. */
+  readonly bytes: number;
 }
 
 /** One row from the event that says that repair began to the one that says that it ended (repair/repair-runs.ts). */
@@ -269,6 +304,8 @@ export interface MetadataTables {
   repair_queue: RepairQueueTable;
   repair_run: RepairRunTable;
   chunk_counts: ChunkCountsTable;
+  piece_counts: PieceCountsTable;
+  queue_counts: QueueCountsTable;
   events: EventsTable;
   jobs: JobsTable;
   trash: TrashTable;

@@ -12,6 +12,7 @@
 import { HoldfastError, limits } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { EventLog } from '../events/event-log.js';
+import type { Readers } from '../locations/readers.js';
 import { describe } from '../namespace/describe.js';
 import type { Entry } from '../namespace/entry.js';
 import {
@@ -39,6 +40,7 @@ export interface TrashParts {
   readonly guard: RegressionGuard;
   readonly events: EventLog;
   readonly rules: TrashRules;
+  readonly readers: Readers;
 }
 
 /** A version that can be restored. */
@@ -178,16 +180,22 @@ export class Trash {
     );
   }
 
-  /** Gives up the oldest before their time, of a step at most, until they have `neededBytes`. */
+  /**
+   * Gives up the oldest before their time, of a step at most, until they have `neededBytes`; those that may be read
+   * last, as their room comes back later.
+   */
   async shorten(neededBytes: number): Promise<void> {
+    const { readers } = this.#parts;
     const oldest = async ({ db }: Pick<MetadataSnapshot, 'db'>): Promise<TrashTable[]> => {
-      const rows = await db
+      const found = await db
         .selectFrom('trash')
         .selectAll()
         .orderBy('left_served_ms')
         .orderBy('version')
         .limit(stepSize)
         .execute();
+      const isRead = ({ version }: TrashTable): number => Number(readers.mayBeRead(version));
+      const rows = found.sort((a, b) => isRead(a) - isRead(b));
       let bytes = 0;
       const enough = rows.findIndex((row) => (bytes += row.size_bytes) >= neededBytes);
       return enough < 0 ? rows : rows.slice(0, enough + 1);

@@ -5,7 +5,7 @@
 import { HoldfastError, type KeeperEndpoint, type Random, limits, newId } from '@holdfast/shared';
 import type { TokenIssuer } from '../cluster/tokens.js';
 import type { Membership } from '../membership/membership.js';
-import { choosePlacement } from '../placement/placement.js';
+import { type PlacementResult, choosePlacement } from '../placement/placement.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
@@ -46,6 +46,7 @@ const insertPieces = prepare((db, args: { transactionId: number; planned: readon
       since_transaction_id: args.transactionId,
       claim: null,
       because: null,
+      written_at_unix_ms: null,
     })),
   ),
 );
@@ -54,13 +55,14 @@ export class Allocator {
   readonly #membership: Membership;
   readonly #random: Random;
   readonly #tokens: TokenIssuer;
-  readonly #onOutOfSpace: () => void;
+  readonly #askForRoom: () => boolean;
 
-  constructor(membership: Membership, random: Random, tokens: TokenIssuer, onOutOfSpace: () => void) {
+  /** @param askForRoom told when there is no room for a chunk; true if some is on its way */
+  constructor(membership: Membership, random: Random, tokens: TokenIssuer, askForRoom: () => boolean) {
     this.#membership = membership;
     this.#random = random;
     this.#tokens = tokens;
-    this.#onOutOfSpace = onOutOfSpace;
+    this.#askForRoom = askForRoom;
   }
 
   /**
@@ -84,8 +86,9 @@ export class Allocator {
         random: () => this.#random.fraction(),
       });
       if (!placement.ok) {
-        if (placement.reason === 'out-of-space') this.#onOutOfSpace();
-        throw cannotPlace(placement, this.#membership.size);
+        throw placement.reason === 'out-of-space'
+          ? outOfSpace(placement, this.#askForRoom(), this.#membership.size)
+          : notEnoughKeepers(placement, this.#membership.size);
       }
       for (const keeperId of placement.keeperIds) this.#membership.reserve(keeperId, chunkSizeBytes);
       return { chunkId: newId(this.#random), keeperIds: placement.keeperIds };
@@ -127,27 +130,43 @@ export class Allocator {
   }
 }
 
-function cannotPlace(
-  failure: { reason: string; neededKeepers: number; candidateKeepers: number; keepersWithRoom: number },
-  known: number,
-): HoldfastError {
+type Failure = Exclude<PlacementResult, { readonly ok: true }>;
+
+const factsOf = ({ neededKeepers, candidateKeepers }: Failure, known: number) => ({
+  needed_keepers: neededKeepers,
+  live_keepers: candidateKeepers,
+  known_keepers: known,
+});
+
+/** Keepers' heartbeats bring news of room every second. */
+const askAgainAfterMs = 1_000;
+
+/** Retryable where room is on its way: whoever waits for it gets it. */
+function outOfSpace(failure: Failure, isOnItsWay: boolean, known: number): HoldfastError {
   const { neededKeepers, candidateKeepers, keepersWithRoom } = failure;
-  const facts = { needed_keepers: neededKeepers, live_keepers: candidateKeepers, known_keepers: known };
-  if (failure.reason === 'out-of-space') {
-    return new HoldfastError(
-      'OUT_OF_SPACE',
-      `${candidateKeepers - keepersWithRoom} of ${candidateKeepers} keepers are out of space; ` +
-        `a chunk needs ${neededKeepers} with room`,
-      { remedy: 'Add a keeper or free space; nothing was lost.', facts },
-    );
-  }
+  return new HoldfastError(
+    'OUT_OF_SPACE',
+    `${candidateKeepers - keepersWithRoom} of ${candidateKeepers} keepers are out of space; ` +
+      `a chunk needs ${neededKeepers} with room`,
+    {
+      remedy: isOnItsWay
+        ? 'Room of deleted files is on its way back: try again soon.'
+        : 'Add a keeper or free space; nothing was lost.',
+      ...(isOnItsWay && { retryable: true, retryAfterMs: askAgainAfterMs }),
+      facts: factsOf(failure, known),
+    },
+  );
+}
+
+function notEnoughKeepers(failure: Failure, known: number): HoldfastError {
+  const { neededKeepers, candidateKeepers } = failure;
   return new HoldfastError(
     'NOT_ENOUGH_KEEPERS',
     `${candidateKeepers} of ${known} known keepers take new pieces; a chunk needs ${neededKeepers}`,
     {
       remedy: 'Start the keepers that are down, or upload with a lower --min-write.',
       retryAfterMs: 1_000,
-      facts,
+      facts: factsOf(failure, known),
     },
   );
 }

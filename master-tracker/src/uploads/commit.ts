@@ -12,12 +12,13 @@ import {
   resolveParent,
 } from '../namespace/resolve.js';
 import { type TrashRules, showVersion } from '../namespace/versions.js';
-import { countLive, giveUpUpload, queueForRepair } from '../registry/pieces.js';
+import { countLive, queueForRepair } from '../registry/pieces.js';
 import { reasons } from '../registry/reasons.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
 import type { ExtentsTable, VersionsTable } from '../store/schema.js';
+import { giveUpLeftovers } from './leftovers.js';
 import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
 
 /** An open session, and how many chunks it was given in all. */
@@ -94,7 +95,10 @@ const sealedChunks = prepare((db, args: { uploadId: string; chunkIds: readonly s
     .leftJoin('pieces', (join) =>
       join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.state', '=', 'durable'),
     )
-    .leftJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
+    // On a storage that was replaced there is nothing, dead or not.
+    .leftJoin('keepers', (join) =>
+      join.onRef('keepers.keeper_id', '=', 'pieces.keeper_id').on('keepers.replaced', '=', 0),
+    )
     .select(({ fn }) => [
       'chunks.chunk_id',
       'length',
@@ -254,7 +258,7 @@ async function closeSession(
   });
   await queueForRepair(tx, offPolicy, reasons.short);
   const { uploadId } = session;
-  if (session.allocated > used.length) await giveUpUpload(tx, uploadId);
+  if (session.allocated > used.length) await giveUpLeftovers(tx, uploadId);
   await tx.run(closeUpload, { uploadId, transactionId: tx.transactionId });
   tx.count('open_uploads', -1);
 }

@@ -78,7 +78,7 @@ export function verifySeals(
 }
 
 /**
- * Records seals in an open session. Idempotent.
+ * Records seals in an open session, told now by the tracker's wall clock. Idempotent.
  *
  * @throws HoldfastError INVALID_ARGUMENT for a chunk that is not the session's, is too long, or was sealed with
  *   other bytes
@@ -87,6 +87,7 @@ export async function recordSeals(
   tx: MetadataTransaction,
   session: UploadSession,
   seals: readonly VerifiedSeal[],
+  nowUnixMs: number,
 ): Promise<void> {
   if (new Set(seals.map((seal) => seal.chunkId)).size < seals.length) {
     throw new HoldfastError('INVALID_ARGUMENT', 'sealed names a chunk twice');
@@ -103,10 +104,12 @@ export async function recordSeals(
     const pieces = page.flatMap(({ chunkId, storages }) =>
       [...storages]
         .filter(([keeperId, storageId]) => current.get(keeperId) === storageId)
-        .map(([keeperId]) => ({ chunkId, keeperId, because: reasons.upload })),
+        .map(([keeperId]) => ({
+          ...{ chunkId, keeperId, because: reasons.upload, writtenAtUnixMs: nowUnixMs },
+        })),
     );
     await recordDurable(tx, pieces);
-    await acceptClaims(tx, page);
+    await acceptClaims(tx, page, nowUnixMs);
   }
 }
 
@@ -134,7 +137,11 @@ async function checkSeals(
 }
 
 /** Pieces that their keepers reported before the seal, with these very bytes, are durable too. */
-async function acceptClaims(tx: MetadataTransaction, seals: readonly VerifiedSeal[]): Promise<void> {
+async function acceptClaims(
+  tx: MetadataTransaction,
+  seals: readonly VerifiedSeal[],
+  nowUnixMs: number,
+): Promise<void> {
   const rows = await tx.run(claimsOf, { chunkIds: seals.map((seal) => seal.chunkId) });
   const claims = new Map(seals.map((seal) => [seal.chunkId, claimOf(seal.lengthBytes, seal.digest)]));
   const accepted = rows.filter((row) => row.claim === claims.get(row.chunk_id));
@@ -142,6 +149,7 @@ async function acceptClaims(tx: MetadataTransaction, seals: readonly VerifiedSea
     tx,
     accepted.map((row) => ({
       ...{ chunkId: row.chunk_id, keeperId: row.keeper_id, because: reasons.upload },
+      writtenAtUnixMs: nowUnixMs,
     })),
   );
 }

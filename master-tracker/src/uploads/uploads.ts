@@ -2,8 +2,8 @@
  * Uploads: durable sessions that own chunks until their commit.
  *
  * The failure they answer: bytes that arrived and belong to nothing (a client that died), and files that are half
- * there. A chunk belongs to one session from its allocation on; the commit turns those it uses into a file and
- * all others into garbage, in one transaction.
+ * there. A chunk belongs to one session from its allocation on; the commit turns those it uses into a file, and all
+ * others can be used by nothing from then on: they are given up (leftovers.ts).
  */
 import { HoldfastError, type Random, newId } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
@@ -11,7 +11,6 @@ import type { RegressionGuard } from '../cluster/regression.js';
 import type { Membership } from '../membership/membership.js';
 import { checkExpected, child, deepestParent, isADirectory, notFound, pathOf } from '../namespace/resolve.js';
 import type { TrashRules } from '../namespace/versions.js';
-import { giveUpUpload } from '../registry/pieces.js';
 import { once } from '../requests/requests.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
@@ -19,6 +18,7 @@ import type { UploadsTable } from '../store/schema.js';
 import type { Allocator, Placed } from './allocation.js';
 import { checkFiles, commitFiles } from './commit.js';
 import type { UploadLeases } from './leases.js';
+import { giveUpLeftovers } from './leftovers.js';
 import { recordSeals, verifySeals } from './sealing.js';
 import type {
   BeginUpload,
@@ -100,7 +100,7 @@ export class Uploads {
     excludeKeeperIds: readonly string[],
     sealed: readonly SealedChunk[],
   ): Promise<ChunkAllocation[]> {
-    const { store, guard, membership, identity, allocator, leases } = this.#parts;
+    const { store, guard, membership, identity, allocator, leases, rules } = this.#parts;
     guard.assertWritable();
     if (count === 0 && sealed.length === 0) {
       await store.read((snapshot) => openUpload(snapshot, uploadId));
@@ -111,7 +111,7 @@ export class Uploads {
     const result = await store.mutate(async (tx): Promise<{ session: UploadSession; placed: Placed[] }> => {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
-      await recordSeals(tx, session, seals);
+      await recordSeals(tx, session, seals, rules.clock.wallMs());
       const placed = allocator.choose(session, count, excludeKeeperIds);
       await allocator.record(tx, session, placed, row.allocated);
       if (placed.length > 0) await countAllocated(tx, uploadId, row.allocated + placed.length);
@@ -142,7 +142,7 @@ export class Uploads {
     const committed = await once(store, key, async (tx) => {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
-      await recordSeals(tx, session, seals);
+      await recordSeals(tx, session, seals, rules.clock.wallMs());
       return commitFiles(tx, { ...session, allocated: row.allocated }, files, rules);
     });
     leases.drop(uploadId);
@@ -170,7 +170,8 @@ export class Uploads {
         .selectFrom('chunks')
         .select(['chunk_id', 'length', 'digest', 'file_offset'])
         .where('upload_id', '=', uploadId)
-        .where('state', 'in', ['sealed', 'live'])
+        // What a session that is over did not commit is no part of anything.
+        .where('state', 'in', row.state === 'open' ? ['sealed', 'live'] : ['live'])
         .where('chunk_id', '>', afterChunkId)
         .orderBy('chunk_id')
         .limit(pageSize + 1)
@@ -241,6 +242,7 @@ async function openSession(
     chunk_size_bytes: session.chunkSizeBytes,
     allocated,
     closed_transaction_id: null,
+    given_up_through: null,
   });
   tx.count('open_uploads', 1);
 }
@@ -250,7 +252,7 @@ async function countAllocated(tx: MetadataTransaction, uploadId: string, allocat
 }
 
 async function abortSession(tx: MetadataTransaction, uploadId: string): Promise<void> {
-  await giveUpUpload(tx, uploadId);
+  await giveUpLeftovers(tx, uploadId);
   await tx.db
     .updateTable('uploads')
     .set({ state: 'aborted', closed_transaction_id: tx.transactionId })

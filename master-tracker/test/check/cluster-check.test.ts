@@ -273,6 +273,20 @@ describe('the check of the cluster', () => {
       /^counts : the counter files says 4, and there are 1/,
     ],
     [
+      'pieces that are counted wrongly',
+      ({ db }) => db.updateTable('piece_counts').set({ pieces: 9 }).where('state', '=', 'durable').execute(),
+      /^counts [0-9a-f]{32}: the counter piece_counts of durable pieces says 9, and there are 3/,
+    ],
+    [
+      'a queue that is counted wrongly',
+      ({ db }) =>
+        db
+          .insertInto('queue_counts')
+          .values({ policy_pieces: 3, pieces_left: 2, because: '', chunks: 4, bytes: 400 })
+          .execute(),
+      /^counts : the counter queue_counts says 4, and there are 0/,
+    ],
+    [
       'a piece on a keeper that is not known',
       ({ db }, chunk_id) => {
         const row = { state: 'planned' as const, since_transaction_id: 1, claim: null };
@@ -304,7 +318,10 @@ describe('the check of the cluster', () => {
       ({ db }) =>
         db
           .insertInto('repair_queue')
-          .values({ chunk_id: id(), pieces_left: 1, below_policy: 1, because: '' })
+          .values({
+            ...{ chunk_id: id(), pieces_left: 1, below_policy: 1, because: '' },
+            ...{ policy_pieces: 3, length_bytes: 100 },
+          })
           .execute(),
       /^repair [0-9a-f]{32}: it waits for copies, and it is no chunk that is known/,
     ],

@@ -35,8 +35,9 @@ describe('a file explained', () => {
     for (const piece of chunks[0]!.pieces) {
       expect(piece).toMatchObject({
         ...{ keeperState: 'live', state: 'durable', counted: true },
-        // Nobody has said since when.
-        ...{ verifiedSinceUnixMs: undefined, placedBecause: 'written by the upload' },
+        // No keeper has read it again yet.
+        ...{ verifiedSinceUnixMs: undefined, writtenAtUnixMs: tracker.clock.wallMs() },
+        placedBecause: 'written by the upload',
       });
     }
   });
@@ -68,6 +69,7 @@ describe('a file explained', () => {
     expect(whole.text).toBe('3 copies on keepers that are there.');
     expect(whole.pieces.find((piece) => piece.keeper.keeperId === target.keeperId)).toMatchObject({
       ...{ state: 'durable', counted: true, placedBecause: `copied because ${called(gone!)} is gone` },
+      writtenAtUnixMs: tracker.clock.wallMs(),
     });
     await gone!.register();
     expect((await only()).text).toBe('4 copies on keepers that are there, 3 of which would do.');
@@ -103,6 +105,27 @@ describe('a file explained', () => {
     expect((await only()).text).toMatch(
       /came back with an empty storage\. No keeper is known to have one\.$/,
     );
+  });
+
+  it('claims no time for a piece that a keeper only reports to have', async () => {
+    const { chunkIds } = await tracker.put('/file', { on: tracker.keepers.slice(0, 3) });
+    const [reporter] = tracker.keepers;
+    const written = async (): Promise<number | undefined> =>
+      (await only()).pieces.find(({ keeper }) => keeper.keeperId === reporter!.keeperId)?.writtenAtUnixMs;
+    const atUnixMs = tracker.clock.wallMs();
+    tracker.clock.advance(5_000);
+    // What is known stays known when the keeper starts anew; what was lost and is there again was not written now.
+    for (const [had, expected] of [
+      [chunkIds, atUnixMs],
+      [[], undefined],
+      [chunkIds, undefined],
+    ] as const) {
+      reporter!.incarnation += 1;
+      await reporter!.register();
+      await reporter!.report(had);
+      expect(await written()).toBe(expected);
+    }
+    expect((await only()).countedPieces).toBe(3);
   });
 
   it('remembers that a copy was made for a bad piece', async () => {

@@ -104,8 +104,49 @@ describe('the matrix of pieces', () => {
       expect({ step, what, matrix: capped(pieceCounts) }).toEqual({ step, what, matrix: await counted() });
       expect(pieceCounts.reduce((sum, count) => sum + count.chunks, 0)).toBe(chunks);
       expect(chunks).toBe(tracker.store.counters.chunks);
+      const { kept, recounted } = await sums();
+      expect({ step, what, ...kept }).toEqual({ step, what, ...recounted });
     }
   });
+
+  /** What the database keeps of pieces and of the queue, and what counting them finds. */
+  const sums = () =>
+    tracker.store.read(async ({ db }) => {
+      const pieces = await db
+        .selectFrom('pieces')
+        .select(({ fn }) => ['keeper_id', 'state', fn.countAll<number>().as('pieces')])
+        .groupBy(['keeper_id', 'state'])
+        .orderBy('keeper_id')
+        .orderBy('state')
+        .execute();
+      const queue = await db
+        .selectFrom('repair_queue')
+        .innerJoin('chunks', 'chunks.chunk_id', 'repair_queue.chunk_id')
+        .select(['chunks.pieces as policy_pieces', 'pieces_left', 'because'])
+        .select(({ fn }) => [fn.countAll<number>().as('chunks'), fn.sum<number>('chunks.length').as('bytes')])
+        .where('below_policy', '=', 1)
+        .groupBy(['chunks.pieces', 'pieces_left', 'because'])
+        .orderBy('chunks.pieces')
+        .orderBy('pieces_left')
+        .orderBy('because')
+        .execute();
+      const keptPieces = await db
+        .selectFrom('piece_counts')
+        .selectAll()
+        .where('pieces', '!=', 0)
+        .orderBy('keeper_id')
+        .orderBy('state')
+        .execute();
+      const keptQueue = await db
+        .selectFrom('queue_counts')
+        .selectAll()
+        .where('chunks', '!=', 0)
+        .orderBy('policy_pieces')
+        .orderBy('pieces_left')
+        .orderBy('because')
+        .execute();
+      return { recounted: { pieces, queue }, kept: { pieces: keptPieces, queue: keptQueue } };
+    });
 
   type Matrix = Record<string, number>;
   /** A piece too many is not counted for chunks that nobody looks at. */
@@ -155,27 +196,27 @@ describe('what repair does', () => {
   });
 
   it('is told with why, how fast and until when', async () => {
-    await tracker.put('/file', { count: 10, on: tracker.keepers.slice(0, 3) });
+    await tracker.put('/file', { count: 40, on: tracker.keepers.slice(0, 3) });
     const [gone, ...alive] = tracker.keepers;
     await tracker.pass(31_000, alive);
     expect((await repair()).text).toBe(
-      `10 chunks wait for copies of 1000 bytes: keeper ${gone!.keeperId.slice(0, 8)} at ${gone!.address} is gone. Nobody has looked yet what can be done.`,
+      `40 chunks wait for copies of 3.9 KiB: keeper ${gone!.keeperId.slice(0, 8)} at ${gone!.address} is gone. Nobody has looked yet what can be done.`,
     );
     await tracker.core.repair.step();
     expect(await repair()).toMatchObject({
-      copiesInFlight: 2,
+      copiesInFlight: 32,
       remainingMs: undefined,
-      text: expect.stringMatching(/2 copies planned \(2 below policy\)\. 8 chunks blocked, budget/),
+      text: expect.stringMatching(/32 copies planned \(32 below policy\)\. 8 chunks blocked, budget/),
       blocked: [{ reason: 'budget', chunks: 8 }],
     });
     const fetcher = tracker.keepers[3]!;
     for (const task of await fetcher.heartbeat()) await fetcher.complete(task);
-    // 200 bytes came within the window, 800 are left.
+    // 1,000 bytes came within the window, 3,000 are left.
     const { bytesPerSecond, remainingMs, chunksQueued } = await repair();
     expect(bytesPerSecond).toBeGreaterThan(0);
     expect({ chunksQueued, remainingMs }).toEqual({
-      chunksQueued: 10,
-      remainingMs: Math.ceil((800 / bytesPerSecond) * 1_000),
+      chunksQueued: 40,
+      remainingMs: Math.ceil((3_000 / bytesPerSecond) * 1_000),
     });
     await work(alive);
     expect(await repair()).toMatchObject({ text: 'No chunk waits for a copy.', remainingMs: undefined });
@@ -246,7 +287,10 @@ describe('what repair does', () => {
 });
 
 describe('the sentence', () => {
-  const keeper = { state: 'live', storageError: null, identityConflict: null, reported: true } as const;
+  const keeper = {
+    ...{ keeperId: 'a'.repeat(32), address: 'a:1', pieces: 5 },
+    ...({ state: 'live', storageError: null, identityConflict: null, reported: true } as const),
+  };
   const good: SummaryInput = {
     keepers: [keeper, keeper],
     metadataRegressed: false,
@@ -254,6 +298,7 @@ describe('the sentence', () => {
     chunksBelowPolicy: 0,
     chunksUnreadable: 0,
     chunksNotCounted: 0,
+    chunksBadlyPlaced: 0,
     repair: { copiesInFlight: 0, braked: false, safeMode: false, blocked: [] },
   };
 
@@ -270,12 +315,22 @@ describe('the sentence', () => {
       /^degraded: 1 keeper live, 1 dead/,
     ],
     [
+      'another keeper is in the place of one that is away',
+      { keepers: [keeper, { ...keeper, keeperId: 'b'.repeat(32), state: 'suspect', pieces: 1 }] },
+      /^degraded: .* another one at a:1 where bbbbbbbb with 1 piece was: is its disk mounted\?, every chunk/,
+    ],
+    [
       'nobody is there',
       { keepers: [{ ...keeper, state: 'suspect' }] },
       /^unavailable: 0 keepers live, 1 suspect/,
     ],
     ['nobody ever was', { keepers: [], chunks: 0 }, /^waiting/],
     ['chunks cannot be read', { chunksUnreadable: 1 }, /^critical: .* 1 of 5 chunks/],
+    [
+      'more may be unreadable than were looked at',
+      { chunksUnreadable: 1, chunksNotCounted: 3 },
+      /^critical: .*, at least 1 of 5 chunks/,
+    ],
     ['not all was looked at', { chunksBelowPolicy: 4, chunksNotCounted: 1 }, /^degraded: .* up to 4 of 5/],
     ['the metadata is old', { metadataRegressed: true }, /^METADATA REGRESSED/],
   ])('says so when %s', (_, change, sentence) => {

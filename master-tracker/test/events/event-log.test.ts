@@ -53,7 +53,10 @@ describe('the event log', () => {
     const keeper = tracker.keepers[0]!;
     keeper.storageId = id();
     await keeper.register();
-    expect(await kinds()).toEqual([['storage-replaced', keeper.keeperId]]);
+    expect(await kinds()).toEqual([
+      ['storage-replaced', keeper.keeperId],
+      ['keeper-live', keeper.keeperId],
+    ]);
   });
 
   it('pages from either end', async () => {

@@ -67,19 +67,19 @@ describe('draining a keeper', () => {
 
   it('moves every piece elsewhere, has it counted once more, and then says so', async () => {
     const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
-    const chunkIds = await put('/file', [leaver, ...others.slice(0, 2)], 20);
+    const chunkIds = await put('/file', [leaver, ...others.slice(0, 2)], 60);
     const jobId = await drain(leaver);
     expect(tracker.core.membership.placementCandidates()).toHaveLength(4);
-    const half = await until(jobId, (job) => job.done >= 10);
+    const half = await until(jobId, (job) => job.done >= 30);
     expect(half).toMatchObject({
       kind: 'drain',
       state: 'running',
-      expected: 20,
+      expected: 60,
       keeperIds: [leaver.keeperId],
     });
     expect(half.remainingMs).toBeGreaterThan(0);
     const job = await until(jobId, ({ state }) => state !== 'running');
-    expect(job).toMatchObject({ state: 'done', done: 20, expected: 20, doneBytes: 2_000 });
+    expect(job).toMatchObject({ state: 'done', done: 60, expected: 60, doneBytes: 6_000 });
     expect(job.text).toMatch(/empty by its own report/);
     expect(disks.get(leaver)!.size).toBe(0);
     for (const chunkId of chunkIds) {
@@ -88,9 +88,19 @@ describe('draining a keeper', () => {
     expect(await events()).toEqual(expect.arrayContaining(['job-started', 'job-finished']));
     // It stays out until that is undone.
     expect(tracker.core.membership.placementCandidates()).toHaveLength(4);
-    await tracker.core.jobs.cancel(jobId);
+    const undone = await tracker.core.jobs.cancel(jobId);
     expect(tracker.core.membership.placementCandidates()).toHaveLength(5);
-    expect((await tracker.core.jobs.get(jobId)).state).toBe('done');
+    expect(undone).toMatchObject({
+      state: 'done',
+      text: 'was done, and undone since: the keeper takes pieces again',
+    });
+    expect(await tracker.core.jobs.cancel(jobId)).toEqual(undone);
+    const told = (await tracker.core.events.latest(100, Infinity)).filter(
+      ({ kind }) => kind === 'job-cancelled',
+    );
+    expect(told).toMatchObject([
+      { subject: jobId, text: expect.stringMatching(/was done, was undone: the keeper takes/) },
+    ]);
   });
 
   it('does not believe a count of zero that the keeper contradicts', async () => {
@@ -178,6 +188,79 @@ describe('draining a keeper', () => {
     );
     await tracker.core.uploads.abort(session.uploadId);
     expect((await until(jobId, ({ state }) => state !== 'running')).state).toBe('done');
+  });
+
+  describe('that dies', () => {
+    it('goes on while repair copies what it had, and ends when every chunk is whole without it', async () => {
+      const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+      await put('/file', [leaver, ...others.slice(0, 2)], 200);
+      const jobId = await drain(leaver);
+      await until(jobId, ({ done }) => done >= 4);
+      for (const keeper of others) keeper.freeBytes = 0;
+      const copying = await until(jobId, ({ text }) => text.includes('gone: '), others);
+      for (const keeper of others) keeper.freeBytes = 1_000_000_000;
+      expect(copying).toMatchObject({ state: 'running', expected: 200 });
+      expect(copying.text).toMatch(
+        /the keeper is gone: \d+ of 200 chunks that it had lacks? copies elsewhere.*no target/,
+      );
+      const job = await until(jobId, ({ state }) => state !== 'running', others);
+      expect(job).toMatchObject({ state: 'done', done: 200, expected: 200 });
+      expect(job.text).toMatch(
+        /gone, and every chunk that it had has all its copies on others: it can be forgotten/,
+      );
+      expect(await tracker.queued()).toEqual([]);
+      expect(await events()).toContain('job-finished');
+      await tracker.core.keeperCare.forget(leaver.keeperId, id());
+    });
+
+    it('says what keeps repair, and is drained on when it is back', async () => {
+      const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+      const alone = { ...defaultPolicy, pieces: 1, minWrite: 1 };
+      const { chunkIds } = await tracker.put('/only-here', { on: [leaver], policy: alone });
+      for (const chunkId of chunkIds) disks.get(leaver)!.add(chunkId);
+      for (const keeper of others) keeper.freeBytes = 0;
+      await second();
+      const jobId = await drain(leaver);
+      const stuck = await until(jobId, ({ text }) => text.includes('gone: 1 of 1 chunk'), others);
+      expect(stuck.text).toMatch(/no keeper that is there has a copy: start one again that had/);
+      for (const keeper of others) keeper.freeBytes = 1_000_000_000;
+      for (let seconds = 0; seconds < 60; seconds += 1) await second(others);
+      expect(await tracker.core.jobs.get(jobId)).toMatchObject({ state: 'running', text: stuck.text });
+      const job = await until(jobId, ({ state }) => state !== 'running');
+      expect(job.text).toMatch(/empty by its own report/);
+      expect(disks.get(leaver)!.size).toBe(0);
+    });
+
+    it.each([0, 3])('before it is asked for ends as well, with %i chunks', async (count) => {
+      const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+      if (count > 0) await put('/file', [leaver, ...others.slice(0, 2)], count);
+      for (let seconds = 0; seconds < 32; seconds += 1) await second(others);
+      const job = await until(await drain(leaver), ({ state }) => state !== 'running', others);
+      expect(job).toMatchObject({ state: 'done', text: expect.stringMatching(/gone, and every chunk/) });
+    });
+
+    it('is not called empty before the metadata knows that it is gone', async () => {
+      const [leaver, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+      await put('/file', [leaver, ...others.slice(0, 2)], 3);
+      const jobId = await drain(leaver);
+      // Its lease is over, and what that means is not written down yet.
+      for (let seconds = 0; seconds < 31; seconds += 1) {
+        tracker.clock.advance(1_000);
+        for (const keeper of others) await keeper.heartbeat({ slots: 0 });
+        tracker.core.membership.tick(tracker.clock.monotonicMs());
+      }
+      await tracker.core.jobs.step();
+      const job = await tracker.core.jobs.get(jobId);
+      expect(job).toMatchObject({ state: 'running', text: expect.stringMatching(/is being looked through/) });
+    });
+  });
+
+  it('has no effect in memory if it could not be begun', async () => {
+    const [leaver] = tracker.keepers as [FakeKeeper];
+    tracker.core.events.record = () => Promise.reject(new Error('the disk is full'));
+    await expect(drain(leaver)).rejects.toThrow('the disk is full');
+    expect(tracker.core.membership.get(leaver.keeperId)?.draining).toBe(false);
+    expect(tracker.core.membership.placementCandidates()).toHaveLength(5);
   });
 
   it('is one job however often it is asked for', async () => {

@@ -1,6 +1,15 @@
 import { HoldfastError } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { TestTracker, digestOf, failure, fileOf, id, pieceOf, sealedOf } from '../support/fixture.js';
+import {
+  FakeKeeper,
+  TestTracker,
+  digestOf,
+  failure,
+  fileOf,
+  id,
+  pieceOf,
+  sealedOf,
+} from '../support/fixture.js';
 
 /** Resolves when `work` has got as far as it gets without the store, with its outcome to come. */
 async function begun<T>(work: Promise<T>): Promise<{ outcome: Promise<T> }> {
@@ -45,6 +54,38 @@ describe('the registry of keepers', () => {
     await keeper(0).register();
     expect(await tracker.queued()).toEqual([...chunkIds].sort());
     expect(Object.keys(await tracker.pieces(chunkIds[0]!))).not.toContain(keeper(0).keeperId);
+  });
+
+  it('tells of a new keeper where one with pieces was: its disk may not be mounted', async () => {
+    const displaced = async () =>
+      (await tracker.core.events.latest(100, Infinity)).filter(({ kind }) => kind === 'keeper-displaced');
+    const summary = async () => {
+      tracker.clock.advance(1_000);
+      return (await tracker.core.status.status()).summary;
+    };
+    await tracker.put('/file', { count: 2 });
+    const [old, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+    const fresh = new FakeKeeper(tracker, 7_500);
+    expect(fresh.address).toBe(old.address);
+    await fresh.register();
+    await fresh.report([]);
+    const told = await displaced();
+    expect(told).toMatchObject([{ subject: fresh.keeperId, text: expect.stringContaining(old.keeperId) }]);
+    expect(told[0]?.text).toMatch(
+      /at 127\.0\.0\.1:7500.* with 2 pieces was: if that should be the same storage/,
+    );
+    await tracker.pass(6_000, [...others, fresh]);
+    expect(await summary()).toMatch(/another one at 127\.0\.0\.1:7500 where .* with 2 pieces was/);
+    // Nothing else changes: it is taken in, and the old one may come back.
+    expect(tracker.core.membership.placementCandidates()).toHaveLength(3);
+    await fresh.register();
+    expect(await displaced()).toHaveLength(1);
+    await tracker.pass(31_000, others);
+    await old.register();
+    expect(await summary()).not.toMatch(/another one at/);
+    // One without pieces is no loss, and one that was known is not new.
+    await fresh.register();
+    expect(await displaced()).toHaveLength(1);
   });
 
   it('queues the chunks of a dead keeper, and counts its pieces again when it is back', async () => {

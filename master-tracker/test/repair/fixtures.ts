@@ -40,7 +40,7 @@ export function replicated(
 ): RepairChunk {
   return {
     chunkId,
-    lengthBytes: MIB,
+    lengthBytes: 4 * MIB,
     policy: { pieces: 3, needed: 1, minWrite: 2 },
     pieces: keeperIds.map((keeperId): RepairPiece => ({ keeperId, pieceIndex: 0, state: 'durable' })),
     ...changes,
@@ -70,7 +70,7 @@ export function copy(
   return {
     chunkId,
     pieceIndex: 0,
-    pieceBytes: MIB,
+    pieceBytes: 4 * MIB,
     targetKeeperId,
     sourceKeeperIds: ['a'],
     sourcesNeeded: 1,

@@ -36,6 +36,23 @@ describe('a long repair queue', () => {
     expect(repair.blocked).toEqual([{ reason: 'no target with room', chunks: pageSize }]);
   });
 
+  it('is not looked through again and again while the limits allow no copy more', async () => {
+    const [, , ...targets] = tracker.keepers;
+    await putMany('file', pageSize + 20, tracker.keepers.slice(0, 2));
+    const room = async (freeBytes: number): Promise<void> => {
+      for (const keeper of targets) keeper.freeBytes = freeBytes;
+      for (const keeper of targets) await keeper.heartbeat({ slots: 0 });
+    };
+    // What waits for room is passed, and the next page follows at once.
+    await room(0);
+    expect(await tracker.core.repair.step()).toBe(true);
+    expect(await tracker.core.repair.step()).toBe(false);
+    // What is ordered fills the limits: there is nothing to do until a copy ends.
+    await room(2 ** 30);
+    expect(await tracker.core.repair.step()).toBe(false);
+    expect((await tracker.core.status.status()).repair.copiesInFlight).toBe(64);
+  });
+
   it('of pieces that cannot go yet does not keep others from going', async () => {
     const [first, second, third, fourth] = tracker.keepers as [
       FakeKeeper,

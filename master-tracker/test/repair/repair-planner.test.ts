@@ -20,7 +20,7 @@ describe('a chunk', () => {
     expect(plan.copies[0]).toMatchObject({
       chunkId: 'c1',
       pieceIndex: 0,
-      pieceBytes: MIB,
+      pieceBytes: 4 * MIB,
       targetKeeperId: 'd',
       sourcesNeeded: 1,
       urgency: 'below-policy',
@@ -159,7 +159,7 @@ describe('a target', () => {
   });
 
   it('has room for all that is planned and in flight together', () => {
-    const keepers = [...live('a', 'b'), keeper('c', { freeBytes: 2.5 * MIB })];
+    const keepers = [...live('a', 'b'), keeper('c', { freeBytes: 10 * MIB })];
     const chunks = ['c1', 'c2', 'c3'].map((chunkId) => replicated(chunkId, ['a', 'b']));
     const limits = { ...DEFAULT_REPAIR_LIMITS, ordinary: { perTarget: 99, perSource: 99, total: 99 } };
     const plan = planRepair(view(keepers, chunks, { limits, inFlight: [copy('c1', 'c')] }));
@@ -225,6 +225,20 @@ describe('the budget', () => {
     expect(toOne.copies).toHaveLength(1);
     expect(toOne.summary.blocked.budget).toBe(2);
     expect(toOne.summary.text).toContain('as soon as copies in flight are done');
+  });
+
+  it('is thirty-two small copies to a keeper and from one, in the place of two', () => {
+    const small = chunks(40, ['a', 'b']).map((chunk) => ({ ...chunk, lengthBytes: 16 * 1024 }));
+    const plan = planRepair(view([...live('a', 'b', 'c')], small));
+    expect(plan.copies).toHaveLength(32);
+    expect(plan.summary.blocked.budget).toBe(8);
+    const fromOne = [keeper('a'), keeper('b', { state: 'maintenance' }), ...live('c', 'd', 'e')];
+    expect(planRepair(view(fromOne, small)).copies).toHaveLength(32);
+  });
+
+  it('is filled by bytes: a piece of a megabyte is a quarter of a copy', () => {
+    const pieces = chunks(12, ['a', 'b']).map((chunk) => ({ ...chunk, lengthBytes: MIB }));
+    expect(planRepair(view([...live('a', 'b', 'c')], pieces)).copies).toHaveLength(8);
   });
 
   it('is two copies from a keeper', () => {

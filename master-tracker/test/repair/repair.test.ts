@@ -108,18 +108,40 @@ describe('repair', () => {
     });
   });
 
-  it('gives way to clients: one ordinary copy at a time for who is busy', async () => {
+  it('gives way to clients: one ordinary copy at a time, or sixteen small ones, for who is busy', async () => {
     const policy = { ...defaultPolicy, pieces: 4 };
-    await tracker.put('/file', { count: 20, on: tracker.keepers.slice(0, 3), policy });
+    await tracker.put('/file', { count: 50, on: tracker.keepers.slice(0, 3), policy });
     const target = tracker.keepers[3]!;
     target.activeStreams = 10;
     await target.heartbeat({ slots: 0 });
     await tracker.core.repair.step();
-    expect(await target.heartbeat()).toHaveLength(1);
+    expect(await target.heartbeat({ slots: 100 })).toHaveLength(16);
     target.activeStreams = 1;
     await target.heartbeat({ slots: 0 });
     await tracker.core.repair.step();
-    expect(await target.heartbeat()).toHaveLength(tracker.settings.repairLimits.ordinary.perTarget - 1);
+    expect(await target.heartbeat({ slots: 100 })).toHaveLength(16);
+  });
+
+  it('copies small pieces by the dozen for each heartbeat, and writes down together what ends together', async () => {
+    const policy = { ...defaultPolicy, pieces: 4 };
+    const { chunkIds } = await tracker.put('/file', {
+      count: 60,
+      on: tracker.keepers.slice(0, 3),
+      policy,
+    });
+    const target = tracker.keepers[3]!;
+    await tracker.core.repair.step();
+    const first = await target.heartbeat({ slots: 100 });
+    expect(first).toHaveLength(32);
+    const before = tracker.store.transactionId;
+    await Promise.all(first.map((task) => target.complete(task)));
+    expect(tracker.store.transactionId).toBe(before + 2);
+    await tracker.core.repair.step();
+    const second = await target.heartbeat({ slots: 100 });
+    expect(second).toHaveLength(28);
+    await Promise.all(second.map((task) => target.complete(task)));
+    for (const chunkId of chunkIds)
+      expect(await tracker.pieces(chunkId)).toMatchObject({ [target.keeperId]: 'durable' });
   });
 
   it('says when the brake takes hold, and when it lets go', async () => {

@@ -59,6 +59,28 @@ export function metadataStoreSuite(name: string, factory: () => Promise<StoreUnd
     });
     afterEach(() => subject.dispose());
 
+    it('runs the effects of what was committed, in order, before anybody is answered; of nothing else', async () => {
+      const { store } = subject;
+      const seen: string[] = [];
+      const change = (name: string, error?: Error) =>
+        store
+          .mutate(async (tx) => {
+            await addRequest(name)(tx);
+            tx.onCommit(() => seen.push(`${name} as of ${store.transactionId}`));
+            expect(seen).toEqual([]);
+            if (error) throw error;
+          })
+          .then(
+            () => seen.push(`${name} answered`),
+            () => seen.push(`${name} refused`),
+          );
+      const end = store.transactionId + 2;
+      await Promise.all([change('a'), change('b', new Error('no')), change('c')]);
+      expect(seen.filter((each) => each.includes('as of'))).toEqual([`a as of ${end}`, `c as of ${end}`]);
+      expect(seen.indexOf(`a as of ${end}`)).toBeLessThan(seen.indexOf('a answered'));
+      expect(seen.indexOf(`c as of ${end}`)).toBeLessThan(seen.indexOf('c answered'));
+    });
+
     it('runs prepared queries with the arguments of each call', async () => {
       let built = 0;
       const add = prepare((db, { ids }: { ids: readonly string[] }) => {

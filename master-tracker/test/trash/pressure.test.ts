@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { type PressureView, bytesToGiveUp } from '../../src/trash/pressure.js';
+import { type PressureView, pressureOn } from '../../src/trash/pressure.js';
 
 const MiB = 1024 ** 2;
 const GiB = 1024 ** 3;
@@ -8,6 +8,8 @@ function view(freeGiB: readonly number[], more: Partial<PressureView> = {}): Pre
   const keepers = freeGiB.map((free) => ({ totalBytes: 40 * GiB, freeBytes: free * GiB, reservedBytes: 0 }));
   return { keepers, pieces: 3, chunkSizeBytes: 16 * MiB, retiredBytes: 0, refused: false, ...more };
 }
+
+const bytesToGiveUp = (of: PressureView): number => pressureOn(of).giveUpBytes;
 
 describe('the trash gives way', () => {
   it('to nothing while as many keepers have room as a chunk needs', () => {
@@ -27,7 +29,9 @@ describe('the trash gives way', () => {
 
   it('less what was given up and is not back yet', () => {
     expect(bytesToGiveUp(view([1, 1, 1], { retiredBytes: 2 * GiB }))).toBe(GiB);
-    expect(bytesToGiveUp(view([0, 0, 0], { retiredBytes: 9 * GiB }))).toBe(0);
+    const enough = view([0, 0, 0], { retiredBytes: 9 * GiB });
+    expect(pressureOn(enough)).toEqual({ isShort: true, giveUpBytes: 0 });
+    expect(pressureOn(view([2, 2, 2]))).toEqual({ isShort: false, giveUpBytes: 0 });
   });
 
   it('also to what is promised already, and to an upload that found no room', () => {

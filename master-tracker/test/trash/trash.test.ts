@@ -307,8 +307,42 @@ describe('the trash', () => {
       expect(await paths()).toEqual([]);
       const [event] = await tracker.core.events.latest(1, Infinity);
       expect(event).toMatchObject({ kind: 'trash-shortened', text: expect.stringMatching(/4 oldest/) });
-      // Readers have their grace all the same.
-      expect(await tracker.chunkState(files[0]!.chunkIds[0]!)).toBe('live');
+    });
+
+    it('at once where room is short, but for those that somebody may be reading', async () => {
+      const locate = (version: number) =>
+        tracker.core.locations.locate({ target: { version }, offset: 0, lengthBytes: 0, pageSize: 10 });
+      const before = await tracker.put('/before');
+      await tracker.restart();
+      for (const keeper of tracker.keepers) await keeper.register();
+      const [read, unread] = [await tracker.put('/read'), await tracker.put('/unread')];
+      await locate(read.version);
+      const stateOf = ({ chunkIds }: typeof read) => tracker.chunkState(chunkIds[0]!);
+      await Promise.all(['/before', '/read', '/unread'].map((path) => remove(path)));
+      await empty('/');
+      await tracker.pass(5_000);
+      expect(await stateOf(unread)).toBe('live');
+      for (const keeper of tracker.keepers) keeper.freeBytes = 0;
+      await tracker.pass(3_000);
+      // What was read before the tracker's start is not known.
+      expect(await Promise.all([before, read, unread].map(stateOf))).toEqual(['live', 'live', 'garbage']);
+      await tracker.pass(70_000);
+      expect(tracker.store.counters).toMatchObject({ chunks: 0, retired_bytes: 0 });
+    });
+
+    it('says that room is on its way until it is there', async () => {
+      await tracker.put('/file');
+      await remove('/file');
+      for (const keeper of tracker.keepers) keeper.freeBytes = 0;
+      await tracker.pass(100);
+      const refusal = await failure('OUT_OF_SPACE', tracker.put('/more'));
+      expect(refusal).toMatchObject({ retryable: true, remedy: expect.stringMatching(/on its way/) });
+      await tracker.pass(70_000);
+      for (const keeper of tracker.keepers) {
+        for (const task of await keeper.heartbeat()) await keeper.complete(task);
+      }
+      await tracker.pass(5_000);
+      expect(await failure('OUT_OF_SPACE', tracker.put('/more'))).toMatchObject({ retryable: false });
     });
 
     it('with the retention: none means none', async () => {

@@ -11,8 +11,9 @@ export const explainCommand: CommandSpec = {
   synopsis: 'REMOTE',
   describe: 'Say where every piece of a file is, how it stands, and why it is there',
   details:
-    'A piece counts if it is on stable storage of a keeper that is not dead. VERIFIED SINCE is what the scrub of its ' +
-    'keeper proves; "-" where nobody knows.',
+    'A piece counts if it is on stable storage of a keeper that is not dead. VERIFIED says when its bytes were last ' +
+    'checked and by what, as far as that is known: "scrubbed since" a time if its keeper has read it again from the ' +
+    'disk since then, "written" at the time when the keeper told that it had written and checked it, else "-".',
   options: {},
   examples: [
     ['explain /photos/cat.jpg', 'chunk by chunk'],
@@ -45,20 +46,22 @@ export const explainCommand: CommandSpec = {
 function chunkLines({ chunkId, fileOffset, lengthBytes, text, pieces }: ExplainedChunk): string[] {
   const range = `bytes ${fileOffset} to ${fileOffset + lengthBytes - 1}`;
   const rows = [
-    ['  KEEPER', 'ADDRESS', 'STATE', 'PIECE', 'COUNTS', 'VERIFIED SINCE', 'WHY THERE'],
+    ['  KEEPER', 'ADDRESS', 'STATE', 'PIECE', 'COUNTS', 'VERIFIED', 'WHY THERE'],
     ...pieces.map((piece) => [
       `  ${shortId(piece.keeper.keeperId)}`,
       piece.keeper.address,
       piece.keeperState,
       piece.state,
       piece.counted ? 'yes' : 'no',
-      sinceWords(piece),
+      verifiedWords(piece),
       piece.placedBecause || '-',
     ]),
   ];
   return [`chunk ${chunkId}, ${range}: ${text}`, ...(pieces.length > 0 ? tableLines(rows) : [])];
 }
 
-function sinceWords({ verifiedSinceUnixMs }: ExplainedPiece): string {
-  return verifiedSinceUnixMs === undefined ? '-' : timeWords(verifiedSinceUnixMs);
+/** By whatever came last: what was written since a round of scrubbing began may not have been read in it. */
+function verifiedWords({ verifiedSinceUnixMs: scrubbed, writtenAtUnixMs: written }: ExplainedPiece): string {
+  if (written !== undefined && written >= (scrubbed ?? -Infinity)) return `written ${timeWords(written)}`;
+  return scrubbed === undefined ? '-' : `scrubbed since ${timeWords(scrubbed)}`;
 }

@@ -1,5 +1,6 @@
 /** `client fsck`: what must always hold, checked over the metadata and over what the keepers have. */
-import { checkId, exitStatus } from '@holdfast/shared';
+import { exitStatus } from '@holdfast/shared';
+import { findKeeper, shortId } from '../../cluster/find-keeper.js';
 import type { JobFinding, Job } from '../../ports/jobs.js';
 import type { CommandSpec } from '../command.js';
 import { countWords } from '../words.js';
@@ -38,24 +39,27 @@ export const fsckCommand: CommandSpec = {
       type: 'string',
       requiresArg: true,
       describe:
-        'Instead: have KEEPER (its whole id) trash the pieces that no file uses, however many they are',
+        'Instead: have KEEPER (an id, the beginning of one, or HOST:PORT) trash the pieces that no file uses, however ' +
+        'many they are',
     },
   },
   examples: [
     ['fsck', 'check, and show what was found'],
     ['fsck --json', 'the same for programs'],
-    ['fsck --accept-unknown 4f1c…', 'they belong to nothing: I know why they are there'],
+    ['fsck --accept-unknown 4f1c8a2e', 'they belong to nothing: I know why they are there'],
   ],
   minPaths: 0,
   maxPaths: 0,
   async run({ flags, report, signal, connect }) {
-    const keeperId = flags.text('accept-unknown');
-    if (keeperId !== undefined) {
-      checkId(keeperId, '--accept-unknown');
-      const answer = await (await connect()).trashUnknownPieces(keeperId, { signal });
+    const name = flags.text('accept-unknown');
+    if (name !== undefined) {
+      const client = await connect();
+      const { keeperId, address } = findKeeper(await client.keepers({ signal }), name);
+      const answer = await client.trashUnknownPieces(keeperId, { signal });
       const { trashed, kept } = answer;
       const later = kept > 0 ? `; ${kept} stay until another report has named them` : '';
-      report.done(`${countWords(trashed, 'piece')} to the trash of the keeper${later}`, answer);
+      const whose = `the trash of keeper ${shortId(keeperId)} at ${address}`;
+      report.done(`${countWords(trashed, 'piece')} to ${whose}${later}`, answer);
       return exitStatus.done;
     }
     const job = await (await connect()).check({ signal });

@@ -87,7 +87,7 @@ async function run(context: CommandContext): Promise<number> {
   return batch.exitStatus;
 }
 
-async function uploadOptions({ flags, signal }: CommandContext): Promise<UploadOptions> {
+async function uploadOptions({ flags, report, signal }: CommandContext): Promise<UploadOptions> {
   const { parseSize } = await import('@holdfast/shared/program');
   const chunkSizeBytes = flagValue(flags, 'chunk-size', (text) => {
     const size = parseSize(text);
@@ -103,7 +103,14 @@ async function uploadOptions({ flags, signal }: CommandContext): Promise<UploadO
       `--min-write ${minWrite} is more than --replicas ${replicas}`,
     );
   }
+  let isWaiting = false;
+  const onWaiting = (): void => {
+    // Once, however many files wait, and however often.
+    if (!isWaiting) report.warn('there is no room now; waiting for that of deleted files to come back');
+    isWaiting = true;
+  };
   return {
+    onWaiting,
     overwrite: flags.isSet('force'),
     createParents: flags.isSet('parents'),
     signal,

@@ -36,6 +36,8 @@ export interface SqliteStoreOptions {
 
 interface Queued {
   run(tx: MetadataTransaction): Promise<void>;
+  /** What is to happen once it is on stable storage. */
+  readonly effects: (() => void)[];
   /** Answers the caller after the COMMIT, or instead of it. */
   settle(failure?: HoldfastError): void;
 }
@@ -127,6 +129,7 @@ export class SqliteStore implements MetadataStore {
     return new Promise<T>((resolve, reject) => {
       let answer: () => void;
       this.#queue.push({
+        effects: [],
         run: async (tx) => {
           try {
             const result = await mutate(tx);
@@ -183,7 +186,10 @@ export class SqliteStore implements MetadataStore {
       for (const queued of done) queued.settle(failure);
       return;
     }
-    for (const queued of done) queued.settle();
+    for (const queued of done) {
+      for (const effect of queued.effects) effect();
+      queued.settle();
+    }
   }
 
   /** The counters after it, or undefined if it threw and was taken back. Throws if the whole group is lost. */
@@ -195,8 +201,10 @@ export class SqliteStore implements MetadataStore {
         ...snapshotOf(this.#writer, this.#writeDb),
         transactionId,
         count: (counter, delta) => (counters[counter] += delta),
+        onCommit: (effect) => queued.effects.push(effect),
       });
     } catch (error) {
+      queued.effects.length = 0;
       // SQLite takes the whole transaction back itself when the disk is full or failing.
       if (this.#closed || isDiskFailure(error) || !this.#writer.inTransaction) throw error;
       this.#writer.exec('ROLLBACK TO one');
