@@ -46,8 +46,8 @@ export interface KeeperSettings {
   /** Pieces that peers fetch at a time, as much memory each; apart, or many slow readers would stop all chains. */
   readonly maxReplicaStreams: number;
   /**
-   * What all who read, clients and peers, have in memory of their messages. Enough for 16 of them with 2 messages of
-   * 1 MiB each; more have shorter ones.
+   * What all who read, clients and peers, have in memory of their messages. Enough for 32 of them with 2 messages of
+   * 1 MiB each; more have shorter ones, which cost more CPU time a byte.
    */
   readonly pumpMemoryBytes: number;
   /** Tasks of the tracker at a time, beside copies: they go beside the work of clients. */
@@ -101,7 +101,7 @@ export const defaultSettings: KeeperSettings = {
   liveMemoryBytes: 8 * 1024 * 1024,
   maxReads: 64,
   maxReplicaStreams: 64,
-  pumpMemoryBytes: 32 * 1024 * 1024,
+  pumpMemoryBytes: 64 * 1024 * 1024,
   taskSlots: 4,
   copySlots: 16,
   maxCopyStreams: 64,
