@@ -64,6 +64,8 @@ export interface HealingOptions {
   /** Of each file: whole chunks, or less than one. */
   readonly fileBytes: number;
   readonly deadAfterMs: number;
+  /** Of the tracker: what repair may bring to each keeper in a second; 0 for no limit, undefined for its default. */
+  readonly repairRateBytes: number | undefined;
   /** Whether clients upload and read throughout. Not with small files. */
   readonly underLoad: boolean;
   readonly signal: AbortSignal;
@@ -76,11 +78,12 @@ export function neededBytes(dataBytes: number): number {
 }
 
 export async function measureHealing(options: HealingOptions): Promise<Healing> {
-  const { dataDir, dataBytes, deadAfterMs } = options;
+  const { dataDir, dataBytes, deadAfterMs, repairRateBytes } = options;
   const cluster = await startProcessCluster({
     dataDir,
     keepers: Array.from({ length: keepers }, () => ({ capacityBytes: dataBytes + roomToSpareBytes })),
     trackerFlags: [
+      ...(repairRateBytes === undefined ? [] : [`--repair-rate=${repairRateBytes}`]),
       `--dead-after=${deadAfterMs}ms`,
       `--suspect-after=${Math.min(defaultSuspectAfterMs, deadAfterMs / 2)}ms`,
       '--trash-retention=0s',

@@ -4,6 +4,7 @@ import { loadConfig, option, runProgram } from '@holdfast/shared/program';
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeMachine } from '../machine/description.js';
+import { fillPageCache } from '../machine/page-cache.js';
 import { workingDirectory } from '../machine/working-directory.js';
 import { markdownTable } from '../report/tables.js';
 import { figure } from '../report/words.js';
@@ -31,6 +32,9 @@ const spec = {
       describe: 'The silence after which the keeper is dead; the default of the product is 30s',
       default: '30s',
     }),
+    repairRate: option.size({ max: '1TiB' })({
+      describe: "The tracker's option: what repair may bring to each keeper in a second; 0 for no limit",
+    }),
     dataDir: option.path({
       describe: 'Where to work, in a new directory that is removed; four times the size and 12 GiB at most',
       placeholder: 'DIR',
@@ -42,6 +46,7 @@ const spec = {
   },
   examples: [
     ['npm run bench:healing', '2 GiB'],
+    ['npm run bench:healing -- --repair-rate 0', 'as fast as it can'],
     ['npm run bench:healing -- --size 256MiB --dead-after 5s', 'whether it works, in a minute'],
     ['npm run bench:healing -- --size 32MiB --small-files 16KiB --dead-after 5s', '2,048 small files'],
   ],
@@ -98,7 +103,7 @@ void runProgram({
   name: 'bench:healing',
   stopLimitMs,
   async start({ signal }) {
-    const { size, smallFiles, deadAfter, dataDir, output } = loadConfig(spec);
+    const { size, smallFiles, deadAfter, repairRate, dataDir, output } = loadConfig(spec);
     const startedAt = new Date().toISOString();
     const directory = await workingDirectory(dataDir);
     try {
@@ -112,13 +117,18 @@ void runProgram({
           },
         );
       }
+      await fillPageCache(directory);
       const floors = await measureFloors(directory);
       const once = async (underLoad: boolean): Promise<Healing> => {
         const clusterDir = join(directory, 'cluster');
         await mkdir(clusterDir);
+        await fillPageCache(directory);
         say(underLoad ? 'with clients that upload and read' : 'alone');
         try {
-          const options = { dataDir: clusterDir, dataBytes: size, deadAfterMs: deadAfter };
+          const options = {
+            ...{ dataDir: clusterDir, dataBytes: size },
+            ...{ deadAfterMs: deadAfter, repairRateBytes: repairRate },
+          };
           return await measureHealing({
             ...options,
             fileBytes: smallFiles ?? fileBytes,
@@ -134,7 +144,11 @@ void runProgram({
       const loaded = smallFiles === undefined ? await once(true) : undefined;
       process.stdout.write(`${tablesOf(floors, alone, loaded)}\n\n`);
       const machine = await describeMachine(directory, { holdfast: version });
-      const options = { deadAfterMs: deadAfter, ...(smallFiles !== undefined && { fileBytes: smallFiles }) };
+      const options = {
+        deadAfterMs: deadAfter,
+        ...(repairRate !== undefined && { repairRateBytesPerS: repairRate }),
+        ...(smallFiles !== undefined && { fileBytes: smallFiles }),
+      };
       const results = { format: 1, startedAt, machine, ...options, floors, alone, loaded };
       say(`All figures are in ${await writeNamedResults('healing', startedAt, results, output)}`);
       const failedReads = Object.values(loaded?.load ?? {}).reduce(
