@@ -459,7 +459,11 @@ async function describeDisplaced(
 
 function describeTransition({ keeperId, from, to }: KeeperTransition): NewEvent {
   if (to === 'live' && from === 'dead') {
-    return { kind: 'keeper-live', subject: keeperId, text: 'the keeper is back; the pieces that it has count again' };
+    return {
+      kind: 'keeper-live',
+      subject: keeperId,
+      text: 'the keeper is back; the pieces that it has count again',
+    };
   }
   return { kind: `keeper-${to}`, subject: keeperId, text: `the keeper ${whatItMeans[to]}` };
 }
