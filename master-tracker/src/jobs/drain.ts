@@ -230,15 +230,17 @@ async function count(snapshot: MetadataSnapshot, keeperId: string): Promise<Left
   };
 }
 
-/** undefined unless the metadata knows that the keeper is gone, and all its chunks were looked at for the queue. */
+/** undefined unless the metadata knows that the keeper is gone, and all that lacks a piece is in the queue. */
 async function countLacking({ db }: MetadataSnapshot, keeperId: string): Promise<number | undefined> {
-  const keeper = await db
+  const dead = await db
     .selectFrom('keepers')
-    .select(['dead', 'queued_through'])
-    .where('keeper_id', '=', keeperId)
-    .executeTakeFirst();
-  if (keeper?.dead !== 1 || keeper.queued_through !== null) return undefined;
-  // Whatever lacks a piece is in the queue, which is short when little does.
+    .select(['keeper_id', 'queued_through'])
+    .where('dead', '=', 1)
+    .execute();
+  if (!dead.some((keeper) => keeper.keeper_id === keeperId)) return undefined;
+  // Also of others that died: what was whole without this one may not be without them.
+  if (dead.some((keeper) => keeper.queued_through !== null)) return undefined;
+  // The queue is short when little lacks a piece.
   const { lacking } = await lackingOn(db, keeperId)
     .select(({ fn }) => fn.countAll<number>().as('lacking'))
     .executeTakeFirstOrThrow();

@@ -31,6 +31,7 @@ import {
 } from '../registry/pieces.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import { pruneRequests } from '../requests/requests.js';
+import { batches } from '../store/batches.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { pressureOn } from '../trash/pressure.js';
 import type { Trash } from '../trash/trash.js';
@@ -198,6 +199,7 @@ export class Reclaim {
       // What no heartbeat has carried yet is looked at again: by now others of a piece's chunk may be lost.
       if (!tasks.recallTrash(keeperId)) {
         this.#orderedMs = nowMs;
+        await this.#repeatTrash(keeperId);
         continue;
       }
       const rows = await store.read(({ db }) =>
@@ -221,6 +223,33 @@ export class Reclaim {
       this.#orderedMs = nowMs;
       tasks.post(keeperId, { kind: 'trash', chunkIds, transactionId: store.transactionId });
     }
+  }
+
+  /**
+   * An order that may not have arrived goes out again, but not for pieces whose chunks have lost others since: each may
+   * be the last one. Whether the first order got those shows when the keeper has answered.
+   */
+  async #repeatTrash(keeperId: string): Promise<void> {
+    const { store, tasks } = this.#parts;
+    const chunkIds = tasks.overdueTrash(keeperId);
+    if (!chunkIds) return;
+    const needed = new Set<string>();
+    for (const page of batches(chunkIds)) {
+      const rows = await store.read(({ db }) =>
+        db
+          .selectFrom('pieces')
+          .select('chunk_id')
+          .where('keeper_id', '=', keeperId)
+          .where('chunk_id', 'in', page)
+          .where(isNeededAgain)
+          .execute(),
+      );
+      for (const row of rows) needed.add(row.chunk_id);
+    }
+    tasks.repeatTrash(
+      keeperId,
+      chunkIds.filter((chunkId) => !needed.has(chunkId)),
+    );
   }
 
   /** The keepers that are live and have nothing more to say about the pieces that they had when they started. */

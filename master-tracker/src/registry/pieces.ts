@@ -345,8 +345,9 @@ export const isNeededAgain = sql<SqlBool>`exists (
 )`;
 
 /**
- * Takes the giving up of those of a keeper's pieces back whose chunks have lost others since. No order to trash them
- * may be out. Whether they are there is for the keeper's next full report to say.
+ * Takes the giving up of those of a keeper's pieces back whose chunks have lost others since. Whether they are there is
+ * for the keeper's next full report to say. An order to trash them must not be on its way: one that was when the keeper
+ * seemed dead may still be carried out, and is told of then (`recordTrashed`).
  */
 export async function takeSurplusBack(
   tx: MetadataTransaction,
@@ -366,7 +367,8 @@ export async function takeSurplusBack(
 
 /**
  * The keeper says that these pieces are in its trash. One that counts again, as its giving up was taken back while the
- * keeper was at it, is lost. Returns the chunks that cannot be read now.
+ * keeper was at it, is lost; one that was taken back and is yet to be reported must not count by a report that listed
+ * it before. Returns the chunks that cannot be read now.
  */
 export async function recordTrashed(
   tx: MetadataTransaction,
@@ -375,36 +377,31 @@ export async function recordTrashed(
 ): Promise<Unreadable> {
   const counted: string[] = [];
   for (const page of batches(chunkIds)) {
-    const rows = await tx.db
-      .selectFrom('pieces')
-      .select('chunk_id')
-      .where('keeper_id', '=', keeperId)
-      .where('state', '=', 'durable')
-      .where('chunk_id', 'in', page)
-      .execute();
-    counted.push(...rows.map((row) => row.chunk_id));
-  }
-  for (const page of batches(chunkIds)) {
-    const live = tx.db
+    const live = await tx.db
       .selectFrom('chunks')
-      .select('chunk_id')
-      .where('chunk_id', 'in', page)
-      .where('state', '=', 'live');
-    await tx.db
-      .updateTable('pieces')
-      .set({ state: 'trashed', since_transaction_id: tx.transactionId })
-      .where('keeper_id', '=', keeperId)
-      .where('state', '=', 'garbage')
-      .where('chunk_id', 'in', live)
+      .leftJoin('pieces', (join) =>
+        join.onRef('pieces.chunk_id', '=', 'chunks.chunk_id').on('pieces.keeper_id', '=', keeperId),
+      )
+      .select(['chunks.chunk_id', 'pieces.state', 'because'])
+      .where('chunks.chunk_id', 'in', page)
+      .where('chunks.state', '=', 'live')
       .execute();
+    await upsertPieces(
+      tx,
+      live.map(({ chunk_id: chunkId, because }) => ({ chunkId, keeperId, because: because ?? undefined })),
+      'trashed',
+    );
     await tx.db
       .deleteFrom('pieces')
       .where('keeper_id', '=', keeperId)
       .where('state', '=', 'garbage')
       .where('chunk_id', 'in', page)
       .execute();
+    const lost = live.filter(({ state }) => state === 'durable').map((row) => row.chunk_id);
+    await queueForRepair(tx, lost, reasons.lost(keeperId));
+    counted.push(...lost);
   }
-  return recordLost(tx, keeperId, counted);
+  return unreadableAmong(tx, counted);
 }
 
 /** Forgets up to `limit` trashed pieces of a keeper whose older words are all in by now; true if there may be more. */

@@ -88,7 +88,7 @@ export class Registry {
 
   /**
    * @throws HoldfastError WRONG_CLUSTER, STALE_EPOCH, LIMIT_EXCEEDED, METADATA_REGRESSED; UNAVAILABLE (retryable) while
-   *   pieces of an earlier storage of the keeper are taken off the books
+   *   pieces of an earlier storage of the keeper are taken off the books, and if it was forgotten at the same moment
    */
   async register(
     registration: KeeperRegistration,
@@ -124,6 +124,8 @@ export class Registry {
         : [];
       for (const each of [...joined, ...told]) await events.record(tx, each);
     });
+    // Its row may have gone with it: what has no row counts for nothing.
+    if (!verdict.isNewKeeper && !membership.get(keeperId)) throw justForgotten();
     const result = membership.register(registration, clock.monotonicMs());
     if (result.outcome !== 'registered') throw refusal(result);
     this.dropOrders(keeperId);
@@ -493,6 +495,13 @@ function stillOnTheBooks(): HoldfastError {
       retryAfterMs: 500,
     },
   );
+}
+
+function justForgotten(): HoldfastError {
+  return new HoldfastError('UNAVAILABLE', 'the keeper was forgotten while it registered', {
+    remedy: 'Register again: it joins as a new keeper.',
+    retryAfterMs: 500,
+  });
 }
 
 function notRegistered(): HoldfastError {

@@ -39,6 +39,8 @@ const ranks: Readonly<Record<TaskAction['kind'], number>> = { fetch: 0, trash: 1
 
 interface Posted extends KeeperTask {
   handedOutMs: number | undefined;
+  /** Of an order to trash that was handed out: it is to go out again. */
+  isAgain?: boolean;
 }
 
 export class TaskBoard {
@@ -74,8 +76,8 @@ export class TaskBoard {
    */
   handOut(keeperId: string, slots: number): KeeperTask[] {
     const nowMs = this.#clock.monotonicMs();
-    const isDue = ({ handedOutMs }: Posted): boolean =>
-      handedOutMs === undefined || nowMs - handedOutMs >= repeatAfterMs;
+    const isDue = ({ action, handedOutMs, isAgain = false }: Posted): boolean =>
+      handedOutMs === undefined || (action.kind === 'trash' ? isAgain : nowMs - handedOutMs >= repeatAfterMs);
     const all = [...(this.#byKeeper.get(keeperId)?.values() ?? [])];
     const others = all.filter(({ action }) => action.kind !== 'fetch');
     const othersOut = others.filter((task) => !isDue(task)).length;
@@ -86,7 +88,10 @@ export class TaskBoard {
         .sort((a, b) => ranks[a.action.kind] - ranks[b.action.kind])
         .slice(0, Math.max(0, maxOthersOut - othersOut)),
     ].slice(0, slots);
-    for (const task of due) task.handedOutMs = nowMs;
+    for (const task of due) {
+      task.handedOutMs = nowMs;
+      task.isAgain = false;
+    }
     return due;
   }
 
@@ -108,6 +113,25 @@ export class TaskBoard {
     if (tasks?.get('trash ')?.handedOutMs !== undefined) return false;
     tasks?.delete('trash ');
     return true;
+  }
+
+  /**
+   * What an order to trash is about that a heartbeat carried out and nobody has answered for long: it may not have
+   * arrived, and goes out again by `repeatTrash` only. undefined if there is none.
+   */
+  overdueTrash(keeperId: string): readonly string[] | undefined {
+    const task = this.#byKeeper.get(keeperId)?.get('trash ');
+    if (task?.action.kind !== 'trash' || task.handedOutMs === undefined) return undefined;
+    const isOverdue = this.#clock.monotonicMs() - task.handedOutMs >= repeatAfterMs;
+    return isOverdue ? task.action.chunkIds : undefined;
+  }
+
+  /** Has the next heartbeat carry the order to trash once more, for these of its pieces. */
+  repeatTrash(keeperId: string, chunkIds: readonly string[]): void {
+    const tasks = this.#byKeeper.get(keeperId);
+    const task = tasks?.get('trash ');
+    if (task?.action.kind !== 'trash') return;
+    tasks?.set('trash ', { ...task, action: { ...task.action, chunkIds }, isAgain: true });
   }
 
   /** Takes a copy off that nobody waits for any more. */

@@ -15,6 +15,7 @@ import type { Membership } from '../membership/membership.js';
 import { reasons } from '../registry/reasons.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
+import type { MetadataTables } from '../store/schema.js';
 import { CopyBudget } from './copy-budget.js';
 import type { InFlightCopy, InFlightTable } from './in-flight.js';
 import { type QueuedChunk, loadChunks } from './load-chunks.js';
@@ -35,6 +36,7 @@ import type {
   RepairChunk,
   RepairKeeper,
   RepairLimits,
+  RepairPlan,
   RepairView,
 } from './repair-view.js';
 import { Trimmer } from './trimmer.js';
@@ -72,6 +74,8 @@ export class Repair {
   readonly #parts: RepairParts;
   readonly #pass = new RepairPass();
   #cursor: Cursor;
+  /** The limits kept chunks of the last page waiting. */
+  #isLimited = false;
   /** Whether a page of the pass that runs had chunks that lack pieces. */
   #passLacks = false;
   #lastSummary = '';
@@ -101,14 +105,16 @@ export class Repair {
     for (const copy of inFlight.expire(nowMs)) tasks.withdrawFetch(copy.targetKeeperId, copy.chunkId);
     if (guard.regressed) return false;
     const from = this.#cursor;
-    const { chunks, lacking, next } = await store.read((snapshot) => pageOfQueue(snapshot, from));
-    this.#cursor = next;
-    const plan = planRepair(this.#view(chunks));
-    // Ordered before anything is waited for: by then keepers may have come and gone.
-    const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
-    for (const copy of plan.copies) {
-      this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
+    // Within the limits a pass takes its time: what has lost all but one piece since it began does not wait for it.
+    if (this.#isLimited && (from?.piecesLeft ?? 0) > 1) {
+      const { healthyChunkIds } = this.#orderCopies(await store.read(lastPieces), nowMs);
+      await this.#takeOff(healthyChunkIds);
     }
+    const page = await store.read((snapshot) => pageOfQueue(snapshot, from));
+    const { chunks, lacking, next } = page;
+    this.#cursor = next;
+    const plan = this.#orderCopies(page, nowMs);
+    this.#isLimited = plan.summary.blocked.budget > 0;
     await this.#noteBrake(plan.summary.braked);
     if (lacking.size > 0) await runs.waiting([...lacking.values()]);
     // Also for a page without chunks, which ends a queue of whole pages.
@@ -119,11 +125,21 @@ export class Repair {
       this.#passLacks = false;
     }
     if (chunks.length === 0) return false;
-    if (plan.healthyChunkIds.length > 0) await this.#takeOff(plan.healthyChunkIds);
+    await this.#takeOff(plan.healthyChunkIds);
     await this.#trimmer.step(chunks, plan.surplusChunkIds);
     if (plan.summary.text !== this.#lastSummary) logger.info(`repair: ${plan.summary.text}`);
     this.#lastSummary = plan.summary.text;
-    return next !== undefined && plan.summary.blocked.budget === 0;
+    return next !== undefined && !this.#isLimited;
+  }
+
+  /** Ordered before anything is waited for: by then keepers may have come and gone. */
+  #orderCopies({ chunks, lacking }: QueuePage, nowMs: number): RepairPlan {
+    const plan = planRepair(this.#view(chunks));
+    const byId = new Map(chunks.map((chunk) => [chunk.chunkId, chunk]));
+    for (const copy of plan.copies) {
+      this.#order({ ...copy, startedMs: nowMs, because: lacking.get(copy.chunkId) }, byId.get(copy.chunkId));
+    }
+    return plan;
   }
 
   /** True if pieces may be moved for no need: it is known who is there, and not many keepers were lost just now. */
@@ -260,6 +276,7 @@ export class Repair {
 
   /** Looked at again in the transaction: a piece may have been lost since the page was read. */
   async #takeOff(chunkIds: readonly string[]): Promise<void> {
+    if (chunkIds.length === 0) return;
     await this.#parts.store.mutate(async (tx) => {
       await tx.db
         .deleteFrom('repair_queue')
@@ -332,23 +349,47 @@ export class Repair {
   }
 }
 
-/** The next chunks of the queue in its order. */
-async function pageOfQueue(
-  snapshot: MetadataSnapshot,
-  cursor: Cursor,
-): Promise<{
-  chunks: QueuedChunk[];
+interface QueuePage {
+  readonly chunks: QueuedChunk[];
   /** By id, why those lack pieces (registry/reasons.ts) that did when they were queued. */
-  lacking: ReadonlyMap<string, string>;
-  /** Where the page after this one begins; undefined for the first one. */
-  next: Cursor;
-}> {
-  let query = snapshot.db
+  readonly lacking: ReadonlyMap<string, string>;
+}
+
+type QueueRow = Readonly<
+  Pick<MetadataTables['repair_queue'], 'chunk_id' | 'pieces_left' | 'below_policy' | 'because'>
+>;
+
+async function load(snapshot: MetadataSnapshot, rows: readonly QueueRow[]): Promise<QueuePage> {
+  return {
+    chunks: await loadChunks(
+      snapshot,
+      rows.map((row) => row.chunk_id),
+    ),
+    lacking: new Map(rows.filter((row) => row.below_policy === 1).map((row) => [row.chunk_id, row.because])),
+  };
+}
+
+/** A page of the front of the queue. */
+function queueRows({ db }: MetadataSnapshot) {
+  return db
     .selectFrom('repair_queue')
     .select(['chunk_id', 'pieces_left', 'below_policy', 'because'])
     .orderBy('pieces_left')
     .orderBy('chunk_id')
     .limit(pageSize);
+}
+
+/** The first of the chunks that had one piece left when they were queued. */
+async function lastPieces(snapshot: MetadataSnapshot): Promise<QueuePage> {
+  return load(snapshot, await queueRows(snapshot).where('pieces_left', '=', 1).execute());
+}
+
+/** The next chunks of the queue in its order, and where the page after this one begins; undefined for the first one. */
+async function pageOfQueue(
+  snapshot: MetadataSnapshot,
+  cursor: Cursor,
+): Promise<QueuePage & { next: Cursor }> {
+  let query = queueRows(snapshot);
   if (cursor) {
     // Compared as a pair, the index leads straight to it; with "or", all that was passed is looked at again.
     query = query.where((eb) =>
@@ -358,11 +399,7 @@ async function pageOfQueue(
   const rows = await query.execute();
   const last = rows.length < pageSize ? undefined : rows.at(-1);
   return {
-    chunks: await loadChunks(
-      snapshot,
-      rows.map((row) => row.chunk_id),
-    ),
-    lacking: new Map(rows.filter((row) => row.below_policy === 1).map((row) => [row.chunk_id, row.because])),
+    ...(await load(snapshot, rows)),
     next: last && { piecesLeft: last.pieces_left, chunkId: last.chunk_id },
   };
 }

@@ -1,6 +1,7 @@
 import { defaultPolicy, hasCode } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { JobView } from '../../src/jobs/jobs.js';
+import { queueNextPage } from '../../src/registry/keeper-changes.js';
 import { type FakeKeeper, TestTracker, failure, fileOf, id, pieceOf, sealedOf } from '../support/fixture.js';
 
 describe('draining a keeper', () => {
@@ -237,6 +238,28 @@ describe('draining a keeper', () => {
       for (let seconds = 0; seconds < 32; seconds += 1) await second(others);
       const job = await until(await drain(leaver), ({ state }) => state !== 'running', others);
       expect(job).toMatchObject({ state: 'done', text: expect.stringMatching(/gone, and every chunk/) });
+    });
+
+    it('is not called whole without it before all that another dead keeper had was looked at', async () => {
+      const [leaver, other, ...rest] = tracker.keepers as [FakeKeeper, FakeKeeper, ...FakeKeeper[]];
+      for (const keeper of tracker.keepers) keeper.totalBytes = keeper.freeBytes = 2 ** 40;
+      for (const keeper of tracker.keepers) await keeper.heartbeat({ slots: 0 });
+      // More than a page of changes: the last chunk is behind it.
+      const { chunkIds } = await tracker.put('/file', { count: 1_100, on: [other, ...rest.slice(0, 2)] });
+      const last = [...chunkIds].sort().at(-1) ?? '';
+      await leaver.heartbeat({ stored: [pieceOf(last)], slots: 0 });
+      const jobId = await drain(leaver);
+      await tracker.pass(32_000, [other, ...rest]);
+      await tracker.pass(32_000, rest);
+      await tracker.core.jobs.step();
+      expect(await tracker.core.jobs.get(jobId)).toMatchObject({ state: 'running' });
+      while (await queueNextPage(tracker.store, tracker.core.events));
+      await tracker.core.jobs.step();
+      const { state, text } = await tracker.core.jobs.get(jobId);
+      expect({ state, text }).toMatchObject({
+        state: 'running',
+        text: expect.stringMatching(/: 1 of 1 chunk/),
+      });
     });
 
     it('is not called empty before the metadata knows that it is gone', async () => {

@@ -126,6 +126,21 @@ describe('a keeper that will not come back', () => {
     expect(await tracker.queued()).toEqual(chunkIds);
   });
 
+  it.each([0, 100])(
+    'and is back at that very moment, %i turns before, is known or not, all of it',
+    async (turns) => {
+      const [gone, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
+      await tracker.pass(31_000, others);
+      const registering = gone.register().catch((error: unknown) => error);
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      await forget(gone);
+      // A keeper that is refused tries again.
+      if (await registering) await gone.register();
+      const { chunkIds } = await tracker.put('/file', { on: [gone, ...others.slice(0, 2)] });
+      expect((await tracker.pieces(chunkIds[0]!))[gone.keeperId]).toBe('durable');
+    },
+  );
+
   it('ends its drain', async () => {
     const [gone, ...others] = tracker.keepers as [FakeKeeper, ...FakeKeeper[]];
     const jobId = await tracker.core.jobs.begin('drain', [gone.keeperId], id());

@@ -1,4 +1,4 @@
-import { defaultPolicy } from '@holdfast/shared';
+import { HoldfastError, defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { type FakeKeeper, TestTracker } from '../support/fixture.js';
 
@@ -51,6 +51,27 @@ describe('a long repair queue', () => {
     await room(2 ** 30);
     expect(await tracker.core.repair.step()).toBe(false);
     expect((await tracker.core.status.status()).repair.copiesInFlight).toBe(64);
+  });
+
+  it('does not keep a chunk waiting that has lost all but one piece since the pass began', async () => {
+    const [first, second] = tracker.keepers as [FakeKeeper, FakeKeeper];
+    const on = [first, second];
+    for (const keeper of tracker.keepers) keeper.totalBytes = keeper.freeBytes = 2 ** 40;
+    for (const keeper of tracker.keepers) await keeper.heartbeat({ slots: 0 });
+    await putMany('file', 3 * pageSize, on);
+    await tracker.core.repair.step();
+    const [worse = ''] = await putMany('worse', 1, on);
+    const error = new HoldfastError('CHECKSUM_MISMATCH', 'damaged');
+    const { identity, capacity } = second;
+    await tracker.core.registry.heartbeat(
+      { ...identity, capacity, activeStreams: 0, freeTaskSlots: 0, stopping: false, storageError: null },
+      [],
+      [{ chunkId: worse, error }],
+    );
+    await tracker.core.repair.step();
+    const tasks = await Promise.all(tracker.keepers.map((keeper) => keeper.heartbeat({ slots: 1_000 })));
+    const copied = tasks.flat().map(({ action }) => (action.kind === 'fetch' ? action.chunkId : ''));
+    expect(copied).toContain(worse);
   });
 
   it('of pieces that cannot go yet does not keep others from going', async () => {

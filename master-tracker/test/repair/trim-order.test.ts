@@ -40,4 +40,36 @@ describe('a piece that was given up, before its keeper is told', () => {
     expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('durable');
     expect((await tracker.core.status.status()).chunksUnreadable).toBe(0);
   });
+
+  it('is not ordered to go once more, after the first order was lost, if its chunk has lost another since', async () => {
+    const { chunkId, victim, others } = await surplus();
+    await tracker.core.reclaim.step();
+    const [lost] = await victim.heartbeat();
+    expect(lost?.action).toMatchObject({ kind: 'trash', chunkIds: [chunkId] });
+    const [, ...rest] = others;
+    await tracker.pass(31_000, [victim, ...rest]);
+    const [again] = await victim.heartbeat();
+    expect(again).toMatchObject({ taskId: lost!.taskId, action: { kind: 'trash', chunkIds: [] } });
+    await victim.complete(again!);
+    await tracker.core.reclaim.step();
+    expect(tracker.core.reports.askedOf(victim.keeperId)).not.toBe('');
+    await victim.report([chunkId]);
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('durable');
+  });
+
+  it('is ordered to go once more after the first order was lost', async () => {
+    const { chunkId, victim } = await surplus();
+    await tracker.core.reclaim.step();
+    const [lost] = await victim.heartbeat();
+    await tracker.pass(10_000);
+    expect(await victim.heartbeat()).toEqual([]);
+    await tracker.pass(6_000);
+    const [again, ...none] = await victim.heartbeat();
+    expect({ again, none }).toMatchObject({
+      again: { taskId: lost!.taskId, action: lost!.action },
+      none: [],
+    });
+    await victim.complete(again!);
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('trashed');
+  });
 });

@@ -50,8 +50,33 @@ describe('a piece that was given up', () => {
     await victim.report([chunkId]);
     expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('durable');
     await victim.complete(task!);
-    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBeUndefined();
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('trashed');
     expect(await tracker.queued()).toEqual([chunkId]);
+  });
+
+  it('and taken back does not count by a report that listed it before it was trashed after all', async () => {
+    const { chunkId, victim } = await surplus();
+    await tracker.core.reclaim.step();
+    const [task] = await victim.heartbeat();
+    expect(task?.action.kind).toBe('trash');
+    const [other, ...rest] = tracker.keepers.filter((keeper) => keeper !== victim);
+    await tracker.pass(31_000, [other!, ...rest]);
+    await victim.heartbeat({ slots: 0 });
+    await tracker.pass(31_000, [victim, ...rest]);
+    expect(await tracker.pieces(chunkId)).not.toHaveProperty(victim.keeperId);
+    const wantedReport = tracker.core.reports.askedOf(victim.keeperId);
+    expect(wantedReport).not.toBe('');
+    const report = { ...victim.identity, reportId: id(), wantedReport };
+    await tracker.core.registry.report(victim.identity, { ...report, page: 0, pieces: [], last: false });
+    // On its list by now, and in its trash before the list arrives.
+    await victim.complete(task!);
+    const pieces = [pieceOf(chunkId)];
+    await tracker.core.registry.report(victim.identity, { ...report, page: 1, pieces, last: true });
+    expect((await tracker.pieces(chunkId))[victim.keeperId]).not.toBe('durable');
+    expect(await tracker.queued()).toEqual([chunkId]);
+    // Nothing of it is left when no older word can arrive any more.
+    await tracker.pass(40_000, [victim, ...rest]);
+    expect(await tracker.pieces(chunkId)).not.toHaveProperty(victim.keeperId);
   });
 
   it.each(['before', 'after'])(
