@@ -56,6 +56,23 @@ describe('a download', () => {
     expect({ finished: target.finished, seen }).toEqual({ finished: true, seen: size });
   });
 
+  it('fetches what is there now if the file was replaced, and what was is gone, before it began', async () => {
+    const { cluster, target, fetch } = stored(3 * block);
+    const now = Buffer.alloc(2 * block, 7);
+    cluster.put('/file', now);
+    cluster.versions.delete(1);
+    expect(await fetch()).toEqual({ path: '/file', version: 2, sizeBytes: now.length });
+    expect(target.bytes.subarray(0, now.length).equals(now)).toBe(true);
+  });
+
+  it('of a file that is gone says so', async () => {
+    const { cluster, entry, target, fetch } = stored(3 * block);
+    cluster.paths.delete('/file');
+    cluster.versions.delete(entry.version);
+    await expect(fetch()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect(target.discarded).toBe(true);
+  });
+
   it('follows the pages of LocateChunks and stays on its version', async () => {
     const { cluster, bytes, target, fetch } = stored(20 * block, block);
     cluster.locatePageSize = 3;

@@ -3,12 +3,12 @@
  * not grow with the file: what is verified goes to the target at once.
  */
 import pLimit from 'p-limit';
-import { type Bytes, HoldfastError, throwIfCancelled } from '@holdfast/shared';
+import { type Bytes, HoldfastError, hasCode, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { MemoryShare } from '../core/memory-share.js';
 import { asking } from '../core/retrying.js';
 import { firstOf } from '../core/signals.js';
-import type { Entry, FileAttributes } from '../ports/tracker-api.js';
+import type { Entry, FileAttributes, LocatedPage } from '../ports/tracker-api.js';
 import type { TransferProgress } from '../upload/upload.js';
 import { locatedExtents, locatePage } from './locate.js';
 import { readRange } from './range-reader.js';
@@ -63,30 +63,58 @@ export async function fileEntry(
   });
 }
 
-/** Fetches the version that `entry` names. On failure the target is discarded. */
+/**
+ * Fetches the version that `found` names, or the one that is at its path now, if that one went since it was looked up.
+ * On failure the target is discarded.
+ */
 export async function download(
   context: ClientContext,
-  entry: Entry,
+  found: Entry,
   target: DownloadTarget,
   options: DownloadOptions = {},
 ): Promise<DownloadResult> {
-  const { path, version, sizeBytes, attributes } = entry;
   try {
-    if (sizeBytes > 0) await fetchAll(context, entry, target, options);
+    const { entry, first } = await begin(context, found, options.signal);
+    const { path, version, sizeBytes, attributes } = entry;
+    if (first) await fetchAll(context, entry, first, target, options);
     throwIfCancelled(options.signal);
     await target.finish(attributes);
+    return { path, version, sizeBytes };
   } catch (error) {
     await target.discard();
     // Whatever the caller's abort led to on the way, it is the reason.
     throwIfCancelled(options.signal);
     throw error;
   }
-  return { path, version, sizeBytes };
+}
+
+interface Beginning {
+  readonly entry: Entry;
+  /** Where the bytes are, from the first on; undefined if there are none. */
+  readonly first: LocatedPage | undefined;
+}
+
+/** From the first answer on the tracker keeps the version; before it, one that was replaced may go for want of room. */
+async function begin(context: ClientContext, entry: Entry, signal?: AbortSignal): Promise<Beginning> {
+  const { path, version, sizeBytes } = entry;
+  if (sizeBytes === 0) return { entry, first: undefined };
+  try {
+    return {
+      entry,
+      first: await locatePage(context, { target: { version }, offset: 0, lengthBytes: 0 }, signal),
+    };
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error;
+    const now = await fileEntry(context, path, signal);
+    if (now.version === version) throw error;
+    return begin(context, now, signal);
+  }
 }
 
 async function fetchAll(
   context: ClientContext,
   { version, sizeBytes }: Entry,
+  first: LocatedPage,
   target: DownloadTarget,
   { concurrency = defaultConcurrency, onProgress, signal }: DownloadOptions,
 ): Promise<void> {
@@ -97,7 +125,6 @@ async function fetchAll(
   const abort = new AbortController();
   const either = firstOf(signal, abort.signal);
   const memory = new MemoryShare(context.memory);
-  const first = await locatePage(context, { target: { version }, offset: 0, lengthBytes: 0 }, signal);
   if (first.sizeBytes !== sizeBytes) {
     throw new HoldfastError(
       'INTERNAL',

@@ -438,7 +438,8 @@ export class FakeCluster {
           const version = 'version' in target ? target.version : this.#entry(target.path).version;
           const stored = this.versions.get(version);
           if ('version' in target && version < 1) throw new HoldfastError('INVALID_ARGUMENT', 'no version');
-          if (!stored) throw new HoldfastError('IS_A_DIRECTORY', 'no such version');
+          if (!stored && 'version' in target) throw new HoldfastError('NOT_FOUND', 'no such version');
+          if (!stored) throw new HoldfastError('IS_A_DIRECTORY', 'no file');
           const { sizeBytes } = stored.entry;
           const end = lengthBytes === 0 ? sizeBytes : Math.min(sizeBytes, offset + lengthBytes);
           const all = this.locate(this.#located(stored.extents));
