@@ -66,7 +66,8 @@ describe('a download', () => {
   });
 
   it('of a file that is gone says so', async () => {
-    const { cluster, entry, target, fetch } = stored(3 * block);
+    const { cluster, entry, target, fetch, ready } = stored(3 * block);
+    await ready;
     cluster.paths.delete('/file');
     cluster.versions.delete(entry.version);
     await expect(fetch()).rejects.toMatchObject({ code: 'NOT_FOUND' });
