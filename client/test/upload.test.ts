@@ -192,6 +192,23 @@ describe('when keepers fail, an upload', () => {
     expect(cluster.calls.at(-1)).toBe('abortUpload');
   });
 
+  it('that waits for room is cancelled at once', async () => {
+    const cluster = new FakeCluster();
+    const full = new HoldfastError('OUT_OF_SPACE', 'full', { retryable: true, retryAfterMs: 1_000 });
+    cluster.before = (name, request) => {
+      if (name === 'allocateChunks' && asksForChunks(name, request)) throw full;
+    };
+    const abort = new AbortController();
+    const bytes = randomBytes(5 * chunkSizeBytes);
+    const uploading = put(cluster, bytes, {
+      ...{ concurrency: 1, signal: abort.signal },
+      onWaiting: () => abort.abort(),
+    });
+    await expect(uploading).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect(cluster.calls.filter((call) => call === 'allocateChunks').length).toBe(1);
+    expect(cluster.calls.at(-1)).toBe('abortUpload');
+  });
+
   const otherDigest = (receipt: Receipt): Receipt => ({ ...receipt, digest: Buffer.alloc(32) });
   it.each<[string, (receipts: Receipt[]) => Receipt[]]>([
     ['for other bytes', (receipts) => receipts.map(otherDigest)],

@@ -108,8 +108,13 @@ onDisk(
   async () => {
     const bytes = seededBytes(4, 12 * chunk);
     await client.upload(bytes, '/file', { chunkSizeBytes: chunk });
+    // The upload returns with two copies; a keeper that is late for a moment gets its own afterwards.
+    await waitFor('every chunk to be on the three keepers', async () => {
+      return (await client.stat('/file')).durability?.fewest === 3;
+    });
+    // More than the file's, if an attempt to write a chunk was in vain: that one's go to the trash.
     const held = await pieces('chunks');
-    expect(held.length).toBe(12);
+    expect(held.length).toBeGreaterThanOrEqual(12);
     await cluster.addKeeper();
     await disk.unmount();
     await waitFor('the keeper to be given up', async () => (await first()).state === 'KEEPER_STATE_DEAD');
@@ -121,7 +126,10 @@ onDisk(
     expect(await readdir(disk.path)).toEqual([]);
     await disk.mount();
     await waitFor('the keeper to be back', async () => (await first()).state === 'KEEPER_STATE_LIVE');
-    expect(await pieces('chunks')).toEqual(held);
+    // With it there are four copies of each chunk, and those that the tracker gives up may be its own.
+    const left = await pieces('chunks');
+    const trashed = (await readdir(join(disk.path, 'trash'))).map((name) => join(name.slice(0, 2), name));
+    expect(held.filter((name) => ![...left, ...trashed].includes(name))).toEqual([]);
     expect(await pieces('quarantine')).toEqual([]);
     await waitFor('its storage to be fine', async () => (await first()).storageError === '');
     await client.upload(bytes, '/more', { chunkSizeBytes: chunk });

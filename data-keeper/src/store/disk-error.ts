@@ -67,8 +67,13 @@ export class StorageHealth {
     // A name that is missing means a storage that is not there: StoragePresence finds that out, and it may come back.
     const isGone = errnoOf(error) === 'ENOENT';
     const isUnfit = failure.code === 'DISK_FAILED' || failure.code === 'PERMISSION_DENIED';
-    if (isUnfit && !isGone) this.#failure ??= failure;
+    if (isUnfit && !isGone) this.#remember(failure);
     return failure;
+  }
+
+  /** The first failure stays; but a denial, which may end, must not hide one that never does. */
+  #remember(failure: HoldfastError): void {
+    if (this.#failure === undefined || this.isDenied) this.#failure = failure;
   }
 
   /**
@@ -82,7 +87,7 @@ export class StorageHealth {
     const { cause, facts, message } = known;
     const remedy = "Check the keeper's disk and kernel log, then restart the keeper.";
     const failure = new HoldfastError('DISK_FAILED', message, { cause, remedy, facts });
-    this.#failure ??= failure;
+    this.#remember(failure);
     return failure;
   }
 

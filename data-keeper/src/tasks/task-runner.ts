@@ -3,8 +3,10 @@
  * repeats a task until it is answered, so one that finds no slot, or whose answer is lost, is simply left to the
  * next heartbeat; each kind is idempotent.
  *
- * More are taken than run: a small piece is copied in less time than a heartbeat takes to bring the next order.
- * Copies have slots of their own, so that neither they nor a long task of another kind hold the other up.
+ * More copies are taken than run: a small piece is copied in less time than a heartbeat takes to bring the next order.
+ * Copies have slots of their own, so that neither they nor a long task of another kind hold the other up. Other tasks
+ * run at once or are left: a copy that is made late is one too many at worst, but by the time an order to trash had
+ * waited its tracker may have taken this keeper for dead, and count the pieces again (S5).
  */
 import {
   type Authority,
@@ -29,7 +31,7 @@ export interface TaskRunnerDeps {
   readonly logger: Logger;
   /** How many copies run at a time, and how many tasks of all other kinds. */
   readonly slots: Readonly<Record<Lane, number>>;
-  /** How many more are taken, to wait for their turn. */
+  /** How many more copies are taken, to wait for their turn. */
   readonly maxWaiting: number;
   readonly deadlineMs: number;
   /** Does the work of one task. What it throws is the task's answer. */
@@ -60,7 +62,7 @@ const answerRetry: RetryPolicy = {
 
 export class TaskRunner {
   readonly #deps: TaskRunnerDeps;
-  /** Tasks by id, in the order in which they came. */
+  /** Copies by id, in the order in which they came. */
   readonly #waiting = new Map<string, Taken>();
   /** Those that are carried out, and those that are being answered, which need no slot for that. */
   readonly #running = new Map<string, Running>();
@@ -89,6 +91,9 @@ export class TaskRunner {
       }
     }
     this.#startNext();
+    for (const [taskId, { task }] of this.#waiting) {
+      if (laneOf(task) === 'others') this.#waiting.delete(taskId);
+    }
   }
 
   #startNext(): void {

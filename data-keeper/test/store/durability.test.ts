@@ -317,6 +317,22 @@ describe.each([
       expect(files.paths().filter((path) => path.endsWith('permitted'))).toEqual([]);
     });
 
+    it('for want of a permission and then with EIO in a sync stays out of service', async () => {
+      const files = new ForgetfulFileSystem();
+      const clock = new ManualClock();
+      const chunks = await openStore(files, '/data', { clock });
+      const writer = await chunks.begin(specOf(data));
+      for (const run of runsOf(data)) await writer.append(run);
+      files.failAt('readDirectory', 1, 'EACCES');
+      await expect(chunks.trash([specOf(data).chunkId])).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });
+      files.failAt('syncData', 1, 'EIO');
+      await expect(writer.commit()).rejects.toMatchObject({ code: 'DISK_FAILED' });
+      await clock.advance(5_000);
+      await chunks.capacity();
+      expect(chunks.failure).toMatchObject({ code: 'DISK_FAILED' });
+      await expect(chunks.begin(specOf(data))).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    });
+
     it('with EIO in the trial for room is out of service', async () => {
       const files = new ForgetfulFileSystem();
       const chunks = await openStore(files, '/data');

@@ -19,7 +19,8 @@ export const uploadCommand: CommandSpec = {
   details:
     'Works like cp: into REMOTE if that is a directory or ends with "/", else as REMOTE; several LOCALs need a ' +
     'directory. "-" is standard input. With -r, symbolic links are followed; links that lead nowhere or in circles, ' +
-    'sockets, devices and pipes are skipped with a warning, and the status is then 1.',
+    'sockets, devices and pipes are skipped with a warning, and the status is then 1. Where there is no room until that ' +
+    'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that.',
   options: {
     ...transferOptions,
     'chunk-size': { type: 'string', requiresArg: true, describe: 'Longest chunk, 64KiB to 64MiB' },
