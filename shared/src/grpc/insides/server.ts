@@ -29,7 +29,7 @@ const messagesAhead = 0;
 interface WindowedSession {
   readonly destroyed: boolean;
   setLocalWindowSize(bytes: number): void;
-  settings(settings: { initialWindowSize: number }): void;
+  settings(settings: { initialWindowSize: number }, acknowledged: () => void): void;
 }
 
 interface WindowedStream {
@@ -79,6 +79,7 @@ export function prepareServer(server: Server, maxConnections: number): void {
 /** Gives each connection, when a stream begins on it, the window that fits how many streams there are in all. */
 function fitWindows(): (stream: WindowedStream) => void {
   const windowBytes = new WeakMap<WindowedSession, number>();
+  const unacknowledged = new WeakSet<WindowedSession>();
   let streams = 0;
   return (stream) => {
     streams += 1;
@@ -88,8 +89,11 @@ function fitWindows(): (stream: WindowedStream) => void {
     const { session } = stream;
     const wanted = streams <= wideStreams ? flowControlWindowBytes : narrowWindowBytes;
     if (!session || session.destroyed || (windowBytes.get(session) ?? narrowWindowBytes) === wanted) return;
+    // One at a time: Node ends a connection with more than ten settings that its peer has not acknowledged.
+    if (unacknowledged.has(session)) return;
+    unacknowledged.add(session);
     windowBytes.set(session, wanted);
-    session.settings({ initialWindowSize: wanted });
+    session.settings({ initialWindowSize: wanted }, () => unacknowledged.delete(session));
   };
 }
 
