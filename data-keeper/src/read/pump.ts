@@ -11,8 +11,9 @@ import type { BlockRun } from '../store/piece.js';
 const buffersPerPump = 2;
 
 /**
- * The memory of all pumps (S10), shared out evenly among those at work: few of them fill whole messages, many of them
- * send shorter ones, which cost more CPU time a byte, instead of pinning 2 MiB each.
+ * The memory of all pumps, shared out evenly among those at work: few of them fill whole messages, many of them send
+ * shorter ones, which cost more CPU time a byte, instead of pinning 2 MiB each. A run is a block at least: pieces with
+ * blocks of 1 MiB, which are a writer's choice, still take 2 MiB each (S10 is then the number of streams).
  */
 export class PumpMemory {
   readonly #totalBytes: number;
@@ -60,9 +61,10 @@ export class Pump {
    */
   async run(startBytes: number, endBytes: number): Promise<void> {
     this.#memory?.begin();
-    let offset = startBytes;
-    let reading = this.#read(offset, endBytes);
+    let reading: Promise<BlockRun> | undefined;
     try {
+      let offset = startBytes;
+      reading = this.#read(offset, endBytes);
       for (;;) {
         const run = await reading;
         offset += run.data.length;
@@ -75,7 +77,7 @@ export class Pump {
         await this.#send(run);
       }
     } finally {
-      await reading.catch(() => undefined);
+      await reading?.catch(() => undefined);
       this.#memory?.end();
     }
   }
