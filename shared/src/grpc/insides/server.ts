@@ -23,8 +23,8 @@ const narrowWindowBytes = 512 * 1024;
 /** With more streams than this a server opens them with the narrow window: 64 MiB in wide ones. */
 const wideStreams = 16;
 
-/** Messages read ahead of the reader: what comes next is in HTTP/2's window anyway, as it came. */
-const messagesAhead = 0;
+/** Messages read ahead: one to work on while the next one arrives. */
+const messagesAhead = 1;
 
 interface WindowedSession {
   readonly destroyed: boolean;
