@@ -37,39 +37,37 @@ describe('a piece that was given up', () => {
     expect(await tracker.queued()).toEqual([]);
   });
 
-  it('and taken back does not count once the keeper says that it has trashed it after all', async () => {
+  /** The order has reached its keeper, which stands still in the middle of it for longer than its lease, and goes on. */
+  async function pausedInOrder() {
     const { chunkId, victim } = await surplus();
     await tracker.core.reclaim.step();
     const [task] = await victim.heartbeat();
     expect(task?.action.kind).toBe('trash');
-    // It stands still in the middle of it for longer than its lease, as a paused machine does, and goes on.
     const [other, ...rest] = tracker.keepers.filter((keeper) => keeper !== victim);
     await tracker.pass(31_000, [other!, ...rest]);
     await victim.heartbeat({ slots: 0 });
     await tracker.pass(31_000, [victim, ...rest]);
+    return { chunkId, victim, rest, task: task! };
+  }
+
+  it('and taken back does not count once the keeper says that it has trashed it after all', async () => {
+    const { chunkId, victim, task } = await pausedInOrder();
     await victim.report([chunkId]);
     expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('durable');
-    await victim.complete(task!);
+    await victim.complete(task);
     expect((await tracker.pieces(chunkId))[victim.keeperId]).toBe('trashed');
     expect(await tracker.queued()).toEqual([chunkId]);
   });
 
   it('and taken back does not count by a report that listed it before it was trashed after all', async () => {
-    const { chunkId, victim } = await surplus();
-    await tracker.core.reclaim.step();
-    const [task] = await victim.heartbeat();
-    expect(task?.action.kind).toBe('trash');
-    const [other, ...rest] = tracker.keepers.filter((keeper) => keeper !== victim);
-    await tracker.pass(31_000, [other!, ...rest]);
-    await victim.heartbeat({ slots: 0 });
-    await tracker.pass(31_000, [victim, ...rest]);
+    const { chunkId, victim, rest, task } = await pausedInOrder();
     expect(await tracker.pieces(chunkId)).not.toHaveProperty(victim.keeperId);
     const wantedReport = tracker.core.reports.askedOf(victim.keeperId);
     expect(wantedReport).not.toBe('');
     const report = { ...victim.identity, reportId: id(), wantedReport };
     await tracker.core.registry.report(victim.identity, { ...report, page: 0, pieces: [], last: false });
     // On its list by now, and in its trash before the list arrives.
-    await victim.complete(task!);
+    await victim.complete(task);
     const pieces = [pieceOf(chunkId)];
     await tracker.core.registry.report(victim.identity, { ...report, page: 1, pieces, last: true });
     expect((await tracker.pieces(chunkId))[victim.keeperId]).not.toBe('durable');
