@@ -110,8 +110,8 @@ export class TaskBoard {
   /** Takes the order to trash off, unless a heartbeat has carried it out: true if none may be out now. */
   recallTrash(keeperId: string): boolean {
     const tasks = this.#byKeeper.get(keeperId);
-    if (tasks?.get('trash ')?.handedOutMs !== undefined) return false;
-    tasks?.delete('trash ');
+    if (tasks?.get(trashKey)?.handedOutMs !== undefined) return false;
+    tasks?.delete(trashKey);
     return true;
   }
 
@@ -120,7 +120,7 @@ export class TaskBoard {
    * arrived, and goes out again by `repeatTrash` only. undefined if there is none.
    */
   overdueTrash(keeperId: string): readonly string[] | undefined {
-    const task = this.#byKeeper.get(keeperId)?.get('trash ');
+    const task = this.#byKeeper.get(keeperId)?.get(trashKey);
     if (task?.action.kind !== 'trash' || task.handedOutMs === undefined) return undefined;
     const isOverdue = this.#clock.monotonicMs() - task.handedOutMs >= repeatAfterMs;
     return isOverdue ? task.action.chunkIds : undefined;
@@ -129,9 +129,9 @@ export class TaskBoard {
   /** Has the next heartbeat carry the order to trash once more, for these of its pieces. */
   repeatTrash(keeperId: string, chunkIds: readonly string[]): void {
     const tasks = this.#byKeeper.get(keeperId);
-    const task = tasks?.get('trash ');
+    const task = tasks?.get(trashKey);
     if (task?.action.kind !== 'trash') return;
-    tasks?.set('trash ', { ...task, action: { ...task.action, chunkIds }, isAgain: true });
+    tasks?.set(trashKey, { ...task, action: { ...task.action, chunkIds }, isAgain: true });
   }
 
   /** Takes a copy off that nobody waits for any more. */
@@ -144,6 +144,9 @@ export class TaskBoard {
     this.#byKeeper.delete(keeperId);
   }
 }
+
+/** What `keyOf` gives for an order to trash, of which a keeper has one at a time. */
+const trashKey = 'trash ';
 
 function keyOf(action: TaskAction): string {
   return 'chunkId' in action ? `${action.kind} ${action.chunkId}` : `${action.kind} `;
