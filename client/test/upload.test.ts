@@ -80,6 +80,35 @@ describe('an upload', () => {
     expect(cluster.called('allocateChunks')).toBeLessThan(6);
   });
 
+  it('sends on while keepers sync what they have, up to a bound', async () => {
+    const cluster = new FakeCluster();
+    const { writeChunk } = cluster.keeperApi;
+    const chunks = 12;
+    const most = { sending: 0, syncing: 0 };
+    const syncing: (() => void)[] = [];
+    let sending = 0;
+    let received = 0;
+    cluster.keeperApi.writeChunk = async (...call) => {
+      most.sending = Math.max(most.sending, (sending += 1));
+      const outcome = await writeChunk(...call);
+      sending -= 1;
+      received += 1;
+      await new Promise<void>((resolve) => {
+        most.syncing = Math.max(most.syncing, syncing.push(resolve));
+        // Two senders and four that wait are six; a seventh would be here by then, and none would ever end.
+        setImmediate(() => {
+          if (syncing.length === 6) syncing.shift()?.();
+          if (received === chunks) for (const end of syncing.splice(0)) end();
+        });
+      });
+      return outcome;
+    };
+    const bytes = randomBytes(chunks * chunkSizeBytes);
+    await put(cluster, bytes, { concurrency: 2 });
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(most).toEqual({ sending: 2, syncing: 6 });
+  });
+
   it('refuses an existing file before any byte is sent, unless it may be replaced', async () => {
     const cluster = new FakeCluster();
     cluster.put('/file', Buffer.from('old'));

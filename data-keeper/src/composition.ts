@@ -149,6 +149,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const verifier = new PieceVerifier({ store, badPieces, logger });
   const live = new LivePieces();
   const writes = new Slots('writes', settings.maxWrites);
+  const openWrites = new Slots('writes that are not durable yet', settings.maxOpenWrites);
   const reads = new Slots('reads', settings.maxReads);
   const replicas = new Slots('replica streams', settings.maxReplicaStreams);
   const copiesHere = new Slots('copies', settings.copySlots);
@@ -174,7 +175,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const self = (): KeeperEndpoint => ({ keeperId: identity.keeperId, address: address ?? '', zone });
   const common = { store, live, tokens, clock, logger, settings };
   const writer = new ChunkWriter({
-    ...{ ...common, slots: writes, copySlots: copiesHere, peers, lease, self, receiptFor },
+    ...{ ...common, slots: writes, openSlots: openWrites, copySlots: copiesHere, peers, lease, self, receiptFor },
     liveMemory: new ByteBudget(settings.liveMemoryBytes),
     onStored: (piece) => {
       badPieces.forget(piece);
@@ -184,7 +185,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const pumpMemory = new PumpMemory(settings.pumpMemoryBytes);
   const reader = new ChunkReader({ ...common, pumpMemory, slots: reads });
   const source = new ReplicaSource({ ...common, pumpMemory, slots: replicas, copySlots: copiesElsewhere });
-  const clientStreams = (): number => writes.taken + reads.taken + replicas.taken;
+  const clientStreams = (): number => openWrites.taken + reads.taken + replicas.taken;
   const scrubber = await Scrubber.open({
     ...{ store, verifier, badPieces, fileSystem, health, ballast, dataDir, clock, logger },
     activeStreams: () => clientStreams() + copiesHere.taken + copiesElsewhere.taken,

@@ -27,11 +27,16 @@ export interface KeeperSettings {
   /** The longest that any stream of blocks may last: 64 MiB at 18 KiB/s. A sender of drops holds a slot no longer. */
   readonly streamDeadlineMs: number;
   /**
-   * Pieces that are written at a time, by clients and peers. Each has about 5 messages of 1 MiB in memory (one
+   * Pieces that arrive at a time, from clients and peers. Each has about 5 messages of 1 MiB in memory (one
    * arriving, one read ahead, one being written, one or two on to the follower), so this bounds the memory. A client
    * that stands still pins the last message that came.
    */
   readonly maxWrites: number;
+  /**
+   * Pieces at a time that arrive or have arrived and are synced, or wait for followers. The latter have little in
+   * memory; the bound is one of open files, and of what a disk that hangs gathers.
+   */
+  readonly maxOpenWrites: number;
   /**
    * What may be kept in memory for followers that keep up, of all pieces. With less, followers read more from the
    * page cache, which costs a tenth of the CPU time; with more, a slow link pins more.
@@ -98,6 +103,7 @@ export const defaultSettings: KeeperSettings = {
   finishMs: 10_000,
   streamDeadlineMs: 3_600_000,
   maxWrites: 64,
+  maxOpenWrites: 256,
   liveMemoryBytes: 8 * 1024 * 1024,
   maxReads: 64,
   maxReplicaStreams: 64,

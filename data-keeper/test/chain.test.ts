@@ -7,6 +7,9 @@ import { GrpcPeerKeepers } from '../src/grpc/grpc-peer-keepers.js';
 import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
 import { frozenPeer } from './support/frozen-peer.js';
 
+const codeOf = (error: unknown): string => (error as { code: string }).code;
+const messageOf = (error: unknown): string => (error as Error).message;
+
 let cluster: TestCluster;
 afterEach(() => cluster.end());
 
@@ -108,6 +111,27 @@ describe('a chain of keepers', () => {
     expect(failures).toMatchObject([
       { keeperId: follower.keeperId, error: { code: 'ERROR_CODE_DEADLINE_EXCEEDED' } },
     ]);
+  });
+
+  it('takes the next piece while one that has arrived waits for its follower, up to a bound', async () => {
+    cluster = await TestCluster.start(1, {
+      settings: { followerStallMs: 600_000, maxWrites: 1, maxOpenWrites: 2 },
+    });
+    const frozen = await frozenPeer();
+    const data = bytesOf(2 * MiB);
+    const follower = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
+    const waiting = cluster.client().write({ ...cluster.header(data.length), followers: [follower] }, data);
+    const next = (): Promise<unknown> => cluster.client().write(cluster.header(10), bytesOf(10));
+    // Until the first one has arrived, the only slot for what arrives is taken.
+    await until(async () => {
+      const refusal = await next().then(() => undefined, codeOf);
+      if (refusal !== undefined) expect(refusal).toBe('LIMIT_EXCEEDED');
+      return refusal === undefined;
+    });
+    const second = cluster.client().write({ ...cluster.header(data.length), followers: [follower] }, data);
+    await until(async () => (await next().then(() => undefined, messageOf))?.includes('not durable') === true);
+    frozen.end();
+    for (const { receipts } of await Promise.all([waiting, second])) expect(receipts).toHaveLength(1);
   });
 
   it('gives up a head that never sends the chunk, and frees its slot', async () => {

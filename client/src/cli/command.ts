@@ -65,7 +65,7 @@ export const transferOptions: Readonly<Record<string, Options>> = {
   concurrency: {
     type: 'string',
     requiresArg: true,
-    describe: 'Chunks of a file on their way at once, 1 to 64',
-    defaultDescription: '4',
+    describe: 'Chunks of a file that are sent or fetched at once, 1 to 64',
+    defaultDescription: '3 up, 4 down',
   },
 };

@@ -34,6 +34,14 @@ const chunkRetry: RetryPolicy = {
   budgetMs: 45_000,
 };
 
+/** Told how a chunk's bytes fare; more than once when an attempt was in vain. */
+export interface SendingListener {
+  /** So many more bytes were handed to a keeper; negative for those of an attempt that was in vain. */
+  onProgress(bytes: number): void;
+  /** All bytes of an attempt were: what is left is to wait for the receipts. */
+  onSent(): void;
+}
+
 export class ChunkWriter {
   readonly #context: ClientContext;
   readonly #session: UploadSession;
@@ -47,15 +55,8 @@ export class ChunkWriter {
     this.#allocator = allocator;
   }
 
-  /**
-   * @param onProgress told how many more bytes were handed to a keeper; negative when an attempt was in vain
-   * @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, SOURCE_CHANGED, UPLOAD_CLOSED, CANCELLED …
-   */
-  async write(
-    chunk: SourceChunk,
-    signal: AbortSignal,
-    onProgress: (bytes: number) => void,
-  ): Promise<SealedChunk> {
+  /** @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, SOURCE_CHANGED, UPLOAD_CLOSED, CANCELLED … */
+  async write(chunk: SourceChunk, signal: AbortSignal, listener: SendingListener): Promise<SealedChunk> {
     const failed = new Set<string>();
     let attempts = 0;
     const isRetryable = (error: HoldfastError): boolean => this.#survivable.has(error);
@@ -63,7 +64,7 @@ export class ChunkWriter {
       return await withRetry(chunkRetry, { ...this.#context, signal, isRetryable }, async (number) => {
         attempts = number;
         const allocation = await this.#allocate(failed, signal);
-        return this.#attempt(allocation, chunk, signal, failed, onProgress);
+        return this.#attempt(allocation, chunk, signal, failed, listener);
       });
     } catch (error) {
       throw HoldfastError.is(error) && isRetryable(error) && !signal.aborted
@@ -88,12 +89,12 @@ export class ChunkWriter {
     chunk: SourceChunk,
     signal: AbortSignal,
     failed: Set<string>,
-    onProgress: (bytes: number) => void,
+    listener: SendingListener,
   ): Promise<SealedChunk> {
     const { health } = this.#context;
     const [head] = allocation.keepers;
     if (!head) throw new HoldfastError('INTERNAL', 'the tracker allocated a chunk without keepers');
-    const sending = new Sending(chunk, this.#session.blockSizeBytes, onProgress);
+    const sending = new Sending(chunk, this.#session.blockSizeBytes, listener);
     try {
       const outcome = await this.#send(allocation, chunk, sending, signal);
       for (const { keeperId } of outcome.failures) {
@@ -211,16 +212,16 @@ class Sending {
   readonly table: ChecksumTable;
   readonly #chunk: SourceChunk;
   readonly #blockSizeBytes: number;
-  readonly #onProgress: (bytes: number) => void;
+  readonly #listener: SendingListener;
   #sentBytes = 0;
   /** Set when reading the source failed: no keeper can help then. */
   sourceError: { readonly error: unknown } | undefined;
 
-  constructor(chunk: SourceChunk, blockSizeBytes: number, onProgress: (bytes: number) => void) {
+  constructor(chunk: SourceChunk, blockSizeBytes: number, listener: SendingListener) {
     this.table = new ChecksumTable(chunk.lengthBytes, blockSizeBytes);
     this.#chunk = chunk;
     this.#blockSizeBytes = blockSizeBytes;
-    this.#onProgress = onProgress;
+    this.#listener = listener;
   }
 
   /** The runs with their checksums. The watchdog waits while the keeper takes one, and rests while we read. */
@@ -235,17 +236,18 @@ class Sending {
         yield { offset: this.#sentBytes, checksums, data };
         watchdog.rest();
         this.#sentBytes += data.length;
-        this.#onProgress(data.length);
+        this.#listener.onProgress(data.length);
       }
     } catch (error) {
       this.sourceError = { error };
       throw error;
     }
     watchdog.expect(receiptTimeoutMs, stuck);
+    this.#listener.onSent();
   }
 
   takeBackProgress(): void {
-    this.#onProgress(-this.#sentBytes);
+    this.#listener.onProgress(-this.#sentBytes);
     this.#sentBytes = 0;
   }
 }

@@ -30,13 +30,13 @@ import type {
   UploadSession,
 } from '../ports/tracker-api.js';
 import { ChunkAllocator } from './allocator.js';
-import type { ChunkSource } from './chunk-source.js';
+import type { ChunkSource, SourceChunk } from './chunk-source.js';
 import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
 import { chunkSizeFor } from './plan.js';
 import { awaitingRoom } from './room.js';
 
 export interface UploadOptions {
-  /** Chunks on their way at once, 1 to 64. Default 4: with 16 MiB chunks within noise of the fastest. */
+  /** Chunks that are sent at once, 1 to 64. Default 3; up to 4 more wait until keepers have made them durable. */
   readonly concurrency?: number;
   /** The longest chunk in bytes, 64 KiB to 64 MiB. Default: the cluster's; larger for files of terabytes. */
   readonly chunkSizeBytes?: number;
@@ -73,8 +73,14 @@ export interface UploadResult {
   readonly copies: Durability;
 }
 
-/** In flight by default; more gains nothing on one machine and pins more memory. */
-const defaultConcurrency = 4;
+/** Sent at once by default: two fill one machine and more of them cost its cores more a byte; far links want more. */
+const defaultConcurrency = 3;
+/**
+ * Chunks beside these that keepers have received and still sync. A sync of 16 MiB takes a third of the time that the
+ * bytes take to arrive, so this keeps the senders busy; what waits pins no bytes of a file, and a stream's memory
+ * has its own bound.
+ */
+const maxUnconfirmed = 4;
 const maxConcurrency = 64;
 /** Keepers that restart are back within seconds; a user with too few of them should not wait long to hear it. */
 const beginRetry = { initialBackoffMs: 200, maxBackoffMs: 1_000, factor: 2, budgetMs: 4_000 };
@@ -208,7 +214,7 @@ class Upload {
 
   async #write(session: UploadSession): Promise<UploadResult> {
     const chunks = chunksOf(this.#source.sizeBytes, session.chunkSizeBytes);
-    // Twice the writers: the next batch is there before the last of this one is used up.
+    // Twice the senders: the next batch is there before the last of this one is used up.
     const allocator = new ChunkAllocator(this.#context, session, chunks, this.#concurrency * 2);
     const renewing = allocator.renewUntilStopped(this.#signal);
     const writing = this.#writeChunks(session, allocator).finally(() => allocator.stop());
@@ -235,29 +241,39 @@ class Upload {
     return await Promise.all(work);
   }
 
-  /** All chunks, `concurrency` at a time, in the order of the file. */
+  /** All chunks in the order of the file, `concurrency` sent at a time and `maxUnconfirmed` more until they are durable. */
   async #writeChunks(session: UploadSession, allocator: ChunkAllocator): Promise<SealedChunk[]> {
     const writer = new ChunkWriter(this.#context, session, allocator);
     const oneAtATime = pLimit(1);
+    const sending = pLimit(this.#concurrency);
     const sealed: SealedChunk[] = [];
-    const work = async (): Promise<void> => {
-      for (;;) {
-        const chunk = await oneAtATime(() => this.#source.next(session.chunkSizeBytes, this.#signal));
-        if (!chunk) return;
-        try {
-          if (sealed.length >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
-          const written = await this.#awaitingRoom(() =>
-            writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes)),
-          );
-          allocator.seal(written);
-          // Receipts are the tracker's now; what the commit needs of a chunk is small.
-          sealed.push({ ...written, receipts: [] });
-        } finally {
-          chunk.release();
-        }
+    const write = async (chunk: SourceChunk, onSent: () => void): Promise<void> => {
+      try {
+        if (sealed.length >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
+        const onProgress = (bytes: number): void => this.#progress(bytes);
+        const written = await this.#awaitingRoom(() =>
+          writer.write(chunk, this.#signal, { onProgress, onSent }),
+        );
+        allocator.seal(written);
+        // Receipts are the tracker's now; what the commit needs of a chunk is small.
+        sealed.push({ ...written, receipts: [] });
+      } finally {
+        chunk.release();
       }
     };
-    await this.#allOrNothing(Array.from({ length: this.#concurrency }, work));
+    /** Resolves when the next chunk is sent, or will not be; undefined after the last one. */
+    const sendNext = async (): Promise<{ readonly written: Promise<void> } | undefined> => {
+      const chunk = await oneAtATime(() => this.#source.next(session.chunkSizeBytes, this.#signal));
+      if (!chunk) return undefined;
+      return new Promise((resolve) => {
+        const written = write(chunk, () => resolve({ written }));
+        written.catch(() => undefined).finally(() => resolve({ written }));
+      });
+    };
+    const work = async (): Promise<void> => {
+      for (let sent = await sending(sendNext); sent; sent = await sending(sendNext)) await sent.written;
+    };
+    await this.#allOrNothing(Array.from({ length: this.#concurrency + maxUnconfirmed }, work));
     return sealed.sort((a, b) => a.fileOffset - b.fileOffset);
   }
 

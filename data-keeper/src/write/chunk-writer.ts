@@ -32,7 +32,10 @@ export interface ChunkWriterDeps {
   readonly live: LivePieces;
   /** For runs that followers have not taken yet, of all pieces together. */
   readonly liveMemory: ByteBudget;
+  /** For pieces that arrive: each has messages in memory. */
   readonly slots: Slots;
+  /** For these and for pieces that are synced, or wait for followers. */
+  readonly openSlots: Slots;
   /** For copies that the tracker orders: they take none from clients. */
   readonly copySlots: Slots;
   readonly tokens: TokenGate;
@@ -70,7 +73,10 @@ export class ChunkWriter {
     const { chunkId, uploadId, lengthBytes } = order.spec;
     this.#deps.tokens.check(order.writeToken, { operations: ['write'], chunkId, uploadId, lengthBytes });
     this.#deps.lease.check();
-    return this.#deps.slots.run(() => this.#ingest(order, openSource, stallMs, signal));
+    const { slots, openSlots } = this.#deps;
+    return openSlots.run(() =>
+      slots.run((onReceived) => this.#ingest(order, openSource, stallMs, signal, { onReceived })),
+    );
   }
 
   /** As `write`, on the tracker's own word. */
@@ -81,7 +87,7 @@ export class ChunkWriter {
     signal: AbortSignal,
     expectedDigest: Buffer,
   ): Promise<WriteOutcome> {
-    return this.#deps.copySlots.run(() => this.#ingest(order, openSource, stallMs, signal, expectedDigest));
+    return this.#deps.copySlots.run(() => this.#ingest(order, openSource, stallMs, signal, { expectedDigest }));
   }
 
   async #ingest(
@@ -89,7 +95,7 @@ export class ChunkWriter {
     openSource: (signal: AbortSignal) => Promise<PieceSource>,
     stallMs: number,
     signal: AbortSignal,
-    expectedDigest?: Buffer,
+    { expectedDigest, onReceived }: { expectedDigest?: Buffer; onReceived?: () => void },
   ): Promise<WriteOutcome> {
     const writer = await this.#deps.store.begin(order.spec);
     const memory = order.followers.length > 0 ? this.#deps.liveMemory : undefined;
@@ -114,6 +120,7 @@ export class ChunkWriter {
       });
       await this.#receive(writer, live, source, stallMs, abort.signal);
       live.sealed(writer.seal(expectedDigest ?? source.digest()));
+      onReceived?.();
       const receipt = this.#stored(await writer.commit());
       const { receipts, failures } = await chain;
       return { receipts: [receipt, ...receipts], failures };

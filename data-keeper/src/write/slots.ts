@@ -20,8 +20,12 @@ export class Slots {
     return this.#max - this.#taken;
   }
 
-  /** Runs `work` in a slot. @throws HoldfastError LIMIT_EXCEEDED, retryable, if none is free */
-  async run<T>(work: () => Promise<T>): Promise<T> {
+  /**
+   * Runs `work` in a slot, which it may leave before it ends.
+   *
+   * @throws HoldfastError LIMIT_EXCEEDED, retryable, if none is free
+   */
+  async run<T>(work: (leave: () => void) => Promise<T>): Promise<T> {
     if (this.free <= 0) {
       throw new HoldfastError('LIMIT_EXCEEDED', `this keeper has ${this.#max} ${this.#what} at a time`, {
         remedy: 'Use another keeper, or try again when some have ended.',
@@ -30,10 +34,15 @@ export class Slots {
       });
     }
     this.#taken += 1;
+    let left = false;
+    const leave = (): void => {
+      if (!left) this.#taken -= 1;
+      left = true;
+    };
     try {
-      return await work();
+      return await work(leave);
     } finally {
-      this.#taken -= 1;
+      leave();
     }
   }
 }
