@@ -340,6 +340,49 @@ describe('a read stream', () => {
     await stalled.return();
   });
 
+  it('hands over what has come before the rest of its segment has', async () => {
+    const { cluster, bytes } = stored(8 * MiB, 8 * MiB);
+    let go = (): void => undefined;
+    const taken = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    for (const keeper of cluster.keepers) {
+      keeper.faults.read = async function* (messages) {
+        let runs = 0;
+        for await (const message of messages) {
+          if (message.kind === 'blocks' && runs++ > 0) await taken;
+          yield message;
+        }
+      };
+    }
+    const parts: Buffer[] = [];
+    for await (const part of readBytes(cluster.context(), { path: '/file' })) {
+      parts.push(joinBytes(part));
+      go();
+    }
+    expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+  });
+
+  it('hands over no byte of a small chunk before its digest is seen to match', async () => {
+    const { cluster, bytes } = stored(2 * MiB, 2 * MiB);
+    const other = randomBytes(2 * MiB);
+    const half = (offset: number): PieceMessage => ({
+      kind: 'blocks',
+      run: {
+        ...{ offset, data: other.subarray(offset, offset + MiB) },
+        checksums: blockChecksums(other.subarray(offset, offset + MiB)),
+      },
+    });
+    cluster.keeper(1).faults.read = async function* (messages) {
+      for await (const message of messages) {
+        if (message.kind === 'header') yield* [message, half(0), half(MiB)];
+        return;
+      }
+    };
+    expect((await read(cluster)).equals(bytes)).toBe(true);
+    expect(cluster.calls.filter((call) => call.startsWith('read'))).toHaveLength(2);
+  });
+
   it('refuses nonsense ranges', async () => {
     const { cluster } = stored(10);
     await expect(read(cluster, { start: -1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });

@@ -43,12 +43,13 @@ export interface KeeperSettings {
    */
   readonly liveMemoryBytes: number;
   /**
-   * Pieces that clients read at a time. Each has 2 messages in memory, one that is being sent and one read ahead; a
-   * client that stands still pins these for clientStallMs, and nothing after. What it was sent already, up to
-   * HTTP/2's window, is in its own memory.
+   * Pieces that clients read at a time. Each has 2 messages in memory, one that is being sent and one read ahead, out of
+   * pumpMemoryBytes: 128 KiB each when all are taken. A client that stands still pins these for clientStallMs, and
+   * nothing after. What it was sent already, up to HTTP/2's window, is in its own memory. 64 clients that read three
+   * parts of a file each find room: a refusal costs them more than a shorter message.
    */
   readonly maxReads: number;
-  /** Pieces that peers fetch at a time, as much memory each; apart, or many slow readers would stop all chains. */
+  /** Pieces that peers fetch at a time, of the same memory; apart, or many slow readers would stop all chains. */
   readonly maxReplicaStreams: number;
   /**
    * What all who read, clients and peers, have in memory of their messages. Enough for 32 of them with 2 messages of
@@ -105,7 +106,7 @@ export const defaultSettings: KeeperSettings = {
   maxWrites: 64,
   maxOpenWrites: 256,
   liveMemoryBytes: 8 * 1024 * 1024,
-  maxReads: 64,
+  maxReads: 256,
   maxReplicaStreams: 64,
   pumpMemoryBytes: 64 * 1024 * 1024,
   taskSlots: 4,

@@ -37,9 +37,14 @@ export interface ChunkRange {
   readonly end: number;
 }
 
+/** Whether the chunk's digest tells of the range's bytes too, and not the checksums alone that the piece brings. */
+export function coversChunk({ start, end, extent }: ChunkRange): boolean {
+  return start === 0 && end === extent.chunkLengthBytes;
+}
+
 /**
- * Passes the range to `sink` in order. After a chunk whose digest was wrong as a whole it starts over, so a
- * sink writes at positions.
+ * Passes the range to `sink` in order. If it covers a chunk whose digest was wrong as a whole it starts over, so
+ * such a sink writes at positions.
  *
  * @throws HoldfastError DATA_LOSS if every copy was corrupt or missing, UNAVAILABLE if some could not be asked,
  *   CANCELLED
@@ -135,7 +140,7 @@ class RangeReader {
       await readPiece(this.#context, range, sink, onPosition, this.#signal);
     } catch (error) {
       // All blocks came and the whole is wrong: nothing of it can be trusted.
-      if (hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
+      if (this.#table && hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
         this.#position = this.#range.start;
         this.#table = this.#newTable();
       }
@@ -144,9 +149,8 @@ class RangeReader {
   }
 
   #newTable(): ChecksumTable | undefined {
-    const { start, end, extent } = this.#range;
-    const whole = start === 0 && end === extent.chunkLengthBytes;
-    return whole ? new ChecksumTable(end, extent.blockSizeBytes) : undefined;
+    const { end, extent } = this.#range;
+    return coversChunk(this.#range) ? new ChecksumTable(end, extent.blockSizeBytes) : undefined;
   }
 
   /** The tracker's order, with those last that it or this client has had no luck with lately. */
