@@ -175,7 +175,16 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const self = (): KeeperEndpoint => ({ keeperId: identity.keeperId, address: address ?? '', zone });
   const common = { store, live, tokens, clock, logger, settings };
   const writer = new ChunkWriter({
-    ...{ ...common, slots: writes, openSlots: openWrites, copySlots: copiesHere, peers, lease, self, receiptFor },
+    ...{
+      ...common,
+      slots: writes,
+      openSlots: openWrites,
+      copySlots: copiesHere,
+      peers,
+      lease,
+      self,
+      receiptFor,
+    },
     liveMemory: new ByteBudget(settings.liveMemoryBytes),
     onStored: (piece) => {
       badPieces.forget(piece);

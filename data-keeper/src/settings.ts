@@ -44,9 +44,10 @@ export interface KeeperSettings {
   readonly liveMemoryBytes: number;
   /**
    * Pieces that clients read at a time. Each has 2 messages in memory, one that is being sent and one read ahead, out of
-   * pumpMemoryBytes: 128 KiB each when all are taken. A client that stands still pins these for clientStallMs, and
-   * nothing after. What it was sent already, up to HTTP/2's window, is in its own memory. 64 clients that read three
-   * parts of a file each find room: a refusal costs them more than a shorter message.
+   * pumpMemoryBytes. A client that stands still pins what its share was when it stopped for clientStallMs, and nothing
+   * after: 150 MiB if all do that came one after the other. What it was sent already, up to HTTP/2's window, is in its
+   * own memory. Twice as many as 64 clients need of three keepers when they read three parts of a file each: a
+   * refusal costs them more than a shorter message.
    */
   readonly maxReads: number;
   /** Pieces that peers fetch at a time, of the same memory; apart, or many slow readers would stop all chains. */
@@ -106,7 +107,7 @@ export const defaultSettings: KeeperSettings = {
   maxWrites: 64,
   maxOpenWrites: 256,
   liveMemoryBytes: 8 * 1024 * 1024,
-  maxReads: 256,
+  maxReads: 128,
   maxReplicaStreams: 64,
   pumpMemoryBytes: 64 * 1024 * 1024,
   taskSlots: 4,

@@ -129,7 +129,9 @@ describe('a chain of keepers', () => {
       return refusal === undefined;
     });
     const second = cluster.client().write({ ...cluster.header(data.length), followers: [follower] }, data);
-    await until(async () => (await next().then(() => undefined, messageOf))?.includes('not durable') === true);
+    await until(
+      async () => (await next().then(() => undefined, messageOf))?.includes('not durable') === true,
+    );
     frozen.end();
     for (const { receipts } of await Promise.all([waiting, second])) expect(receipts).toHaveLength(1);
   });

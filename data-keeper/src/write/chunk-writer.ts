@@ -87,7 +87,9 @@ export class ChunkWriter {
     signal: AbortSignal,
     expectedDigest: Buffer,
   ): Promise<WriteOutcome> {
-    return this.#deps.copySlots.run(() => this.#ingest(order, openSource, stallMs, signal, { expectedDigest }));
+    return this.#deps.copySlots.run(() =>
+      this.#ingest(order, openSource, stallMs, signal, { expectedDigest }),
+    );
   }
 
   async #ingest(
