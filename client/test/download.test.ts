@@ -356,11 +356,16 @@ describe('a read stream', () => {
       };
     }
     const parts: Buffer[] = [];
+    let silenceMs = Infinity;
+    const begunMs = cluster.clock.monotonicMs();
     for await (const part of readBytes(cluster.context(), { path: '/file' })) {
+      // A reader that had to wait for the whole segment would wait until keepers are given up for their silence.
+      silenceMs = Math.min(silenceMs, cluster.clock.monotonicMs() - begunMs);
       parts.push(joinBytes(part));
       go();
     }
     expect(Buffer.concat(parts).equals(bytes)).toBe(true);
+    expect(silenceMs).toBe(0);
   });
 
   it('hands over no byte of a small chunk before its digest is seen to match', async () => {

@@ -33,8 +33,9 @@ export interface KeeperSettings {
    */
   readonly maxWrites: number;
   /**
-   * Pieces at a time that arrive or have arrived and are synced, or wait for followers. The latter have little in
-   * memory; the bound is one of open files, and of what a disk that hangs gathers.
+   * Pieces at a time that arrive or have arrived and are synced, or wait for followers. The latter have next to nothing
+   * in memory; the bound is one of open files and of bytes that are not durable yet: 2 GiB in chunks of 16 MiB, which a
+   * disk of 85 MB/s syncs within the 25 s that a client waits for its receipt.
    */
   readonly maxOpenWrites: number;
   /**
@@ -50,7 +51,10 @@ export interface KeeperSettings {
    * refusal costs them more than a shorter message.
    */
   readonly maxReads: number;
-  /** Pieces that peers fetch at a time, of the same memory; apart, or many slow readers would stop all chains. */
+  /**
+   * Pieces that peers fetch at a time, of the same memory; apart, or many slow readers would stop all chains. As many as
+   * maxOpenWrites: each of those may have a follower that fetches.
+   */
   readonly maxReplicaStreams: number;
   /**
    * What all who read, clients and peers, have in memory of their messages. Enough for 32 of them with 2 messages of
@@ -105,10 +109,10 @@ export const defaultSettings: KeeperSettings = {
   finishMs: 10_000,
   streamDeadlineMs: 3_600_000,
   maxWrites: 64,
-  maxOpenWrites: 256,
+  maxOpenWrites: 128,
   liveMemoryBytes: 8 * 1024 * 1024,
   maxReads: 128,
-  maxReplicaStreams: 64,
+  maxReplicaStreams: 128,
   pumpMemoryBytes: 64 * 1024 * 1024,
   taskSlots: 4,
   copySlots: 16,
@@ -135,6 +139,9 @@ export function completeSettings(wish: Partial<KeeperSettings> = {}): KeeperSett
   }
   if (settings.sourceStallMs <= settings.clientStallMs) {
     throw new HoldfastError('INVALID_ARGUMENT', 'sourceStallMs must be longer than clientStallMs');
+  }
+  if (settings.maxOpenWrites < settings.maxWrites) {
+    throw new HoldfastError('INVALID_ARGUMENT', 'maxOpenWrites must be at least maxWrites');
   }
   for (const name of ['scrubShare', 'scrubShareBesideClients'] as const) {
     if (settings[name] > 0 && settings[name] <= 1) continue;

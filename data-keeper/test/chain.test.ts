@@ -2,13 +2,11 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { blockChecksums, receiptIsValid } from '@holdfast/shared';
 import { readReceipt } from '@holdfast/shared/grpc';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { GrpcPeerKeepers } from '../src/grpc/grpc-peer-keepers.js';
 import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
 import { frozenPeer } from './support/frozen-peer.js';
-
-const codeOf = (error: unknown): string => (error as { code: string }).code;
-const messageOf = (error: unknown): string => (error as Error).message;
 
 let cluster: TestCluster;
 afterEach(() => cluster.end());
@@ -115,25 +113,41 @@ describe('a chain of keepers', () => {
 
   it('takes the next piece while one that has arrived waits for its follower, up to a bound', async () => {
     cluster = await TestCluster.start(1, {
-      settings: { followerStallMs: 600_000, maxWrites: 1, maxOpenWrites: 2 },
+      settings: { followerStallMs: 600_000, maxWrites: 1, maxOpenWrites: 2, maxReplicaStreams: 2 },
     });
     const frozen = await frozenPeer();
     const data = bytesOf(2 * MiB);
     const follower = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
-    const waiting = cluster.client().write({ ...cluster.header(data.length), followers: [follower] }, data);
+    const begun: Promise<{ receipts: unknown[] }>[] = [];
+    const arrive = async (): Promise<void> => {
+      const header = { ...cluster.header(data.length), followers: [follower] };
+      begun.push(cluster.client().write(header, data));
+      await until(async () => existsSync(cluster.pathOf(0, header.chunkId)));
+    };
     const next = (): Promise<unknown> => cluster.client().write(cluster.header(10), bytesOf(10));
-    // Until the first one has arrived, the only slot for what arrives is taken.
-    await until(async () => {
-      const refusal = await next().then(() => undefined, codeOf);
-      if (refusal !== undefined) expect(refusal).toBe('LIMIT_EXCEEDED');
-      return refusal === undefined;
+    await arrive();
+    await next();
+    await arrive();
+    await expect(next()).rejects.toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+      message: expect.stringContaining('not durable'),
     });
-    const second = cluster.client().write({ ...cluster.header(data.length), followers: [follower] }, data);
-    await until(
-      async () => (await next().then(() => undefined, messageOf))?.includes('not durable') === true,
-    );
     frozen.end();
-    for (const { receipts } of await Promise.all([waiting, second])) expect(receipts).toHaveLength(1);
+    for (const { receipts } of await Promise.all(begun)) expect(receipts).toHaveLength(1);
+  });
+
+  it('counts a piece that is kept in memory among those that arrive until it is durable', async () => {
+    cluster = await TestCluster.start(1, { settings: { followerStallMs: 600_000, maxWrites: 1 } });
+    const frozen = await frozenPeer();
+    const follower = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
+    const header = { ...cluster.header(100_000), followers: [follower] };
+    const waiting = cluster.client().write(header, bytesOf(100_000));
+    await until(async () => existsSync(cluster.pathOf(0, header.chunkId)));
+    await expect(cluster.client().write(cluster.header(10), bytesOf(10))).rejects.toMatchObject({
+      code: 'LIMIT_EXCEEDED',
+    });
+    frozen.end();
+    expect((await waiting).receipts).toHaveLength(1);
   });
 
   it('gives up a head that never sends the chunk, and frees its slot', async () => {

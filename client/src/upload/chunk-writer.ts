@@ -4,6 +4,7 @@
  *
  * Promise: what it returns has at least `minWrite` receipts that name exactly the bytes that were sent.
  */
+import pLimit, { type LimitFunction } from 'p-limit';
 import {
   ChecksumTable,
   HoldfastError,
@@ -34,43 +35,66 @@ const chunkRetry: RetryPolicy = {
   budgetMs: 45_000,
 };
 
-/** Told how a chunk's bytes fare; more than once when an attempt was in vain. */
-export interface SendingListener {
-  /** So many more bytes were handed to a keeper; negative for those of an attempt that was in vain. */
-  onProgress(bytes: number): void;
-  /** All bytes of an attempt were: what is left is to wait for the receipts. */
-  onSent(): void;
-}
-
 export class ChunkWriter {
   readonly #context: ClientContext;
   readonly #session: UploadSession;
   readonly #allocator: ChunkAllocator;
+  readonly #senders: LimitFunction;
   /** Failures of an attempt by no fault of the source or the caller: another attempt may succeed. */
   readonly #survivable = new WeakSet<HoldfastError>();
 
-  constructor(context: ClientContext, session: UploadSession, allocator: ChunkAllocator) {
+  /** @param senders how many chunks may be sent at a time; those that wait for their receipts do not count */
+  constructor(
+    context: ClientContext,
+    session: UploadSession,
+    allocator: ChunkAllocator,
+    senders: number,
+  ) {
     this.#context = context;
     this.#session = session;
     this.#allocator = allocator;
+    this.#senders = pLimit(senders);
   }
 
-  /** @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, SOURCE_CHANGED, UPLOAD_CLOSED, CANCELLED … */
-  async write(chunk: SourceChunk, signal: AbortSignal, listener: SendingListener): Promise<SealedChunk> {
+  /**
+   * Any number at a time.
+   *
+   * @param onProgress told how many more bytes were handed to a keeper; negative when an attempt was in vain
+   * @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, SOURCE_CHANGED, UPLOAD_CLOSED, CANCELLED …
+   */
+  async write(
+    chunk: SourceChunk,
+    signal: AbortSignal,
+    onProgress: (bytes: number) => void,
+  ): Promise<SealedChunk> {
     const failed = new Set<string>();
     let attempts = 0;
     const isRetryable = (error: HoldfastError): boolean => this.#survivable.has(error);
+    // Not within the time that there is for attempts: on a slow link it is long.
+    let leave = await this.#sender();
     try {
       return await withRetry(chunkRetry, { ...this.#context, signal, isRetryable }, async (number) => {
         attempts = number;
-        const allocation = await this.#allocate(failed, signal);
-        return this.#attempt(allocation, chunk, signal, failed, listener);
+        if (number > 1) leave = await this.#sender();
+        try {
+          const allocation = await this.#allocate(failed, signal);
+          return await this.#attempt(allocation, chunk, signal, failed, { onProgress, onSent: leave });
+        } finally {
+          leave();
+        }
       });
     } catch (error) {
       throw HoldfastError.is(error) && isRetryable(error) && !signal.aborted
         ? givenUp(error, attempts, chunk)
         : error;
     }
+  }
+
+  /** Resolves when one of the senders is free, with what makes it free again; that may be called more than once. */
+  #sender(): Promise<() => void> {
+    return new Promise((resolve) => {
+      void this.#senders(() => new Promise<void>((leave) => resolve(leave)));
+    });
   }
 
   async #allocate(failed: ReadonlySet<string>, signal: AbortSignal): Promise<ChunkAllocation> {
@@ -205,6 +229,13 @@ function givenUp(last: HoldfastError, attempts: number, chunk: SourceChunk): Hol
       facts: { ...last.facts, attempts },
     },
   );
+}
+
+/** Told how the bytes of an attempt fare. */
+interface SendingListener {
+  onProgress(bytes: number): void;
+  /** All are sent: what is left is to wait for the receipts. */
+  onSent(): void;
 }
 
 /** One attempt's bytes on their way: their checksums, how far they are, and whose fault an end was. */

@@ -30,7 +30,7 @@ import type {
   UploadSession,
 } from '../ports/tracker-api.js';
 import { ChunkAllocator } from './allocator.js';
-import type { ChunkSource, SourceChunk } from './chunk-source.js';
+import type { ChunkSource } from './chunk-source.js';
 import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
 import { chunkSizeFor } from './plan.js';
 import { awaitingRoom } from './room.js';
@@ -214,7 +214,7 @@ class Upload {
 
   async #write(session: UploadSession): Promise<UploadResult> {
     const chunks = chunksOf(this.#source.sizeBytes, session.chunkSizeBytes);
-    // Twice the senders: the next batch is there before the last of this one is used up.
+    // Twice the senders: a call to the tracker for every so many chunks.
     const allocator = new ChunkAllocator(this.#context, session, chunks, this.#concurrency * 2);
     const renewing = allocator.renewUntilStopped(this.#signal);
     const writing = this.#writeChunks(session, allocator).finally(() => allocator.stop());
@@ -241,37 +241,28 @@ class Upload {
     return await Promise.all(work);
   }
 
-  /** All chunks in the order of the file, `concurrency` sent at a time and `maxUnconfirmed` more until they are durable. */
+  /** All chunks in the order of the file: `concurrency` are sent at a time, and `maxUnconfirmed` more get durable. */
   async #writeChunks(session: UploadSession, allocator: ChunkAllocator): Promise<SealedChunk[]> {
-    const writer = new ChunkWriter(this.#context, session, allocator);
+    const writer = new ChunkWriter(this.#context, session, allocator, this.#concurrency);
     const oneAtATime = pLimit(1);
-    const sending = pLimit(this.#concurrency);
     const sealed: SealedChunk[] = [];
-    const write = async (chunk: SourceChunk, onSent: () => void): Promise<void> => {
-      try {
-        if (sealed.length >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
-        const onProgress = (bytes: number): void => this.#progress(bytes);
-        const written = await this.#awaitingRoom(() =>
-          writer.write(chunk, this.#signal, { onProgress, onSent }),
-        );
-        allocator.seal(written);
-        // Receipts are the tracker's now; what the commit needs of a chunk is small.
-        sealed.push({ ...written, receipts: [] });
-      } finally {
-        chunk.release();
-      }
-    };
-    /** Resolves when the next chunk is sent, or will not be; undefined after the last one. */
-    const sendNext = async (): Promise<{ readonly written: Promise<void> } | undefined> => {
-      const chunk = await oneAtATime(() => this.#source.next(session.chunkSizeBytes, this.#signal));
-      if (!chunk) return undefined;
-      return new Promise((resolve) => {
-        const written = write(chunk, () => resolve({ written }));
-        written.catch(() => undefined).finally(() => resolve({ written }));
-      });
-    };
+    let begun = 0;
     const work = async (): Promise<void> => {
-      for (let sent = await sending(sendNext); sent; sent = await sending(sendNext)) await sent.written;
+      for (;;) {
+        const chunk = await oneAtATime(() => this.#source.next(session.chunkSizeBytes, this.#signal));
+        if (!chunk) return;
+        try {
+          if (begun++ >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
+          const written = await this.#awaitingRoom(() =>
+            writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes)),
+          );
+          allocator.seal(written);
+          // Receipts are the tracker's now; what the commit needs of a chunk is small.
+          sealed.push({ ...written, receipts: [] });
+        } finally {
+          chunk.release();
+        }
+      }
     };
     await this.#allOrNothing(Array.from({ length: this.#concurrency + maxUnconfirmed }, work));
     return sealed.sort((a, b) => a.fileOffset - b.fileOffset);

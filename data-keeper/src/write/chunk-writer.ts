@@ -14,6 +14,7 @@ import {
   type Logger,
   type Receipt,
   hasCode,
+  limits,
 } from '@holdfast/shared';
 import { type ChainDeps, handOn } from '../replication/chain.js';
 import type { PeerKeepers, PieceSource, WriteOrder, WriteOutcome } from '../replication/peer-keepers.js';
@@ -122,7 +123,8 @@ export class ChunkWriter {
       });
       await this.#receive(writer, live, source, stallMs, abort.signal);
       live.sealed(writer.seal(expectedDigest ?? source.digest()));
-      onReceived?.();
+      // A short piece is in memory until it is written (piece-body.ts), so it keeps its place.
+      if (order.spec.lengthBytes > limits.messageDataBytes) onReceived?.();
       const receipt = this.#stored(await writer.commit());
       const { receipts, failures } = await chain;
       return { receipts: [receipt, ...receipts], failures };

@@ -113,6 +113,8 @@ export class LivePiece {
     const following = this.#following(keeperId);
     following.sentBytes += bytes;
     following.done ||= done;
+    // Nobody else follows this keeper: a chain has one next.
+    if (done) this.#recent?.clear();
     following.progressMs = this.#clock.monotonicMs();
   }
 

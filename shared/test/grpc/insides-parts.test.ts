@@ -1,7 +1,8 @@
 /** The insides of grpc-js that insides/parts.ts leans on: these tests fail when they change. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { once } from 'node:events';
 import { connect } from 'node:http2';
+import { Readable } from 'node:stream';
 import { keeperV1 } from '@holdfast/proto';
 import { ByteParts, type Bytes, joinBytes } from '../../src/domain/bytes.js';
 import {
@@ -192,6 +193,64 @@ describe('messages in parts', () => {
     stream.end();
     await response;
     expect(joinBytes(got()).equals(Buffer.alloc(1_000_000, 'new'))).toBe(true);
+  });
+
+  it('are handed over past the queues of the streams they come on', async () => {
+    const push = jest.spyOn(Readable.prototype, 'push');
+    closers.push(() => push.mockRestore());
+    const queuedBytes = (): number =>
+      push.mock.calls.reduce((sum, [chunk]) => sum + (chunk instanceof Uint8Array ? chunk.length : 0), 0);
+    await exchange(plain, plain);
+    const plainly = queuedBytes();
+    push.mockClear();
+    await exchange(parted, parted);
+    // What came while nobody was ready to take it is queued all the same.
+    expect(queuedBytes()).toBeLessThan(plainly / 2);
+  });
+
+  it.each([
+    ['server', 'it rests'],
+    ['server', 'the sender rests'],
+    ['client', 'it rests'],
+    ['client', 'the sender rests'],
+  ])('come whole and in order to a %s where %s between them', async (who, resting) => {
+    const many = Array.from({ length: 24 }, (_, index) => ({
+      ...{ offset: index * 2 ** 20, checksums: [index] },
+      data: Buffer.alloc(700_000 + index * 997, `run ${index}; `),
+    }));
+    const rest = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+    const taken: Buffer[] = [];
+    const takeAll = async (messages: AsyncIterable<Blocks>): Promise<void> => {
+      for await (const { blocks } of messages) {
+        if (resting === 'it rests' && taken.length % 3 === 0) await rest();
+        taken.push(joinBytes(blocks?.data ?? Buffer.alloc(0)));
+      }
+    };
+    const sendAll = async (send: Send): Promise<void> => {
+      for (const [index, blocks] of many.entries()) {
+        // Until all before is taken: the receiver asks, and there is nothing.
+        while (resting === 'the sender rests' && taken.length < index) await rest();
+        await send({ blocks });
+      }
+    };
+    const server = createServer({ maxMessageBytes: 2 ** 21 });
+    server.addService(parted, {
+      WriteChunk: clientStream(async (messages) => {
+        await takeAll(messages as AsyncIterable<Blocks>);
+        return {};
+      }),
+      ReadChunk: serverStream((_request, send: Send) => sendAll(send)),
+    });
+    closers.push(() => server.forceShutdown());
+    const channel = channelTo(await listen(server, '127.0.0.1:0'));
+    const deadline = { deadlineMs: 60_000 };
+    if (who === 'server') {
+      const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, deadline);
+      await sendAll((message) => writeMessage(stream, message));
+      stream.end();
+      await response;
+    } else await takeAll(callServerStream(channel, 'peer', parted.ReadChunk, {}, deadline));
+    expect(taken.map((bytes, index) => many[index]?.data.equals(bytes))).toEqual(many.map(() => true));
   });
 
   it('are refused when they are too long, as by grpc-js itself', async () => {
