@@ -1,8 +1,7 @@
 /** The insides of grpc-js that insides/parts.ts leans on: these tests fail when they change. */
-import { afterEach, describe, expect, it, jest } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { connect } from 'node:http2';
-import { Readable } from 'node:stream';
 import { keeperV1 } from '@holdfast/proto';
 import { ByteParts, type Bytes, joinBytes } from '../../src/domain/bytes.js';
 import {
@@ -193,19 +192,6 @@ describe('messages in parts', () => {
     stream.end();
     await response;
     expect(joinBytes(got()).equals(Buffer.alloc(1_000_000, 'new'))).toBe(true);
-  });
-
-  it('are handed over past the queues of the streams they come on', async () => {
-    const push = jest.spyOn(Readable.prototype, 'push');
-    closers.push(() => push.mockRestore());
-    const queuedBytes = (): number =>
-      push.mock.calls.reduce((sum, [chunk]) => sum + (chunk instanceof Uint8Array ? chunk.length : 0), 0);
-    await exchange(plain, plain);
-    const plainly = queuedBytes();
-    push.mockClear();
-    await exchange(parted, parted);
-    // What came while nobody was ready to take it is queued all the same.
-    expect(queuedBytes()).toBeLessThan(plainly / 2);
   });
 
   it.each([

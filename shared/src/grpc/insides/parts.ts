@@ -65,10 +65,7 @@ export function serveInParts(call: unknown): void {
   const insides = (call as { call?: Partial<ServerCallInsides> }).call;
   if (!insides?.decoder || !insides.stream || !insides.handler || !insides.serializeMessage) return;
   const { handler, stream } = insides;
-  if (takesParts.has(handler.deserialize)) {
-    insides.decoder = partsDecoder(insides.decoder);
-    receiveStraight(stream);
-  }
+  if (takesParts.has(handler.deserialize)) insides.decoder = partsDecoder(insides.decoder);
   const serializePlainly = insides.serializeMessage.bind(insides);
   insides.serializeMessage = (message) => {
     const encoded = handler.serialize(message);
@@ -202,39 +199,6 @@ class FrameInParts {
   }
 }
 
-interface Receiving {
-  readonly readableFlowing: boolean | null;
-  readonly readableLength: number;
-  readonly destroyed: boolean;
-  on(event: 'resume', listener: () => void): unknown;
-  _read(bytes: number): void;
-  push(chunk: unknown, encoding?: BufferEncoding): boolean;
-  emit(event: 'data', chunk: unknown): boolean;
-}
-
-/**
- * Hands what one stream receives straight to its listener while it flows: HTTP/2 has a chunk for every 16 KiB, and
- * on the way through Readable's queue each of them costs a turn of its own that asks for more. Whatever is out of the
- * ordinary, the end included, goes the way of the queue.
- */
-function receiveStraight(http2Stream: unknown): void {
-  const stream = http2Stream as Receiving & { holdfastReads?: true };
-  if (stream.holdfastReads) return;
-  stream.holdfastReads = true;
-  const pushPlainly = stream.push.bind(stream);
-  stream.push = (chunk, encoding) => {
-    const straight = chunk !== null && stream.readableFlowing === true && stream.readableLength === 0;
-    if (!straight) return pushPlainly(chunk, encoding);
-    stream.emit('data', chunk);
-    // As the queue would say of itself: it is empty.
-    return true;
-  };
-  // HTTP/2 stops reading at a pause. The queue, which has not seen what it asked for, would not ask again.
-  stream.on('resume', () => {
-    if (!stream.destroyed) stream._read(0);
-  });
-}
-
 type WriteCallback = (error?: Error | null) => void;
 
 interface PatchableStream {
@@ -316,10 +280,7 @@ function patchReceiving(call: ClientCallPrototype): void {
   call.startRead = function () {
     if (!decoderIsChosen.has(this)) {
       decoderIsChosen.add(this);
-      if (this.transport.getOptions()[partsOption] === 1) {
-        this.decoder = partsDecoder(this.decoder);
-        receiveStraight(this.http2Stream);
-      }
+      if (this.transport.getOptions()[partsOption] === 1) this.decoder = partsDecoder(this.decoder);
     }
     startRead.call(this);
   };
