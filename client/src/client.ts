@@ -129,13 +129,14 @@ export class HoldfastClient {
   }
 
   /**
-   * The entries of a directory, in byte order of their names, fetched as they are asked for.
+   * The entries of a directory, in byte order of their names, fetched as they are asked for. With a `depth` also
+   * those below, each directory before what is in it; memory does not grow with their number.
    *
    * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
    * @example
    * for await (const entry of client.list('/photos')) console.log(entry.path, entry.sizeBytes);
    */
-  list(path: string, options: namespace.CallSignal = {}): AsyncGenerator<Entry, void, undefined> {
+  list(path: string, options: namespace.ListOptions = {}): AsyncGenerator<Entry, void, undefined> {
     return namespace.list(this.#context, path, heard(options));
   }
 
@@ -156,6 +157,17 @@ export class HoldfastClient {
    */
   async move(source: string, destination: string, options: namespace.MoveOptions = {}): Promise<Entry> {
     return namespace.move(this.#context, source, destination, heard(options));
+  }
+
+  /**
+   * Shows a file's bytes at a second path too, at once, however many they are: both share the chunks, and what
+   * becomes of one does not touch the other. Directories are copied file by file.
+   *
+   * @throws HoldfastError NOT_FOUND (the source, or the destination's parent), ALREADY_EXISTS unless `overwrite`,
+   *   IS_A_DIRECTORY, VERSION_CONFLICT
+   */
+  async copy(source: string, destination: string, options: namespace.CopyOptions = {}): Promise<Entry> {
+    return namespace.copy(this.#context, source, destination, heard(options));
   }
 
   /**

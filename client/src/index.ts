@@ -15,7 +15,14 @@ export { type ConnectOptions, connect, defaultTracker } from './connect.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { UploadStream } from './local/streams.js';
-export type { CallSignal, MakeDirectoryOptions, MoveOptions, RemoveOptions } from './namespace/namespace.js';
+export type {
+  CallSignal,
+  CopyOptions,
+  ListOptions,
+  MakeDirectoryOptions,
+  MoveOptions,
+  RemoveOptions,
+} from './namespace/namespace.js';
 export type { RestoreOptions } from './namespace/trash.js';
 export type { Job, JobFinding } from './ports/jobs.js';
 export type {

@@ -271,7 +271,6 @@ describe('the master tracker over gRPC', () => {
   });
 
   it('says of what it does not offer yet that it does not', async () => {
-    await failure('UNIMPLEMENTED', call(namespace.CopyEntry, {}));
     const watch = callServerStream(channel, 'tracker', namespace.WatchEntries, {}, { deadlineMs: 10_000 });
     await failure('UNIMPLEMENTED', watch.next());
     // Not the tracker's service at all.
@@ -286,6 +285,9 @@ describe('the master tracker over gRPC', () => {
       (path) => [`GetEntry ${path.slice(0, 9)}`, namespace.GetEntry, { path }] as const,
     ),
     ['ListEntries', namespace.ListEntries, { path: 'x' }],
+    ['CopyEntry from nowhere', namespace.CopyEntry, { sourcePath: '', destinationPath: '/b', requestId }],
+    ['CopyEntry to nowhere', namespace.CopyEntry, { sourcePath: '/a', destinationPath: 'b', requestId }],
+    ['CopyEntry without an id', namespace.CopyEntry, { sourcePath: '/a', destinationPath: '/b' }],
     ['DrainKeeper', cluster.DrainKeeper, { keeperId: 'x', requestId }],
     ['DrainKeeper without an id', cluster.DrainKeeper, { keeperId: keeper.keeperId }],
     ['RebalanceCluster without an id', cluster.RebalanceCluster, {}],

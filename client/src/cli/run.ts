@@ -10,12 +10,16 @@ import { firstOf } from '../core/signals.js';
 import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { catCommand } from './commands/cat.js';
+import { cpCommand } from './commands/cp.js';
 import { downloadCommand } from './commands/download.js';
 import { drainCommand } from './commands/drain.js';
+import { duCommand } from './commands/du.js';
 import { eventsCommand } from './commands/events.js';
 import { explainCommand } from './commands/explain.js';
+import { findCommand } from './commands/find.js';
 import { forgetCommand } from './commands/forget.js';
 import { fsckCommand } from './commands/fsck.js';
+import { headCommand, tailCommand } from './commands/head-tail.js';
 import { jobsCommand } from './commands/jobs.js';
 import { keepersCommand } from './commands/keepers.js';
 import { lsCommand } from './commands/ls.js';
@@ -28,6 +32,7 @@ import { scrubCommand } from './commands/scrub.js';
 import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
 import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './commands/trash.js';
+import { treeCommand } from './commands/tree.js';
 import { uploadCommand } from './commands/upload.js';
 import { whatIfCommand } from './commands/what-if.js';
 import { flagValue } from './flag-values.js';
@@ -39,9 +44,15 @@ const commands: readonly CommandSpec[] = [
   uploadCommand,
   downloadCommand,
   lsCommand,
+  treeCommand,
+  findCommand,
+  duCommand,
   statCommand,
   catCommand,
+  headCommand,
+  tailCommand,
   mkdirCommand,
+  cpCommand,
   mvCommand,
   rmCommand,
   trashLsCommand,

@@ -1,16 +1,9 @@
 /** A remote file's bytes to standard output. */
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import type { HoldfastClient } from '../client.js';
 
-/** Writes all of `path` to `output` and leaves it open. A reader that leaves ends the reading in silence. */
-export async function writeOut(
-  client: HoldfastClient,
-  path: string,
-  output: Writable,
-  signal: AbortSignal,
-): Promise<void> {
-  const bytes = client.createReadStream(path, { signal });
+/** Writes all that `bytes` gives to `output` and leaves it open. A reader that leaves ends the reading in silence. */
+export async function writeOut(bytes: Readable, output: Writable): Promise<void> {
   let readerGone = false;
   const onError = (): void => {
     readerGone = true;

@@ -80,6 +80,8 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       call(namespaceService.CreateDirectory, request, options, ({ entry }) => readEntry(entry)),
     moveEntry: (request, options) =>
       call(namespaceService.MoveEntry, defined(request), options, ({ entry }) => readEntry(entry)),
+    copyEntry: (request, options) =>
+      call(namespaceService.CopyEntry, defined(request), options, ({ entry }) => readEntry(entry)),
     deleteEntry: (request, options) =>
       call(namespaceService.DeleteEntry, defined(request), options, ({ deletedEntries }) => deletedEntries),
     listTrash: (path, pageToken, options) =>

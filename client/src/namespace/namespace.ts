@@ -1,5 +1,5 @@
 /** The namespace calls: checked paths in, checked answers out, retries in between. */
-import { HoldfastError, baseName, parentPath, splitPath } from '@holdfast/shared';
+import { HoldfastError, baseName, hasCode, parentPath, splitPath } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { ClusterStatus } from '../ports/cluster-status.js';
@@ -19,6 +19,18 @@ export interface MoveOptions extends CallSignal {
   readonly expectedVersion?: number;
 }
 
+export interface CopyOptions extends CallSignal {
+  /** Whether a file at the destination may be replaced. Default false. */
+  readonly overwrite?: boolean;
+  /** Replaces only exactly this version. */
+  readonly expectedVersion?: number;
+}
+
+export interface ListOptions extends CallSignal {
+  /** How many levels: 1, the default, for what is in the directory itself; Infinity for all that is below it. */
+  readonly depth?: number;
+}
+
 export interface RemoveOptions extends CallSignal {
   /** Removes a directory with all that is below it. Default false. */
   readonly recursive?: boolean;
@@ -36,11 +48,51 @@ export async function stat(tools: Tools, path: string, { signal }: CallSignal = 
   return asking(tools, signal, () => tools.tracker.getEntry(path, { signal }));
 }
 
-/** The entries of a directory in byte order of their names, a page at a time. */
+/**
+ * The entries of a directory in byte order of their names, and with a `depth` those below, each directory before what
+ * is in it. A page of each level is in memory, however many entries there are. What goes while it is listed may be
+ * in it or not.
+ */
 export async function* list(
   tools: Tools,
   path: string,
-  { signal }: CallSignal = {},
+  { depth = 1, signal }: ListOptions = {},
+): AsyncGenerator<Entry, void, undefined> {
+  if (!(depth >= 1)) {
+    throw new HoldfastError('INVALID_ARGUMENT', `depth must be at least 1, not ${depth}`);
+  }
+  const levels = [listDirectory(tools, path, signal)];
+  for (let level = levels.at(-1); level; level = levels.at(-1)) {
+    const entry = await nextThere(level, levels.length > 1);
+    if (!entry) {
+      levels.pop();
+      continue;
+    }
+    yield entry;
+    if (entry.type === 'directory' && levels.length < depth) {
+      levels.push(listDirectory(tools, entry.path, signal));
+    }
+  }
+}
+
+/** The next entry; none, too, of a directory that has gone since its parent was listed. */
+async function nextThere(
+  level: AsyncGenerator<Entry, void, undefined>,
+  mayBeGone: boolean,
+): Promise<Entry | undefined> {
+  try {
+    return (await level.next()).value ?? undefined;
+  } catch (error) {
+    if (mayBeGone && hasCode(error, 'NOT_FOUND', 'NOT_A_DIRECTORY')) return undefined;
+    throw error;
+  }
+}
+
+/** A page at a time. */
+async function* listDirectory(
+  tools: Tools,
+  path: string,
+  signal: AbortSignal | undefined,
 ): AsyncGenerator<Entry, void, undefined> {
   splitPath(path);
   let token = '';
@@ -69,6 +121,16 @@ export async function move(tools: Tools, source: string, destination: string, op
   const request = { sourcePath: source, destinationPath: destination, expectedVersion };
   return mutating(tools, signal, (requestId) =>
     tools.tracker.moveEntry({ ...request, requestId }, { signal }),
+  );
+}
+
+export async function copy(tools: Tools, source: string, destination: string, options: CopyOptions = {}) {
+  splitPath(source);
+  splitPath(destination);
+  const { signal, overwrite = false, expectedVersion = overwrite ? undefined : 0 } = options;
+  const request = { sourcePath: source, destinationPath: destination, expectedVersion };
+  return mutating(tools, signal, (requestId) =>
+    tools.tracker.copyEntry({ ...request, requestId }, { signal }),
   );
 }
 

@@ -200,7 +200,8 @@ export interface BadPiece {
   readonly readToken: Buffer;
 }
 
-interface MoveEntryRequest {
+/** Of a move, and of a copy. */
+interface SourceAndDestination {
   readonly sourcePath: string;
   readonly destinationPath: string;
   readonly expectedVersion?: number | undefined;
@@ -239,7 +240,8 @@ export interface TrackerApi extends InspectionApi {
     request: { readonly path: string; readonly parents: boolean; readonly requestId: string },
     options?: CallOptions,
   ): Promise<Entry>;
-  moveEntry(request: MoveEntryRequest, options?: CallOptions): Promise<Entry>;
+  moveEntry(request: SourceAndDestination, options?: CallOptions): Promise<Entry>;
+  copyEntry(request: SourceAndDestination, options?: CallOptions): Promise<Entry>;
   /** Resolves to the number of entries that went. */
   deleteEntry(request: DeleteEntryRequest, options?: CallOptions): Promise<number>;
   listTrash(path: string, pageToken: string, options?: CallOptions): Promise<TrashPage>;

@@ -324,6 +324,16 @@ export class FakeCluster {
           this.paths.set(request.destinationPath, from);
           return this.#entry(request.destinationPath);
         }),
+      copyEntry: (request, o) =>
+        this.#call('copyEntry', request, o?.signal, () => {
+          const { sourcePath, destinationPath, expectedVersion } = request;
+          const version = this.paths.get(sourcePath);
+          if (version === undefined) throw new HoldfastError('NOT_FOUND', `no entry ${sourcePath}`);
+          const stored = version === 'directory' ? undefined : this.versions.get(version);
+          if (!stored) throw new HoldfastError('IS_A_DIRECTORY', `${sourcePath} is a directory`);
+          this.#checkTarget(destinationPath, expectedVersion, false);
+          return this.#show(destinationPath, stored.entry.sizeBytes, stored.extents, {}, 3);
+        }),
       deleteEntry: (request, o) =>
         this.#call('deleteEntry', request, o?.signal, () => {
           this.#entry(request.path);

@@ -1,5 +1,4 @@
 /** NamespaceService: messages in, checked; core calls; messages out. */
-import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import type {
   Durability as DurabilityMessage,
   Entry as EntryMessage,
@@ -58,7 +57,15 @@ export function namespaceHandlers(
       return { deletedEntries };
     }, logger),
 
-    CopyEntry: notOffered('CopyEntry'),
+    CopyEntry: unary(async (request) => {
+      const entry = await namespace.copyEntry(
+        splitPath(request.sourcePath),
+        splitPath(request.destinationPath),
+        readExpectedVersion(request.expectedVersion),
+        checkRequestId(request.requestId),
+      );
+      return { entry: writeEntry(entry) };
+    }, logger),
 
     RestoreEntry: unary(async (request) => {
       const names = splitPath(request.path);
@@ -94,13 +101,6 @@ export function namespaceHandlers(
 
 function notOfferedError(call: string): HoldfastError {
   return new HoldfastError('UNIMPLEMENTED', `${call} is not offered yet by this version of Holdfast`);
-}
-
-/** A handler for a call of the contract that this version does not offer. */
-function notOffered<Request, Response>(
-  call: string,
-): (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>) => void {
-  return unary(async () => Promise.reject(notOfferedError(call)));
 }
 
 export function readExpectedVersion(value: number | undefined): number | undefined {

@@ -28,7 +28,7 @@ import {
   resolveParent,
 } from './resolve.js';
 import { unlinkTree } from './unlinked.js';
-import { type TrashRules, removeEntry } from './versions.js';
+import { type TrashRules, copyVersion, removeEntry, showVersion, sizeOf } from './versions.js';
 
 export interface NamespaceParts {
   readonly store: MetadataStore;
@@ -135,6 +135,35 @@ export class Namespace {
           .where('entry_id', '=', moving.entry_id)
           .execute();
       }
+      return describe(tx, destination);
+    });
+  }
+
+  /**
+   * Shows a file's bytes at a second path: a new version over the same chunks, with the same policy and attributes.
+   * No byte moves, however long the file is. What becomes of one of the two does not touch the other.
+   *
+   * @throws HoldfastError NOT_FOUND, ALREADY_EXISTS, NOT_A_DIRECTORY, IS_A_DIRECTORY, VERSION_CONFLICT
+   */
+  copyEntry(
+    source: Names,
+    destination: Names,
+    expectedVersion: number | undefined,
+    requestId: string,
+  ): Promise<Entry> {
+    const from = pathOf(source);
+    const path = pathOf(destination);
+    if (destination.length === 0) throw isADirectory(path);
+    return this.#once(requestId, ['CopyEntry', from, path, expectedVersion], async (tx, nowUnixMs) => {
+      const copied = await resolve(tx, source);
+      if (copied.type === 'directory') throw isADirectory(from);
+      const parentId = await resolveParent(tx, destination);
+      const name = destination.at(-1) ?? '';
+      const shown = await child(tx, parentId, name);
+      checkExpected(path, shown, expectedVersion);
+      const sizeBytes = await sizeOf(tx, copied.version);
+      const version = await copyVersion(tx, copied.version, nowUnixMs);
+      await showVersion(tx, { version, sizeBytes, parentId, path, name, shown }, this.#parts.rules);
       return describe(tx, destination);
     });
   }

@@ -100,10 +100,45 @@ const selectSize = prepare((db, { version }: { version: number }) =>
   db.selectFrom('versions').select('size_bytes').where('version', '=', version),
 );
 
-async function sizeOf(tx: MetadataTransaction, version: number): Promise<number> {
+export async function sizeOf(tx: MetadataTransaction, version: number): Promise<number> {
   const [row] = await tx.run(selectSize, { version });
   if (!row) throw new Error(`version ${version} is shown and has no row`);
   return row.size_bytes;
+}
+
+/** Makes a new version with the same content and gives its number: rows only, as many as a commit of the file has. */
+export async function copyVersion(tx: MetadataTransaction, from: number, nowUnixMs: number): Promise<number> {
+  const to = tx.count('last_version', 1);
+  await tx.db
+    .insertInto('versions')
+    .columns([
+      ...(['version', 'created_at_unix_ms', 'retired_transaction_id'] as const),
+      ...(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'] as const),
+    ])
+    .expression((db) =>
+      db
+        .selectFrom('versions')
+        .select((eb) => [
+          eb.val(to).as('version'),
+          eb.val(nowUnixMs).as('created_at_unix_ms'),
+          eb.val(null).as('retired_transaction_id'),
+        ])
+        .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
+        .where('version', '=', from),
+    )
+    .execute();
+  await tx.db
+    .insertInto('extents')
+    .columns(['version', 'file_offset', 'length', 'chunk_id', 'chunk_offset'])
+    .expression((db) =>
+      db
+        .selectFrom('extents')
+        .select((eb) => eb.val(to).as('version'))
+        .select(['file_offset', 'length', 'chunk_id', 'chunk_offset'])
+        .where('version', '=', from),
+    )
+    .execute();
+  return to;
 }
 
 /** A version that is to be shown, and where. */

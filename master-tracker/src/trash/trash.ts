@@ -24,7 +24,7 @@ import {
   pathOf,
 } from '../namespace/resolve.js';
 import { isBeingTakenApart, reapUnlinked } from '../namespace/unlinked.js';
-import { type TrashRules, giveUpTrashed, showVersion } from '../namespace/versions.js';
+import { type TrashRules, copyVersion, giveUpTrashed, showVersion } from '../namespace/versions.js';
 import { once } from '../requests/requests.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import type { TrashTable } from '../store/schema.js';
@@ -135,8 +135,7 @@ export class Trash {
       const name = destination.at(-1) ?? '';
       const shown = await child(tx, parentId, name);
       checkExpected(path, shown, expectedVersion);
-      const restored = tx.count('last_version', 1);
-      await copyVersion(tx, row.version, restored, nowUnixMs);
+      const restored = await copyVersion(tx, row.version, nowUnixMs);
       // Its readers have their grace, and its chunks another version that uses them.
       await giveUpTrashed(tx, [row]);
       const { size_bytes: sizeBytes } = row;
@@ -257,39 +256,6 @@ async function findTrashed(
     .limit(1)
     .executeTakeFirst();
   return row;
-}
-
-/** A new version with the same content: rows only, as many as a commit of the file has. */
-async function copyVersion(tx: MetadataTransaction, from: number, to: number, nowUnixMs: number) {
-  await tx.db
-    .insertInto('versions')
-    .columns([
-      ...(['version', 'created_at_unix_ms', 'retired_transaction_id'] as const),
-      ...(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'] as const),
-    ])
-    .expression((db) =>
-      db
-        .selectFrom('versions')
-        .select((eb) => [
-          eb.val(to).as('version'),
-          eb.val(nowUnixMs).as('created_at_unix_ms'),
-          eb.val(null).as('retired_transaction_id'),
-        ])
-        .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
-        .where('version', '=', from),
-    )
-    .execute();
-  await tx.db
-    .insertInto('extents')
-    .columns(['version', 'file_offset', 'length', 'chunk_id', 'chunk_offset'])
-    .expression((db) =>
-      db
-        .selectFrom('extents')
-        .select((eb) => eb.val(to).as('version'))
-        .select(['file_offset', 'length', 'chunk_id', 'chunk_offset'])
-        .where('version', '=', from),
-    )
-    .execute();
 }
 
 function notInTrash(path: string, version: number | undefined): HoldfastError {

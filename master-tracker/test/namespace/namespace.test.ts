@@ -61,6 +61,42 @@ describe('the namespace', () => {
     await failure('NOT_FOUND', namespace().getEntry(['a']));
   });
 
+  it('copies a file as a new version over the same chunks, and counts them once', async () => {
+    const { version, chunkIds } = await tracker.put('/a', { count: 2 });
+    await mkdir('/dir');
+    const copied = await namespace().copyEntry(['a'], ['dir', 'b'], 0, id());
+    const { path: _path, version: _version, createdAtUnixMs: _made, ...same } = await namespace().getEntry(['a']);
+    expect(copied).toMatchObject({ path: '/dir/b', ...same });
+    expect(copied.version).toBeGreaterThan(version);
+    const page = await tracker.core.locations.locate({
+      ...{ target: { version: copied.version }, offset: 0, lengthBytes: 0, pageSize: 10 },
+    });
+    expect(page.extents.map(({ chunkId }) => chunkId)).toEqual(chunkIds);
+    expect(tracker.store.counters).toMatchObject({ files: 2, chunks: 2, logical_bytes: 400 });
+  });
+
+  it('replaces by a copy only what it may', async () => {
+    const { version } = await tracker.put('/old');
+    await tracker.put('/new');
+    await mkdir('/empty');
+    const copy = (from: string, to: string, expected?: number) =>
+      namespace().copyEntry(names(from), names(to), expected, id());
+    await failure('IS_A_DIRECTORY', copy('/empty', '/x'));
+    await failure('IS_A_DIRECTORY', copy('/new', '/empty'));
+    await failure('IS_A_DIRECTORY', (async () => copy('/new', '/'))());
+    await failure('ALREADY_EXISTS', copy('/new', '/old', 0));
+    await failure('VERSION_CONFLICT', copy('/new', '/old', version + 100));
+    await failure('VERSION_CONFLICT', copy('/new', '/nothing', version));
+    await failure('NOT_FOUND', copy('/nothing', '/x'));
+    await failure('NOT_FOUND', copy('/new', '/no/parent'));
+    await failure('NOT_A_DIRECTORY', copy('/new', '/old/x'));
+    expect(tracker.store.counters).toMatchObject({ files: 2, trashed_versions: 0 });
+    const request = id();
+    const copied = await namespace().copyEntry(['new'], ['old'], version, request);
+    expect(await namespace().copyEntry(['new'], ['old'], version, request)).toEqual(copied);
+    expect(tracker.store.counters).toMatchObject({ files: 2, trashed_versions: 1 });
+  });
+
   it('replaces by a move only what it may', async () => {
     const { version } = await tracker.put('/old');
     await tracker.put('/new');

@@ -45,6 +45,21 @@ describe('reclamation', () => {
     expect(tracker.store.counters.chunks).toBe(1);
   });
 
+  it('keeps the chunks of a file for its copy, and gives them up after the last of them', async () => {
+    const { chunkIds } = await tracker.put('/file');
+    const [chunkId = ''] = chunkIds;
+    const { version } = await tracker.core.namespace.copyEntry(['file'], ['copy'], 0, id());
+    await tracker.core.namespace.deleteEntry(['file'], false, undefined, id());
+    await tracker.pass(120_000);
+    expect(await trash()).toEqual([]);
+    expect(await tracker.chunkState(chunkId)).toBe('live');
+    expect((await locate(version)).extents).toHaveLength(1);
+    await tracker.core.namespace.deleteEntry(['copy'], false, undefined, id());
+    await tracker.pass(120_000);
+    expect(await tracker.chunkState(chunkId)).toBe('garbage');
+    expect(new Set(await trash())).toEqual(new Set(chunkIds));
+  });
+
   it('orders nothing after a restart before every keeper was heard or given up', async () => {
     const old = await tracker.put('/file');
     await tracker.core.namespace.deleteEntry(['file'], false, undefined, id());

@@ -15,7 +15,7 @@ export const catCommand: CommandSpec = {
     report.keepStdoutForData();
     const remotes = paths.map(remotePath);
     const client = await connect();
-    for (const { path } of remotes) await writeOut(client, path, io.stdout, signal);
+    for (const { path } of remotes) await writeOut(client.createReadStream(path, { signal }), io.stdout);
     return 0;
   },
 };

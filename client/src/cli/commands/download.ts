@@ -51,7 +51,7 @@ async function run(context: CommandContext): Promise<number> {
   if (local === '-') {
     report.keepStdoutForData();
     const client = await context.connect();
-    for (const { path } of remotes) await writeOut(client, path, io.stdout, signal);
+    for (const { path } of remotes) await writeOut(client.createReadStream(path, { signal }), io.stdout);
     return 0;
   }
   const target = await statLocal(local);

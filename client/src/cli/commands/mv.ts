@@ -1,7 +1,6 @@
 /** `client mv`: renames files and whole directories. */
-import { HoldfastError, baseName, hasCode, joinPath } from '@holdfast/shared';
 import type { CommandSpec } from '../command.js';
-import { type RemotePath, remotePath } from '../flag-values.js';
+import { destinationsOf, sourcesAndTarget } from '../remote-target.js';
 
 export const mvCommand: CommandSpec = {
   name: 'mv',
@@ -16,30 +15,13 @@ export const mvCommand: CommandSpec = {
   minPaths: 2,
   maxPaths: Infinity,
   async run({ paths, flags, report, signal, connect }) {
-    const remotes = paths.map(remotePath);
-    const target = remotes.at(-1) ?? remotePath('/');
-    const sources = remotes.slice(0, -1);
-    if (sources.some(({ path }) => path === '/')) {
-      throw new HoldfastError('INVALID_ARGUMENT', '"/" cannot be moved', { remedy: 'Move what is in it.' });
-    }
+    const asked = sourcesAndTarget(paths, 'moved');
     const client = await connect();
-    const there = await client.stat(target.path, { signal }).catch((error: unknown) => {
-      if (hasCode(error, 'NOT_FOUND')) return undefined;
-      throw error;
-    });
-    const into = there?.type === 'directory';
-    // "mv dir new/" names the directory anew, as mv does; a file cannot become a directory.
-    const fits = async ({ path }: RemotePath) =>
-      there === undefined && (await client.stat(path, { signal })).type === 'directory';
-    const [first] = sources;
-    if (!into && (sources.length > 1 || (target.asDirectory && first && !(await fits(first))))) {
-      throw new HoldfastError('NOT_A_DIRECTORY', `${JSON.stringify(target.path)} is not a directory`, {
-        remedy: 'Name a directory to move them into.',
+    const destinationOf = await destinationsOf(client, asked, signal);
+    for (const source of asked.sources) {
+      const moved = await client.move(source.path, destinationOf(source), {
+        ...{ overwrite: flags.isSet('force'), signal },
       });
-    }
-    for (const { path } of sources) {
-      const destination = into ? joinPath(target.path, baseName(path)) : target.path;
-      const moved = await client.move(path, destination, { overwrite: flags.isSet('force'), signal });
       if (report.json) report.result('', moved);
     }
     return 0;

@@ -1,0 +1,103 @@
+/** `client cp`: a second name for the same bytes, without moving one. */
+import { HoldfastError } from '@holdfast/shared';
+import type { HoldfastClient } from '../../client.js';
+import type { Entry } from '../../ports/tracker-api.js';
+import { Batch } from '../batch.js';
+import type { CommandContext, CommandSpec } from '../command.js';
+import { filesAtOnce, forEachOf } from '../for-each.js';
+import { destinationsOf, sourcesAndTarget } from '../remote-target.js';
+import { countWords } from '../words.js';
+
+export const cpCommand: CommandSpec = {
+  name: 'cp',
+  synopsis: 'REMOTE… TARGET',
+  describe: 'Copy files, and with -r directories, within the cluster',
+  details:
+    'Into TARGET if that is a directory or ends with "/", else as TARGET. No bytes are moved and none are stored ' +
+    'twice: copies share them until one of the two is replaced.',
+  options: {
+    recursive: { type: 'boolean', alias: 'r', describe: 'Also directories with all that is in them' },
+    force: { type: 'boolean', alias: 'f', describe: 'Replace files that exist' },
+  },
+  examples: [
+    ['cp /report.txt /report-draft.txt', 'a file under a second name'],
+    ['cp -r /photos /backup/', 'a whole directory into another one'],
+  ],
+  minPaths: 2,
+  maxPaths: Infinity,
+  async run(context) {
+    const { paths, flags, report, signal, connect } = context;
+    const asked = sourcesAndTarget(paths, 'copied');
+    const client = await connect();
+    const destinationOf = await destinationsOf(client, asked, signal);
+    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    for (const source of asked.sources) {
+      const copy = new Copy(context, client, batch);
+      const take = async (): Promise<void> => {
+        const entry = await client.stat(source.path, { signal });
+        const destination = destinationOf(source);
+        if (entry.type === 'file') return copy.file(entry, destination);
+        if (flags.isSet('recursive')) return copy.directory(entry, destination);
+        throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(source.path)} is a directory`, {
+          remedy: 'Use -r to copy it with all that is in it.',
+        });
+      };
+      await (asked.sources.length > 1 ? batch.run({ path: source.path }, signal, take) : take());
+    }
+    if (batch.files > 1 && !report.json) report.done(`${countWords(batch.files, 'file')} copied`, {});
+    return batch.exitStatus;
+  },
+};
+
+class Copy {
+  readonly #context: CommandContext;
+  readonly #client: HoldfastClient;
+  readonly #batch: Batch;
+
+  constructor(context: CommandContext, client: HoldfastClient, batch: Batch) {
+    this.#context = context;
+    this.#client = client;
+    this.#batch = batch;
+  }
+
+  async file({ path }: Entry, destination: string): Promise<void> {
+    const { flags, report, signal } = this.#context;
+    if (path === destination) {
+      throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(path)} would be copied onto itself`);
+    }
+    const copied = await this.#client.copy(path, destination, { overwrite: flags.isSet('force'), signal });
+    this.#batch.files += 1;
+    if (report.json) report.result('', copied);
+  }
+
+  /** As a listing gives it: each directory is there before what is in it. */
+  async directory(top: Entry, destination: string): Promise<void> {
+    const { signal } = this.#context;
+    if (destination === top.path || destination.startsWith(`${top.path}/`)) {
+      throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(top.path)} would be copied into itself`);
+    }
+    const destinationOf = ({ path }: Entry): string => destination + path.slice(top.path.length);
+    const files = this.#makingDirectories(top, destinationOf);
+    await forEachOf(
+      files,
+      filesAtOnce,
+      () => 1,
+      (entry) => this.#batch.run({ path: entry.path }, signal, () => this.file(entry, destinationOf(entry))),
+    );
+  }
+
+  /** The files below; their directories are made on the way. */
+  async *#makingDirectories(
+    top: Entry,
+    destinationOf: (entry: Entry) => string,
+  ): AsyncGenerator<Entry, void, undefined> {
+    const { signal } = this.#context;
+    const make = (entry: Entry): Promise<Entry> =>
+      this.#client.makeDirectory(destinationOf(entry), { parents: true, signal });
+    await make(top);
+    for await (const entry of this.#client.list(top.path, { depth: Infinity, signal })) {
+      if (entry.type === 'directory') await make(entry);
+      else yield entry;
+    }
+  }
+}

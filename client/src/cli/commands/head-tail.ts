@@ -1,0 +1,91 @@
+/** `client head` and `client tail`: the beginning or the end of files, of which no more is fetched than needed. */
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { HoldfastError } from '@holdfast/shared';
+import type { HoldfastClient } from '../../client.js';
+import type { Entry } from '../../ports/tracker-api.js';
+import type { CommandContext, CommandSpec, Flags } from '../command.js';
+import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { firstLines, startOfLastLines } from '../lines.js';
+import { writeOut } from '../write-out.js';
+
+/** As head and tail of POSIX have it. */
+const defaultLines = 10;
+
+interface Wanted {
+  readonly unit: 'lines' | 'bytes';
+  readonly count: number;
+}
+
+/** The wanted part of a file; one version of it, whatever is committed meanwhile. */
+type Part = (
+  client: HoldfastClient,
+  entry: Entry,
+  wanted: Wanted,
+  signal: AbortSignal,
+) => Readable | Promise<Readable>;
+
+export const headCommand = partCommand('head', 'beginning', (client, entry, { unit, count }, signal) => {
+  if (count === 0) return Readable.from([]);
+  if (unit === 'bytes') return client.createReadStream(entry, { end: count - 1, signal });
+  return Readable.from(firstLines(client.createReadStream(entry, { signal }), count), { objectMode: false });
+});
+
+export const tailCommand = partCommand('tail', 'end', async (client, entry, { unit, count }, signal) => {
+  const { sizeBytes } = entry;
+  const read = (start: number, end: number): Promise<Buffer> =>
+    buffer(client.createReadStream(entry, { start, end: end - 1, signal }));
+  const start =
+    unit === 'bytes' ? Math.max(0, sizeBytes - count) : await startOfLastLines(sizeBytes, count, read);
+  return client.createReadStream(entry, { start, signal });
+});
+
+function partCommand(name: 'head' | 'tail', which: string, part: Part): CommandSpec {
+  return {
+    name,
+    synopsis: 'REMOTE…',
+    describe: `Write the ${which} of files to standard output`,
+    details: 'Several files get a line with their name each, unless --quiet is given.',
+    options: {
+      lines: {
+        type: 'string',
+        alias: 'n',
+        requiresArg: true,
+        describe: 'So many lines',
+        defaultDescription: String(defaultLines),
+      },
+      bytes: { type: 'string', alias: 'c', requiresArg: true, describe: 'So many bytes, such as 512 or 1MiB' },
+    },
+    examples: [[`${name} -n 20 /logs/today`, `the ${which} of a file`]],
+    minPaths: 1,
+    maxPaths: Infinity,
+    run: (context) => writeParts(context, part),
+  };
+}
+
+async function writeParts(context: CommandContext, part: Part): Promise<number> {
+  const { paths, flags, io, report, signal, connect } = context;
+  report.keepStdoutForData();
+  const wanted = await wantedOf(flags);
+  const remotes = paths.map(remotePath);
+  const client = await connect();
+  for (const [index, { path }] of remotes.entries()) {
+    const entry = await client.stat(path, { signal });
+    if (remotes.length > 1 && !report.quiet) {
+      io.stdout.write(`${index > 0 ? '\n' : ''}==> ${report.name(path)} <==\n`);
+    }
+    await writeOut(await part(client, entry, wanted, signal), io.stdout);
+  }
+  return 0;
+}
+
+async function wantedOf(flags: Flags): Promise<Wanted> {
+  const { parseSize } = await import('@holdfast/shared/program');
+  const lines = flagValue(flags, 'lines', wholeNumber(0, Number.MAX_SAFE_INTEGER));
+  const bytes = flagValue(flags, 'bytes', parseSize);
+  if (bytes === undefined) return { unit: 'lines', count: lines ?? defaultLines };
+  if (lines === undefined) return { unit: 'bytes', count: bytes };
+  throw new HoldfastError('INVALID_ARGUMENT', '--lines and --bytes exclude each other', {
+    remedy: 'Give one of them.',
+  });
+}
