@@ -22,8 +22,8 @@ export interface ConnectOptions {
    */
   readonly tracker?: string;
   /**
-   * What all transfers together may buffer, in bytes. Default 64 MiB, enough for one stream that is uploaded at full
-   * speed, or 16 chunks of files; every transfer always gets what one chunk needs. The process takes about 140 MB
+   * What all transfers together may buffer, in bytes. Default 64 MiB, enough for one stream that is uploaded, or 21
+   * chunks of files; every transfer always gets what one chunk needs. The process takes about 140 MB
    * more: Node itself, and buffers that are no longer used and not yet collected.
    */
   readonly memoryBytes?: number;

@@ -62,11 +62,17 @@ describe('find', () => {
       ['/a/1.txt', '/a/sub/2.TXT', '/b/1.txt'],
     ],
     [['--name', '[.]?'], ['/a/sub/.3']],
-    [['--name', '*', '--type', 'd', '--depth', '1'], ['/a', '/b', '/b.d']],
-    [['/a', '--min-size', '10', '--max-size', '2KiB'], ['/a/1.txt', '/a/sub/2.TXT']],
-    [['--older', '1h'], []],
     [
-      ['/b', '/a/sub', '--type', 'f', '--newer', '1d'],
+      ['--name', '*', '--type', 'd', '--depth', '1'],
+      ['/a', '/b', '/b.d'],
+    ],
+    [
+      ['/a', '--min-size', '10', '--max-size', '2KiB'],
+      ['/a/1.txt', '/a/sub/2.TXT'],
+    ],
+    [['--newer', '1h'], []],
+    [
+      ['/b', '/a/sub', '--type', 'f', '--older', '30d'],
       ['/b/1.txt', '/a/sub/.3', '/a/sub/2.TXT'],
     ],
   ])('%j', async (argv, found) => {
@@ -140,7 +146,9 @@ describe('du', () => {
   });
 
   it('has words for people', async () => {
-    expect((await cli(cluster, ['du', '-s', '/a/sub'])).stdout).toMatch(/2 KiB +6 KiB stored +2 files +\/a\/sub/);
+    expect((await cli(cluster, ['du', '-s', '/a/sub'])).stdout).toMatch(
+      /2 KiB +6 KiB stored +2 files +\/a\/sub/,
+    );
     expect((await cli(cluster, ['du', '-s', '-b', '/a/sub'])).stdout).toMatch(/2048 +6144 stored/);
   });
 });
@@ -149,10 +157,7 @@ describe('cp', () => {
   it.each<[string[], Record<string, string>]>([
     [['/a/1.txt', '/new'], { '/new': '/a/1.txt' }],
     [['/a/1.txt', '/b.d'], { '/b.d/1.txt': '/a/1.txt' }],
-    [
-      ['/a/1.txt', '/a/sub/2.TXT', '/b.d/'],
-      { '/b.d/1.txt': '/a/1.txt', '/b.d/2.TXT': '/a/sub/2.TXT' },
-    ],
+    [['/a/1.txt', '/a/sub/2.TXT', '/b.d/'], { '/b.d/1.txt': '/a/1.txt', '/b.d/2.TXT': '/a/sub/2.TXT' }],
     [['-f', '/a/1.txt', '/b'], { '/b/1.txt': '/a/1.txt' }],
     [['-r', '/a', '/new'], { '/new/1.txt': '/a/1.txt', '/new/sub/2.TXT': '/a/sub/2.TXT' }],
     [['-r', '/a', '/b.d'], { '/b.d/a/sub/.3': '/a/sub/.3' }],
@@ -200,7 +205,10 @@ describe('cp', () => {
 
 describe('head and tail', () => {
   const text = Array.from({ length: 25 }, (_, index) => `line ${index + 1}\n`).join('');
-  const lastOf = (count: number): string => lines(text).slice(25 - count).join('\n');
+  const lastOf = (count: number): string =>
+    lines(text)
+      .slice(25 - count)
+      .join('\n');
   beforeEach(() => {
     cluster.put('/text', Buffer.from(text));
     cluster.put('/open', Buffer.from('one\ntwo'));
@@ -232,7 +240,7 @@ describe('head and tail', () => {
   it.each<[string[], number, RegExp]>([
     [['head', '-n', '1', '-c', '1', '/text'], 2, /exclude each other/],
     [['tail', '-n', 'x', '/text'], 2, /--lines/],
-    [['head', '/a'], 4, /directory/],
+    [['head', '/a'], 4, /no file/],
     [['tail', '/nothing'], 3, /nothing/],
   ])('refuses %j with %i', async (argv, expected, message) => {
     const { status, stderr } = await cli(cluster, argv);

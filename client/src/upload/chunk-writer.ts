@@ -44,12 +44,7 @@ export class ChunkWriter {
   readonly #survivable = new WeakSet<HoldfastError>();
 
   /** @param senders how many chunks may be sent at a time; those that wait for their receipts do not count */
-  constructor(
-    context: ClientContext,
-    session: UploadSession,
-    allocator: ChunkAllocator,
-    senders: number,
-  ) {
+  constructor(context: ClientContext, session: UploadSession, allocator: ChunkAllocator, senders: number) {
     this.#context = context;
     this.#session = session;
     this.#allocator = allocator;

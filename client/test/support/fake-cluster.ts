@@ -221,6 +221,7 @@ export class FakeCluster {
       version,
       createdAtUnixMs: 0,
       attributes,
+      policy: replicaPolicy({ pieces }),
       durability,
     };
     this.versions.set(version, { entry, extents });

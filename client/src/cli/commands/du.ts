@@ -55,7 +55,9 @@ interface Sum {
 }
 
 /** A sum for each directory, behind those of the directories in it, and one for a file that was asked about. */
-async function* sumsOf(entries: AsyncGenerator<Entry, void, undefined>): AsyncGenerator<Sum, void, undefined> {
+async function* sumsOf(
+  entries: AsyncGenerator<Entry, void, undefined>,
+): AsyncGenerator<Sum, void, undefined> {
   /** The directories that the last entry is in. */
   const open: Sum[] = [];
   function* close(isOver: (sum: Sum) => boolean): Generator<Sum, void, undefined> {

@@ -74,8 +74,10 @@ async function conditionOf(flags: Flags): Promise<Condition> {
   const isFile = ({ type }: Entry): boolean => type === 'file';
   const conditions = [
     ...condition('name', namePattern, (match, { path }) => match(baseName(path))),
-    ...condition('iname', (glob) => namePattern(glob, { anyCase: true }), (match, { path }) =>
-      match(baseName(path)),
+    ...condition(
+      'iname',
+      (glob) => namePattern(glob, { anyCase: true }),
+      (match, { path }) => match(baseName(path)),
     ),
     ...condition('type', entryType, (wanted, { type }) => type === wanted),
     ...condition('min-size', parseSize, (min, entry) => isFile(entry) && entry.sizeBytes >= min),

@@ -54,7 +54,12 @@ function partCommand(name: 'head' | 'tail', which: string, part: Part): CommandS
         describe: 'So many lines',
         defaultDescription: String(defaultLines),
       },
-      bytes: { type: 'string', alias: 'c', requiresArg: true, describe: 'So many bytes, such as 512 or 1MiB' },
+      bytes: {
+        type: 'string',
+        alias: 'c',
+        requiresArg: true,
+        describe: 'So many bytes, such as 512 or 1MiB',
+      },
     },
     examples: [[`${name} -n 20 /logs/today`, `the ${which} of a file`]],
     minPaths: 1,
