@@ -90,7 +90,7 @@ export const DEFAULT_REPAIR_LIMITS: RepairLimits = {
   ordinary: { perTarget: 2, perSource: 2, total: 500 },
   // Twice that: for a chunk without a spare, clients may wait.
   endangered: { perTarget: 4, perSource: 4, total: 1_000 },
-  // One is a client that trickles along; an upload or download has four.
+  // One is a client that trickles along; an upload or download has several.
   busyStreams: 1,
   // More than a quarter gone is a network, a power line or a mistake far more often than that many disks, and
   // copying for it would overload those that are left, for keepers that come back by themselves.

@@ -65,7 +65,13 @@ describe('the namespace', () => {
     const { version, chunkIds } = await tracker.put('/a', { count: 2 });
     await mkdir('/dir');
     const copied = await namespace().copyEntry(['a'], ['dir', 'b'], 0, id());
-    const { path: _path, version: _version, createdAtUnixMs: _made, ...same } = await namespace().getEntry(['a']);
+    const {
+      path: _path,
+      version: _version,
+      durability: _durability,
+      createdAtUnixMs: _made,
+      ...same
+    } = await namespace().getEntry(['a']);
     expect(copied).toMatchObject({ path: '/dir/b', ...same });
     expect(copied.version).toBeGreaterThan(version);
     const page = await tracker.core.locations.locate({
