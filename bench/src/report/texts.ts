@@ -95,7 +95,7 @@ export const workloadTexts: Readonly<Record<Workload, WorkloadText>> = {
     title: 'The big file at 4 ms of round-trip time',
     about:
       'All connections of the clients, and those between keepers, go through a proxy that holds every byte for 2 ms ' +
-      'each way. "1 in flight" is one stream at a time. grpc-js: a bare call on the same way, which shows what the round ' +
+      'each way. "1 in flight" is one stream at a time; Holdfast then still syncs up to four chunks that were sent before. grpc-js: a bare call on the same way, which shows what the round ' +
       'trip really was.',
     notShown:
       "Node's timers tick once a millisecond, so the way is some tenths longer than it says. The bandwidth is the " +
