@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { HoldfastError } from '@holdfast/shared';
 import { firstLines, startOfLastLines } from '../src/cli/lines.js';
+import { namePattern } from '../src/cli/name-pattern.js';
 import { list } from '../src/namespace/namespace.js';
 import { FakeCluster } from './support/fake-cluster.js';
 import { cli } from './support/run-cli.js';
@@ -58,13 +59,13 @@ describe('find', () => {
       ['/a/1.txt', '/b/1.txt'],
     ],
     [
-      ['--iname', '*.{txt,md}'],
+      ['--iname', '*.t[xy]t'],
       ['/a/1.txt', '/a/sub/2.TXT', '/b/1.txt'],
     ],
     [['--name', '[.]?'], ['/a/sub/.3']],
     [
       ['--name', '*', '--type', 'd', '--depth', '1'],
-      ['/a', '/b', '/b.d'],
+      ['/', '/a', '/b', '/b.d'],
     ],
     [
       ['/a', '--min-size', '10', '--max-size', '2KiB'],
@@ -88,6 +89,7 @@ describe('find', () => {
 
   it.each([
     [['--name', 'a/b'], /a name has none/],
+    [['--name', '[z-a]'], /--name: "z-a" is no range/],
     [['--type', 'x'], /expected f or d/],
     [['--min-size', 'big'], /--min-size/],
     [['--newer', '5'], /--newer/],
@@ -99,7 +101,50 @@ describe('find', () => {
   });
 });
 
+describe('a pattern for names', () => {
+  it.each<[string, string[], string[]]>([
+    ['*', ['', 'a', '.a', 'a\nb', '\n'], []],
+    ['*.txt', ['.txt', 'a.txt', 'a.txt.txt'], ['a.txtx', 'atxt']],
+    ['a*b*c', ['abc', 'a--b--b--c'], ['ab', 'acb', 'abcd']],
+    ['?', ['a', '😀', '\n'], ['', 'ab']],
+    ['[a-cx]', ['a', 'c', 'x'], ['d', 'ab', '']],
+    ['[!a-c]*', ['d', '!'], ['a', 'cd', '']],
+    ['[^a]', ['b', '^'], ['a']],
+    ['[]]', [']'], ['[]]']],
+    ['[!]]', ['a'], [']']],
+    ['[a-]', ['a', '-'], ['b']],
+    ['[', ['['], ['a']],
+    ['a[b', ['a[b'], ['ab']],
+    ['!x', ['!x'], ['y', 'x']],
+    ['*(1).jpg', ['photo(1).jpg'], ['11.jpg', '1.jpg']],
+    ['IMG (*)', ['IMG (1)'], ['IMG 1']],
+    ['a|b', ['a|b'], ['a', 'b']],
+    ['{a,b}', ['{a,b}'], ['a']],
+    ['\\*', ['*'], ['a']],
+    ['a\\', ['a\\'], ['a']],
+    ['', [''], ['a']],
+  ])('%j', (glob, matching, others) => {
+    const matches = namePattern(glob);
+    expect([...matching, ...others].filter(matches)).toEqual(matching);
+  });
+
+  it('takes both cases if asked to, and no more time than it should', () => {
+    expect(['A.TXT', 'a.txt', 'é', 'É'].filter(namePattern('[a-zÉ]*', { anyCase: true }))).toHaveLength(4);
+    // Minutes, with a regular expression.
+    expect(namePattern('*a'.repeat(60) + 'b')('a'.repeat(255))).toBe(false);
+  });
+});
+
 describe('tree', () => {
+  it('goes on when a directory has gone since its line was drawn', async () => {
+    cluster.before = (name, request) => {
+      if (name === 'listEntries' && request === '/a/sub') throw new HoldfastError('NOT_FOUND', 'no entry');
+    };
+    const { status, stdout } = await cli(cluster, ['tree', '/a']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('└── sub/\n2 directories, 1 file\n');
+  });
+
   it('draws what is below a directory', async () => {
     expect((await cli(cluster, ['tree'])).stdout).toBe(
       [
@@ -191,6 +236,21 @@ describe('cp', () => {
     expect(status).toBe(expected);
   });
 
+  it('leaves out what is below a directory that cannot be made, and makes no parents', async () => {
+    cluster.paths.set('/new', 'directory');
+    cluster.paths.set('/new/a', 'directory');
+    cluster.put('/new/a/sub', Buffer.from('a file'));
+    const { status, stderr } = await cli(cluster, ['cp', '-r', '/a', '/new']);
+    expect({ status, stderr }).toEqual({
+      status: 4,
+      stderr: expect.stringMatching(/"\/new\/a\/sub" is a file/),
+    });
+    expect(cluster.content('/new/a/1.txt')).toHaveLength(10);
+    expect(cluster.content('/new/a/sub')?.toString()).toBe('a file');
+    expect((await cli(cluster, ['cp', '-r', '/a', '/typo/new'])).status).toBe(3);
+    expect(cluster.paths.has('/typo')).toBe(false);
+  });
+
   it('goes on after a file that cannot be copied, and says so in its status', async () => {
     cluster.put('/new/1.txt', Buffer.from('other'));
     cluster.paths.set('/new', 'directory');
@@ -240,7 +300,8 @@ describe('head and tail', () => {
   it.each<[string[], number, RegExp]>([
     [['head', '-n', '1', '-c', '1', '/text'], 2, /exclude each other/],
     [['tail', '-n', 'x', '/text'], 2, /--lines/],
-    [['head', '/a'], 4, /no file/],
+    [['head', '/a'], 4, /is a directory/],
+    [['head', '-c', '0', '/a'], 4, /is a directory/],
     [['tail', '/nothing'], 3, /nothing/],
   ])('refuses %j with %i', async (argv, expected, message) => {
     const { status, stderr } = await cli(cluster, argv);

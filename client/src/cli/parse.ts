@@ -110,7 +110,7 @@ function addCommand(parser: Argv, command: CommandSpec, program: string): void {
 
 /** Examples start with the verb, unless they show a pipe into the program. */
 function exampleLine(program: string, example: string): string {
-  return example.includes('client ') ? example.replace('client', program) : `${program} ${example}`;
+  return example.includes('client ') ? example.replaceAll('client ', `${program} `) : `${program} ${example}`;
 }
 
 function wrong(message: string, remedy: string): HoldfastError {

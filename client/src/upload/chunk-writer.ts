@@ -65,23 +65,26 @@ export class ChunkWriter {
     const failed = new Set<string>();
     let attempts = 0;
     const isRetryable = (error: HoldfastError): boolean => this.#survivable.has(error);
-    // Not within the time that there is for attempts: on a slow link it is long.
-    let leave = await this.#sender();
+    // Not within the time that there is for attempts: on a slow link it is long. An attempt that fails before all is
+    // sent leaves its sender to the next one.
+    let leave: (() => void) | undefined = await this.#sender();
+    const onSent = (): void => {
+      leave?.();
+      leave = undefined;
+    };
     try {
       return await withRetry(chunkRetry, { ...this.#context, signal, isRetryable }, async (number) => {
         attempts = number;
-        if (number > 1) leave = await this.#sender();
-        try {
-          const allocation = await this.#allocate(failed, signal);
-          return await this.#attempt(allocation, chunk, signal, failed, { onProgress, onSent: leave });
-        } finally {
-          leave();
-        }
+        leave ??= await this.#sender();
+        const allocation = await this.#allocate(failed, signal);
+        return this.#attempt(allocation, chunk, signal, failed, { onProgress, onSent });
       });
     } catch (error) {
       throw HoldfastError.is(error) && isRetryable(error) && !signal.aborted
         ? givenUp(error, attempts, chunk)
         : error;
+    } finally {
+      onSent();
     }
   }
 

@@ -77,8 +77,8 @@ export interface UploadResult {
 const defaultConcurrency = 3;
 /**
  * Chunks beside these that keepers have received and still sync. A sync of 16 MiB takes a third of the time that the
- * bytes take to arrive, so this keeps the senders busy; what waits pins no bytes of a file, and a stream's memory
- * has its own bound.
+ * bytes take to arrive, so this keeps the senders busy; what waits keeps its part of the client's
+ * memory: 3 MiB of a file, all of its bytes of a stream.
  */
 const maxUnconfirmed = 4;
 const maxConcurrency = 64;

@@ -1,10 +1,11 @@
 /** `client cp`: a second name for the same bytes, without moving one. */
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, parentPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { filesAtOnce, forEachOf } from '../for-each.js';
+import { makeTop } from '../make-top.js';
 import { destinationsOf, sourcesAndTarget } from '../remote-target.js';
 import { countWords } from '../words.js';
 
@@ -49,6 +50,13 @@ export const cpCommand: CommandSpec = {
   },
 };
 
+/** A copy is as many rows for the tracker as the file has chunks: a terabyte is as much as 32 small files. */
+const bytesOfLargeCopy = 2 ** 40;
+
+function costOfCopy({ sizeBytes }: Entry): number {
+  return Math.min(filesAtOnce, 1 + Math.floor((sizeBytes / bytesOfLargeCopy) * filesAtOnce));
+}
+
 class Copy {
   readonly #context: CommandContext;
   readonly #client: HoldfastClient;
@@ -78,11 +86,8 @@ class Copy {
     }
     const destinationOf = ({ path }: Entry): string => destination + path.slice(top.path.length);
     const files = this.#makingDirectories(top, destinationOf);
-    await forEachOf(
-      files,
-      filesAtOnce,
-      () => 1,
-      (entry) => this.#batch.run({ path: entry.path }, signal, () => this.file(entry, destinationOf(entry))),
+    await forEachOf(files, filesAtOnce, costOfCopy, (entry) =>
+      this.#batch.run({ path: entry.path }, signal, () => this.file(entry, destinationOf(entry))),
     );
   }
 
@@ -92,12 +97,19 @@ class Copy {
     destinationOf: (entry: Entry) => string,
   ): AsyncGenerator<Entry, void, undefined> {
     const { signal } = this.#context;
-    const make = (entry: Entry): Promise<Entry> =>
-      this.#client.makeDirectory(destinationOf(entry), { parents: true, signal });
-    await make(top);
+    await makeTop(this.#client, destinationOf(top), { signal });
+    /** What could not be made: there is no place for what is below. */
+    let missing: string | undefined;
     for await (const entry of this.#client.list(top.path, { depth: Infinity, signal })) {
-      if (entry.type === 'directory') await make(entry);
-      else yield entry;
+      if (missing !== undefined && `${parentPath(entry.path)}/`.startsWith(`${missing}/`)) continue;
+      if (entry.type === 'file') yield entry;
+      else {
+        missing = entry.path;
+        await this.#batch.run({ path: entry.path }, signal, async () => {
+          await makeTop(this.#client, destinationOf(entry), { signal });
+          missing = undefined;
+        });
+      }
     }
   }
 }

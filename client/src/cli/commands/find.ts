@@ -4,6 +4,7 @@ import type { Entry } from '../../ports/tracker-api.js';
 import type { CommandSpec, Flags } from '../command.js';
 import { withAllBelow } from '../entries.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { namePattern } from '../name-pattern.js';
 
 const nulByte = '\0';
 
@@ -12,8 +13,8 @@ export const findCommand: CommandSpec = {
   synopsis: '[REMOTE…]',
   describe: 'List what is at and below a path and meets every condition (default: /)',
   details:
-    'In a GLOB, * stands for any characters, ? for one, [a-z] for one of these, {a,b} for one of several; it must ' +
-    'match the whole name, which is what stands behind the last "/". Ages are of the modification time that the ' +
+    'In a GLOB, * stands for any characters, ? for one, [a-z] for one of these, [!a-z] for any other; it must match ' +
+    'the whole name, which is what stands behind the last "/". Ages are of the modification time that the ' +
     'uploader gave, else of when the file was stored.',
   options: {
     name: { type: 'string', requiresArg: true, describe: 'The name matches this GLOB' },
@@ -33,7 +34,7 @@ export const findCommand: CommandSpec = {
   },
   examples: [
     ["find /photos --name '*.jpg' --min-size 10MiB", 'large pictures'],
-    ['find /logs --type f --older 30d -0 | xargs -0 client rm', 'what is to go'],
+    ['client find /logs --type f --older 30d -0 | xargs -0 client rm', 'remove what is old'],
   ],
   minPaths: 0,
   maxPaths: Infinity,
@@ -57,9 +58,7 @@ type Condition = (entry: Entry) => boolean;
 
 /** Every condition that was given, as one. */
 async function conditionOf(flags: Flags): Promise<Condition> {
-  // Neither is wanted at every start of the program.
   const { parseDuration, parseSize } = await import('@holdfast/shared/program');
-  const { namePattern } = await import('../name-pattern.js');
   const nowUnixMs = Date.now();
   const ageMs = ({ attributes, createdAtUnixMs }: Entry): number =>
     nowUnixMs - (attributes.modifiedAtUnixMs ?? createdAtUnixMs);

@@ -28,7 +28,11 @@ type Part = (
 export const headCommand = partCommand('head', 'beginning', (client, entry, { unit, count }, signal) => {
   if (count === 0) return Readable.from([]);
   if (unit === 'bytes') return client.createReadStream(entry, { end: count - 1, signal });
-  return Readable.from(firstLines(client.createReadStream(entry, { signal }), count), { objectMode: false });
+  // Begun when it is read: nobody listens to a stream that waits before.
+  async function* lines(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* firstLines(client.createReadStream(entry, { signal }), count);
+  }
+  return Readable.from(lines(), { objectMode: false });
 });
 
 export const tailCommand = partCommand('tail', 'end', async (client, entry, { unit, count }, signal) => {
@@ -76,6 +80,11 @@ async function writeParts(context: CommandContext, part: Part): Promise<number> 
   const client = await connect();
   for (const [index, { path }] of remotes.entries()) {
     const entry = await client.stat(path, { signal });
+    if (entry.type === 'directory') {
+      throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a directory`, {
+        remedy: 'Name a file in it; `client ls` lists them.',
+      });
+    }
     if (remotes.length > 1 && !report.quiet) {
       io.stdout.write(`${index > 0 ? '\n' : ''}==> ${report.name(path)} <==\n`);
     }

@@ -1,5 +1,5 @@
 /** `client tree`: a directory with all that is below it, drawn. */
-import { baseName } from '@holdfast/shared';
+import { baseName, hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import type { CommandContext, CommandSpec } from '../command.js';
@@ -81,7 +81,14 @@ class Drawing {
 
   async #next(entries: AsyncGenerator<Entry, void, undefined>): Promise<Entry | undefined> {
     for (;;) {
-      const entry = (await entries.next()).value ?? undefined;
+      const entry = await entries.next().then(
+        ({ value }) => value ?? undefined,
+        (error: unknown) => {
+          // A directory that has gone since its line was drawn has no more lines.
+          if (hasCode(error, 'NOT_FOUND', 'NOT_A_DIRECTORY')) return undefined;
+          throw error;
+        },
+      );
       if (!entry || this.#wanted(entry)) return entry;
     }
   }

@@ -9,6 +9,7 @@ import { type CommandContext, type CommandSpec, transferOptions } from '../comma
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { type LocalEntry, nameOf, walkLocal } from '../local-tree.js';
+import { makeTop, notADirectory } from '../make-top.js';
 import { type Progress, startProgress } from '../progress.js';
 import { copiesWords, countWords, durationWords, rateWords, sizeWords } from '../words.js';
 
@@ -187,29 +188,12 @@ async function uploadTree(job: Job, source: string, remote: string): Promise<voi
   const entries = walkLocal(source, remote, { skipLinks: job.context.flags.isSet('skip-links') });
   // The walk starts with the directory itself, which decides whether the rest can be there at all.
   await entries.next();
-  if (remote !== '/') await makeTop(job, remote);
+  if (remote !== '/') {
+    const { createParents = false } = job.options;
+    await makeTop(client, remote, { createParents, signal });
+  }
   const cost = (entry: LocalEntry): number => (entry.kind === 'file' ? costOf(entry.sizeBytes) : 1);
   await forEachOf(entries, filesAtOnce, cost, take);
-}
-
-/** The directory that a tree goes into: a new one, or one that is there. */
-async function makeTop({ client, options, context }: Job, remote: string): Promise<void> {
-  const { createParents = false } = options;
-  const { signal } = context;
-  try {
-    await client.makeDirectory(remote, { parents: createParents, signal });
-  } catch (error) {
-    if (!hasCode(error, 'ALREADY_EXISTS')) throw error;
-    await client.makeDirectory(remote, { parents: true, signal }).catch((again: unknown) => {
-      throw hasCode(again, 'ALREADY_EXISTS') ? notADirectory(remote) : again;
-    });
-  }
-}
-
-function notADirectory(path: string): HoldfastError {
-  return new HoldfastError('NOT_A_DIRECTORY', `${JSON.stringify(path)} is a file, not a directory`, {
-    remedy: 'Name a directory to put the files into.',
-  });
 }
 
 async function uploadFile(job: Job, source: string, remote: string, sizeBytes: number): Promise<void> {
