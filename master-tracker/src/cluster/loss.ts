@@ -206,7 +206,8 @@ export class LossPreviewer {
           )
           .execute(),
       );
-      versions.push(...rows.map((row) => row.version));
+      // One by one: a chunk that was copied often has more versions than a call takes arguments.
+      for (const { version } of rows) versions.push(version);
     }
     return versions;
   }
