@@ -1,5 +1,5 @@
 /** `client cp`: a second name for the same bytes, without moving one. */
-import { HoldfastError, parentPath } from '@holdfast/shared';
+import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
@@ -32,8 +32,8 @@ export const cpCommand: CommandSpec = {
     const client = await connect();
     const destinationOf = await destinationsOf(client, asked, signal);
     const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const copy = new Copy(context, client, batch);
     for (const source of asked.sources) {
-      const copy = new Copy(context, client, batch);
       const take = async (): Promise<void> => {
         const entry = await client.stat(source.path, { signal });
         const destination = destinationOf(source);
@@ -101,7 +101,7 @@ class Copy {
     /** What could not be made: there is no place for what is below. */
     let missing: string | undefined;
     for await (const entry of this.#client.list(top.path, { depth: Infinity, signal })) {
-      if (missing !== undefined && `${parentPath(entry.path)}/`.startsWith(`${missing}/`)) continue;
+      if (missing !== undefined && entry.path.startsWith(`${missing}/`)) continue;
       if (entry.type === 'file') yield entry;
       else {
         missing = entry.path;

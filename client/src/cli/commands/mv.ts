@@ -19,9 +19,8 @@ export const mvCommand: CommandSpec = {
     const client = await connect();
     const destinationOf = await destinationsOf(client, asked, signal);
     for (const source of asked.sources) {
-      const moved = await client.move(source.path, destinationOf(source), {
-        ...{ overwrite: flags.isSet('force'), signal },
-      });
+      const options = { overwrite: flags.isSet('force'), signal };
+      const moved = await client.move(source.path, destinationOf(source), options);
       if (report.json) report.result('', moved);
     }
     return 0;
