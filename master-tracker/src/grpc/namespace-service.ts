@@ -1,8 +1,10 @@
 /** NamespaceService: messages in, checked; core calls; messages out. */
 import type {
+  CopyEntryRequestOutput,
   Durability as DurabilityMessage,
   Entry as EntryMessage,
   FileAttributesOutput,
+  MoveEntryRequestOutput,
   NamespaceServiceHandlers,
 } from '@holdfast/proto';
 import { HoldfastError, type Logger, checkRequestId, limits, splitPath } from '@holdfast/shared';
@@ -38,13 +40,7 @@ export function namespaceHandlers(
     }, logger),
 
     MoveEntry: unary(async (request) => {
-      const entry = await namespace.moveEntry(
-        splitPath(request.sourcePath),
-        splitPath(request.destinationPath),
-        readExpectedVersion(request.expectedVersion),
-        checkRequestId(request.requestId),
-      );
-      return { entry: writeEntry(entry) };
+      return { entry: writeEntry(await namespace.moveEntry(...readFromTo(request))) };
     }, logger),
 
     DeleteEntry: unary(async (request) => {
@@ -58,13 +54,7 @@ export function namespaceHandlers(
     }, logger),
 
     CopyEntry: unary(async (request) => {
-      const entry = await namespace.copyEntry(
-        splitPath(request.sourcePath),
-        splitPath(request.destinationPath),
-        readExpectedVersion(request.expectedVersion),
-        checkRequestId(request.requestId),
-      );
-      return { entry: writeEntry(entry) };
+      return { entry: writeEntry(await namespace.copyEntry(...readFromTo(request))) };
     }, logger),
 
     RestoreEntry: unary(async (request) => {
@@ -101,6 +91,16 @@ export function namespaceHandlers(
 
 function notOfferedError(call: string): HoldfastError {
   return new HoldfastError('UNIMPLEMENTED', `${call} is not offered yet by this version of Holdfast`);
+}
+
+/** What a move and a copy are asked with, in the order in which the namespace takes it. */
+function readFromTo(request: MoveEntryRequestOutput | CopyEntryRequestOutput) {
+  return [
+    splitPath(request.sourcePath),
+    splitPath(request.destinationPath),
+    readExpectedVersion(request.expectedVersion),
+    checkRequestId(request.requestId),
+  ] as const;
 }
 
 export function readExpectedVersion(value: number | undefined): number | undefined {
