@@ -351,6 +351,11 @@ describe('the master tracker over gRPC', () => {
       { uploadId: id(), requestId, files: [{ path: '/a', attributes: { mode: 0o10000 } }] },
     ],
     [
+      'CommitUpload, content digest',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a', contentDigest: Buffer.alloc(31) }] },
+    ],
+    [
       'CommitUpload, twice',
       upload.CommitUpload,
       { uploadId: id(), requestId, files: [{ path: '/a' }, { path: '/a' }] },

@@ -154,7 +154,7 @@ function writeAttributes({ mode, modifiedAtUnixMs }: FileAttributes) {
 }
 
 export function writeEntry(entry: Entry): EntryMessage {
-  const { attributes, policy, durability } = entry;
+  const { attributes, policy, durability, contentDigest } = entry;
   return {
     path: entry.path,
     type: entry.type === 'file' ? 'ENTRY_TYPE_FILE' : 'ENTRY_TYPE_DIRECTORY',
@@ -164,5 +164,6 @@ export function writeEntry(entry: Entry): EntryMessage {
     ...(attributes && { attributes: writeAttributes(attributes) }),
     ...(policy && { policy: writePolicy(policy) }),
     ...(durability && { durability: writeDurability(durability) }),
+    ...(contentDigest !== undefined && { contentDigest: Buffer.from(contentDigest, 'hex') }),
   };
 }

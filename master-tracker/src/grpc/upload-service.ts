@@ -153,7 +153,12 @@ function readFiles(messages: readonly FileVersionOutput[]): FileVersion[] {
     expectedVersion: readExpectedVersion(message.expectedVersion),
     createParents: message.createParents,
     attributes: readAttributes(message.attributes),
+    contentDigest: readContentDigest(message.contentDigest),
   }));
+}
+
+function readContentDigest(value: Buffer): string | undefined {
+  return value.length === 0 ? undefined : checkDigest(value, 'files.content_digest').toString('hex');
 }
 
 function writeAllocation({ chunkId, keepers, writeToken }: ChunkAllocation): AllocationMessage {

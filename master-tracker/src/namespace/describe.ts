@@ -5,10 +5,13 @@ import type { VersionsTable } from '../store/schema.js';
 import type { Entry } from './entry.js';
 import { type EntryRow, type Names, notFound, pathOf, resolve } from './resolve.js';
 
-type VersionColumns = {
-  readonly [Key in 'size_bytes' | 'pieces' | 'min_write' | 'mode' | 'modified_at_unix_ms']:
-    VersionsTable[Key] | null;
-};
+/** What a version says of its content and how it is kept: what an entry shows, and what a copy takes on. */
+export const contentColumns = [
+  ...(['size_bytes', 'pieces', 'min_write'] as const),
+  ...(['mode', 'modified_at_unix_ms', 'content_digest'] as const),
+] as const satisfies readonly (keyof VersionsTable)[];
+
+type VersionColumns = { readonly [Key in (typeof contentColumns)[number]]: VersionsTable[Key] | null };
 
 /** The entry at a path. @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY */
 export async function describe(snapshot: MetadataSnapshot, names: Names): Promise<Entry> {
@@ -42,5 +45,5 @@ export function toEntry(path: string, row: EntryRow, version: VersionColumns | u
     mode: version.mode ?? undefined,
     modifiedAtUnixMs: version.modified_at_unix_ms ?? undefined,
   };
-  return { ...entry, policy, attributes };
+  return { ...entry, policy, attributes, contentDigest: version.content_digest ?? undefined };
 }

@@ -25,6 +25,8 @@ export interface Entry {
   readonly createdAtUnixMs: number;
   readonly attributes?: FileAttributes;
   readonly policy?: Policy;
+  /** Hex. */
+  readonly contentDigest?: string | undefined;
   readonly durability?: Durability;
 }
 

@@ -9,7 +9,7 @@ import { HoldfastError, joinPath, limits } from '@holdfast/shared';
 import type { RegressionGuard } from '../cluster/regression.js';
 import { once } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
-import { describe, toEntry } from './describe.js';
+import { contentColumns, describe, toEntry } from './describe.js';
 import { durabilityOf } from './durability.js';
 import type { Entry, EntryPage } from './entry.js';
 import {
@@ -40,8 +40,8 @@ export interface NamespaceParts {
 
 /** Half of what a message may hold, for the names of one page. */
 const maxPageBytes = limits.maxControlMessageBytes / 2;
-/** A listed entry without its path: numbers, policy, framing. */
-const entryOverheadBytes = 150;
+/** A listed entry without its path: numbers, policy, digest, framing. */
+const entryOverheadBytes = 190;
 
 export class Namespace {
   readonly #parts: NamespaceParts;
@@ -75,7 +75,7 @@ export class Namespace {
           .selectFrom('entries')
           .leftJoin('versions', 'versions.version', 'entries.version')
           .selectAll('entries')
-          .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
+          .select(contentColumns)
           .where('parent_id', '=', directory.entry_id)
           // The root, which is its own parent, has the name ''.
           .where('name', '>', after)

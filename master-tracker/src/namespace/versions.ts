@@ -9,6 +9,7 @@ import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
 import type { TrashTable } from '../store/schema.js';
+import { contentColumns } from './describe.js';
 import { type EntryRow, insertEntry } from './resolve.js';
 
 /** How long versions stay in the trash, and by which clocks. */
@@ -111,10 +112,7 @@ export async function copyVersion(tx: MetadataTransaction, from: number, nowUnix
   const to = tx.count('last_version', 1);
   await tx.db
     .insertInto('versions')
-    .columns([
-      ...(['version', 'created_at_unix_ms', 'retired_transaction_id'] as const),
-      ...(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'] as const),
-    ])
+    .columns(['version', 'created_at_unix_ms', 'retired_transaction_id', ...contentColumns])
     .expression((db) =>
       db
         .selectFrom('versions')
@@ -123,7 +121,7 @@ export async function copyVersion(tx: MetadataTransaction, from: number, nowUnix
           eb.val(nowUnixMs).as('created_at_unix_ms'),
           eb.val(null).as('retired_transaction_id'),
         ])
-        .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
+        .select(contentColumns)
         .where('version', '=', from),
     )
     .execute();

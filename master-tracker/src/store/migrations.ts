@@ -22,6 +22,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addPieceCounts,
   addQueueCounts,
   addWrittenAt,
+  addContentDigest,
 ];
 
 const schemaVersion = migrations.length;
@@ -429,4 +430,9 @@ async function addQueueCounts(db: AnyDatabase): Promise<void> {
 
 async function addWrittenAt(db: AnyDatabase): Promise<void> {
   await db.schema.alterTable('pieces').addColumn('written_at_unix_ms', 'bigint').execute();
+}
+
+/** Of versions that were stored before, nobody knows it. */
+async function addContentDigest(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('versions').addColumn('content_digest', 'text').execute();
 }

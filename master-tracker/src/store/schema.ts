@@ -58,6 +58,8 @@ export interface VersionsTable {
   min_write: number;
   mode: number | null;
   modified_at_unix_ms: number | null;
+  /** As its uploader said it; null if it did not. */
+  content_digest: string | null;
   created_at_unix_ms: number;
   /** The transaction that gave it up for good; null while a path shows it or it can be restored. */
   retired_transaction_id: number | null;

@@ -167,7 +167,7 @@ async function commitFile(
   version: number,
   rules: TrashRules,
 ): Promise<void> {
-  const { names, attributes, sizeBytes } = file;
+  const { names, attributes, sizeBytes, contentDigest = null } = file;
   const nowUnixMs = rules.clock.wallMs();
   const path = pathOf(names);
   const name = names.at(-1) ?? '';
@@ -183,6 +183,7 @@ async function commitFile(
     min_write: session.policy.minWrite,
     mode: attributes.mode ?? null,
     modified_at_unix_ms: attributes.modifiedAtUnixMs ?? null,
+    content_digest: contentDigest,
     created_at_unix_ms: nowUnixMs,
     retired_transaction_id: null,
   });

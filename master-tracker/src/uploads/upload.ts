@@ -34,6 +34,8 @@ export interface FileVersion {
   readonly expectedVersion: number | undefined;
   readonly createParents: boolean;
   readonly attributes: FileAttributes;
+  /** Hex; undefined if the uploader did not say it. */
+  readonly contentDigest?: string | undefined;
 }
 
 export interface CommittedFile {
