@@ -3,6 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { HoldfastError, limits, type Receipt } from '@holdfast/shared';
 import { MemoryShare } from '../src/core/memory-share.js';
+import { contentDigest } from '../src/local/content-digest.js';
 import { bytesSource } from '../src/upload/bytes-source.js';
 import type { ChunkSource } from '../src/upload/chunk-source.js';
 import { streamSource } from '../src/upload/stream-source.js';
@@ -32,6 +33,7 @@ describe('an upload', () => {
         path: '/file',
         sizeBytes: size,
         version: 1,
+        contentDigest: await contentDigest(bytes),
         copies: { chunks, fewest: 3, wanted: 3, chunksBelowPolicy: 0 },
       });
     },

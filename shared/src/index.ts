@@ -13,6 +13,7 @@ export * from './ports/random.js';
 export * from './domain/authority.js';
 export * from './domain/bytes.js';
 export * from './domain/checksum.js';
+export * from './domain/crc32.js';
 export * from './domain/ids.js';
 export * from './domain/keeper-endpoint.js';
 export * from './domain/paths.js';

@@ -65,6 +65,9 @@ export function readEntry(message: EntryOutput | null | undefined): Entry {
     ),
     attributes: readAttributes(entry.attributes),
     ...(isFile && entry.policy && { policy: readPolicy(entry.policy) }),
+    ...(entry.contentDigest.length > 0 && {
+      contentDigest: checkDigest(entry.contentDigest, 'entry.content_digest').toString('hex'),
+    }),
     ...(entry.durability && { durability: readDurability(entry.durability) }),
   };
 }

@@ -200,12 +200,12 @@ function allocateMessage({ excludeKeeperIds, sealed, ...rest }: AllocateChunksRe
 }
 
 function commitMessage(request: CommitUploadRequest) {
-  const { uploadId, requestId, sealed, extents, ...file } = defined(request);
+  const { uploadId, requestId, sealed, extents, contentDigest, ...file } = defined(request);
   const extentMessages = extents.map(({ lengthBytes, ...extent }) => ({ ...extent, length: lengthBytes }));
   return {
     uploadId,
     requestId,
-    files: [{ ...file, extents: extentMessages }],
+    files: [{ ...file, extents: extentMessages, ...(contentDigest && { contentDigest }) }],
     sealed: sealed.map(sealedMessage),
   };
 }

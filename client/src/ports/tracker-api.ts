@@ -44,6 +44,11 @@ export interface Entry {
   readonly createdAtUnixMs: number;
   readonly attributes: FileAttributes;
   readonly policy?: Policy;
+  /**
+   * Names the whole content of a file, whoever stored it and in what chunks: 64 hexadecimal digits, as `contentDigest`
+   * computes them. Absent if whoever stored it did not say it.
+   */
+  readonly contentDigest?: string;
   /** Only in the answer to `getEntry` for a file. */
   readonly durability?: Durability;
 }
@@ -149,6 +154,8 @@ export interface CommitUploadRequest {
   readonly expectedVersion?: number | undefined;
   readonly createParents: boolean;
   readonly attributes: FileAttributes;
+  /** 32 bytes; absent if it is not known. */
+  readonly contentDigest?: Buffer | undefined;
   /** Chunks that no AllocateChunks has reported. */
   readonly sealed: readonly SealedChunk[];
 }

@@ -35,6 +35,11 @@ const chunkRetry: RetryPolicy = {
   budgetMs: 45_000,
 };
 
+/** A chunk that keepers have, with the checksums of its blocks: four bytes each, big-endian. */
+export interface WrittenChunk extends SealedChunk {
+  readonly checksums: Buffer;
+}
+
 export class ChunkWriter {
   readonly #context: ClientContext;
   readonly #session: UploadSession;
@@ -61,7 +66,7 @@ export class ChunkWriter {
     chunk: SourceChunk,
     signal: AbortSignal,
     onProgress: (bytes: number) => void,
-  ): Promise<SealedChunk> {
+  ): Promise<WrittenChunk> {
     const failed = new Set<string>();
     let attempts = 0;
     const isRetryable = (error: HoldfastError): boolean => this.#survivable.has(error);
@@ -112,7 +117,7 @@ export class ChunkWriter {
     signal: AbortSignal,
     failed: Set<string>,
     listener: SendingListener,
-  ): Promise<SealedChunk> {
+  ): Promise<WrittenChunk> {
     const { health } = this.#context;
     const [head] = allocation.keepers;
     if (!head) throw new HoldfastError('INTERNAL', 'the tracker allocated a chunk without keepers');
@@ -125,7 +130,7 @@ export class ChunkWriter {
       }
       const sealed = this.#sealed(allocation, chunk, sending.table.digest(), outcome);
       health.noteSuccess(head.keeperId);
-      return sealed;
+      return { ...sealed, checksums: sending.table.bytes() };
     } catch (error) {
       sending.takeBackProgress();
       if (sending.sourceError !== undefined) throw sending.sourceError.error;

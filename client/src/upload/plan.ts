@@ -30,6 +30,16 @@ export function chunkSizeFor(sizeBytes: number | undefined, wishBytes = 0): numb
   return Math.max(wishBytes || limits.defaultChunkSizeBytes, needed);
 }
 
+/**
+ * How long chunks are made where they may be `chunkSizeBytes` long: whole blocks, so that the blocks of the chunks are
+ * those of the file and its content digest costs nothing.
+ */
+export function cutSizeFor(chunkSizeBytes: number): number {
+  return (
+    chunkSizeBytes - (chunkSizeBytes > limits.blockSizeBytes ? chunkSizeBytes % limits.blockSizeBytes : 0)
+  );
+}
+
 /** Beyond its size's share a transfer gets this for latency, queues and the sync at the end. */
 const deadlineBaseMs = 10_000;
 /** Slower than this is a broken link. */

@@ -116,7 +116,8 @@ class StreamSource implements ChunkSource {
   }
 }
 
-function bytesOf(item: unknown): Uint8Array {
+/** An item of a stream. @throws HoldfastError INVALID_ARGUMENT for what is not bytes */
+export function bytesOf(item: unknown): Uint8Array {
   if (item instanceof Uint8Array) return item;
   // A Readable with an encoding set gives text.
   if (typeof item === 'string') return Buffer.from(item);

@@ -17,6 +17,7 @@ import {
   withRetry,
 } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { ContentDigest } from '../core/content-digest.js';
 import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
 import { asking, mutating } from '../core/retrying.js';
 import { firstOf } from '../core/signals.js';
@@ -32,13 +33,13 @@ import type {
 import { ChunkAllocator } from './allocator.js';
 import type { ChunkSource } from './chunk-source.js';
 import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
-import { chunkSizeFor } from './plan.js';
+import { chunkSizeFor, cutSizeFor } from './plan.js';
 import { awaitingRoom } from './room.js';
 
 export interface UploadOptions {
   /** Chunks that are sent at once, 1 to 64. Default 3; up to 4 more wait until keepers have made them durable. */
   readonly concurrency?: number;
-  /** The longest chunk in bytes, 64 KiB to 64 MiB. Default: the cluster's; larger for files of terabytes. */
+  /** The longest chunk in bytes, 64 KiB to 64 MiB; cut to whole blocks of 64 KiB. Default: the cluster's; larger for files of terabytes. */
   readonly chunkSizeBytes?: number;
   /** Copies of each chunk, 1 to 16. Default: the cluster's. */
   readonly replicas?: number;
@@ -69,6 +70,8 @@ export interface UploadResult {
   readonly path: string;
   readonly sizeBytes: number;
   readonly version: number;
+  /** As an Entry has it. */
+  readonly contentDigest?: string;
   /** How many copies there are now: `fewest` of `wanted`, over `chunks` chunks (0 for an empty file). */
   readonly copies: Durability;
 }
@@ -114,6 +117,13 @@ function checkConcurrency(concurrency = defaultConcurrency): number {
     'INVALID_ARGUMENT',
     `concurrency must be 1 to ${maxConcurrency}, not ${concurrency}`,
   );
+}
+
+/** All that was written, in the order of the file. */
+interface WrittenFile {
+  readonly chunks: readonly SealedChunk[];
+  readonly sizeBytes: number;
+  readonly contentDigest: Buffer | undefined;
 }
 
 class Upload {
@@ -213,19 +223,21 @@ class Upload {
   }
 
   async #write(session: UploadSession): Promise<UploadResult> {
-    const chunks = chunksOf(this.#source.sizeBytes, session.chunkSizeBytes);
+    const chunks = chunksOf(this.#source.sizeBytes, cutSizeFor(session.chunkSizeBytes));
     // Twice the senders: a call to the tracker for every so many chunks.
     const allocator = new ChunkAllocator(this.#context, session, chunks, this.#concurrency * 2);
     const renewing = allocator.renewUntilStopped(this.#signal);
     const writing = this.#writeChunks(session, allocator).finally(() => allocator.stop());
-    const [sealed] = await this.#allOrNothing([writing, renewing]);
+    const [written] = await this.#allOrNothing([writing, renewing]);
     throwIfCancelled(this.#signal);
     await this.#source.checkUnchanged();
-    const committed = await this.#commit(session, sealed, await allocator.remainingSealed(this.#signal));
+    const committed = await this.#commit(session, written, await allocator.remainingSealed(this.#signal));
+    const { sizeBytes, contentDigest } = written;
     return {
       path: committed.path,
-      sizeBytes: sealed.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      sizeBytes,
       version: committed.version,
+      ...(contentDigest && { contentDigest: contentDigest.toString('hex') }),
       copies: committed.durability,
     };
   }
@@ -242,46 +254,55 @@ class Upload {
   }
 
   /** All chunks in the order of the file: `concurrency` are sent at a time, and `maxUnconfirmed` more get durable. */
-  async #writeChunks(session: UploadSession, allocator: ChunkAllocator): Promise<SealedChunk[]> {
+  async #writeChunks(session: UploadSession, allocator: ChunkAllocator): Promise<WrittenFile> {
     const writer = new ChunkWriter(this.#context, session, allocator, this.#concurrency);
     const oneAtATime = pLimit(1);
-    const sealed: SealedChunk[] = [];
+    const chunkSizeBytes = cutSizeFor(session.chunkSizeBytes);
+    const chunks: SealedChunk[] = [];
+    const digest = new ContentDigest();
     let begun = 0;
     const work = async (): Promise<void> => {
       for (;;) {
-        const chunk = await oneAtATime(() => this.#source.next(session.chunkSizeBytes, this.#signal));
+        const chunk = await oneAtATime(() => this.#source.next(chunkSizeBytes, this.#signal));
         if (!chunk) return;
         try {
-          if (begun++ >= limits.maxExtentsPerCommit) throw tooManyChunks(session.chunkSizeBytes);
-          const written = await this.#awaitingRoom(() =>
+          if (begun++ >= limits.maxExtentsPerCommit) throw tooManyChunks(chunkSizeBytes);
+          const { checksums, ...sealed } = await this.#awaitingRoom(() =>
             writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes)),
           );
-          allocator.seal(written);
+          allocator.seal(sealed);
           // Receipts are the tracker's now; what the commit needs of a chunk is small.
-          sealed.push({ ...written, receipts: [] });
+          chunks.push({ ...sealed, receipts: [] });
+          // A tracker with blocks of another size gets a file without a digest.
+          if (session.blockSizeBytes === limits.blockSizeBytes) {
+            digest.add(sealed.fileOffset, { lengthBytes: sealed.lengthBytes, checksums });
+          }
         } finally {
           chunk.release();
         }
       }
     };
     await this.#allOrNothing(Array.from({ length: this.#concurrency + maxUnconfirmed }, work));
-    return sealed.sort((a, b) => a.fileOffset - b.fileOffset);
+    chunks.sort((a, b) => a.fileOffset - b.fileOffset);
+    const sizeBytes = chunks.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0);
+    return { chunks, sizeBytes, contentDigest: digest.digest(sizeBytes) };
   }
 
   async #commit(
     session: UploadSession,
-    chunks: readonly SealedChunk[],
+    { chunks, sizeBytes, contentDigest }: WrittenFile,
     sealed: readonly SealedChunk[],
   ): Promise<CommittedFile> {
     const { createParents = false, attributes = this.#source.attributes } = this.#options;
     const request = {
       uploadId: session.uploadId,
       path: this.#path,
-      sizeBytes: chunks.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0),
+      sizeBytes,
       extents: chunks.map(({ chunkId, lengthBytes }) => ({ chunkId, chunkOffset: 0, lengthBytes })),
       expectedVersion: this.#expectedVersion,
       createParents,
       attributes,
+      contentDigest,
       sealed,
     };
     const requestId = newId(this.#context.random);

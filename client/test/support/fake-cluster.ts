@@ -202,6 +202,7 @@ export class FakeCluster {
     extents: readonly FileExtent[],
     attributes: object,
     pieces: number,
+    contentDigest?: string,
   ): Entry {
     const version = this.versions.size + 1;
     const fewest = Math.min(
@@ -222,6 +223,7 @@ export class FakeCluster {
       createdAtUnixMs: 0,
       attributes,
       policy: replicaPolicy({ pieces }),
+      ...(contentDigest !== undefined && { contentDigest }),
       durability,
     };
     this.versions.set(version, { entry, extents });
@@ -434,6 +436,7 @@ export class FakeCluster {
             request.extents,
             request.attributes,
             session.pieces,
+            request.contentDigest?.toString('hex'),
           );
           return { path: entry.path, version: entry.version, durability: entry.durability! };
         }),

@@ -23,7 +23,9 @@ export const statCommand: CommandSpec = {
     );
     return 0;
 
-    function rows({ type, sizeBytes, version, createdAtUnixMs, attributes, policy, durability }: Entry) {
+    function rows(entry: Entry) {
+      const { type, sizeBytes, version, createdAtUnixMs, attributes, policy, contentDigest, durability } =
+        entry;
       const shown: [string, string][] = [
         ['path', report.name(path)],
         ['type', type],
@@ -37,6 +39,7 @@ export const statCommand: CommandSpec = {
       if (mode !== undefined) shown.push(['mode', mode.toString(8).padStart(4, '0')]);
       if (policy)
         shown.push(['policy', `${policy.pieces} copies, ${policy.minWrite} before an upload returns`]);
+      if (contentDigest !== undefined) shown.push(['digest', contentDigest]);
       if (durability) {
         const below = durability.chunksBelowPolicy;
         const few = below > 0 ? ` (${below} of ${durability.chunks} chunks lack copies)` : '';
