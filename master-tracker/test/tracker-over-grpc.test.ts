@@ -356,6 +356,16 @@ describe('the master tracker over gRPC', () => {
       { uploadId: id(), requestId, files: [{ path: '/a', contentDigest: Buffer.alloc(31) }] },
     ],
     [
+      'CommitUpload, append to nothing',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a', appendToVersion: 0 }] },
+    ],
+    [
+      'CommitUpload, append to two',
+      upload.CommitUpload,
+      { uploadId: id(), requestId, files: [{ path: '/a', appendToVersion: 1, expectedVersion: 1 }] },
+    ],
+    [
       'CommitUpload, twice',
       upload.CommitUpload,
       { uploadId: id(), requestId, files: [{ path: '/a' }, { path: '/a' }] },

@@ -34,6 +34,11 @@ export const limits = {
   /** Extents in one commit, so also of one version: 1.6 TB at the default chunk size, 6.7 TB at the longest. */
   maxExtentsPerCommit: 100_000,
   /**
+   * Extents of a file that is appended to: each append writes a row for all that are there. 160 GB at the default chunk
+   * size; many tiny appends come to 50 million rows in the trash, and not to billions.
+   */
+  maxExtentsToAppendTo: 10_000,
+  /**
    * Components of all paths in one commit: each is a look-up, or a directory to be made, while everybody waits.
    * 10,000 files may be 10 deep; without it 4,000 paths of 2,000 components each would stop a tracker for minutes.
    */

@@ -74,9 +74,10 @@ export function uploadHandlers(
         readSealed(request.sealed, limits.maxExtentsPerCommit),
       );
       return {
-        files: committed.map(({ version, durability }, index) => ({
+        files: committed.map(({ version, sizeBytes, durability }, index) => ({
           path: request.files[index]?.path ?? '',
           version,
+          sizeBytes,
           durability: writeDurability(durability),
         })),
       };
@@ -150,11 +151,21 @@ function readFiles(messages: readonly FileVersionOutput[]): FileVersion[] {
       chunkOffset: checkInteger(extent.chunkOffset, 'extents.chunk_offset', 0, limits.maxChunkSizeBytes),
       lengthBytes: checkInteger(extent.length, 'extents.length', 1, limits.maxChunkSizeBytes),
     })),
-    expectedVersion: readExpectedVersion(message.expectedVersion),
+    ...readPlace(message),
     createParents: message.createParents,
     attributes: readAttributes(message.attributes),
     contentDigest: readContentDigest(message.contentDigest),
   }));
+}
+
+/** What must be at the path, and whether it is appended to. */
+function readPlace(message: FileVersionOutput): Pick<FileVersion, 'expectedVersion' | 'appendToVersion'> {
+  const expectedVersion = readExpectedVersion(message.expectedVersion);
+  if (message.appendToVersion === undefined) return { expectedVersion };
+  if (expectedVersion !== undefined) {
+    throw new HoldfastError('INVALID_ARGUMENT', 'append_to_version and expected_version exclude each other');
+  }
+  return { expectedVersion, appendToVersion: checkInteger(message.appendToVersion, 'append_to_version', 1) };
 }
 
 function readContentDigest(value: Buffer): string | undefined {

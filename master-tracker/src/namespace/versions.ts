@@ -125,6 +125,12 @@ export async function copyVersion(tx: MetadataTransaction, from: number, nowUnix
         .where('version', '=', from),
     )
     .execute();
+  await copyExtents(tx, from, to);
+  return to;
+}
+
+/** Gives a version the extents of another one. */
+export async function copyExtents(tx: MetadataTransaction, from: number, to: number): Promise<void> {
   await tx.db
     .insertInto('extents')
     .columns(['version', 'file_offset', 'length', 'chunk_id', 'chunk_offset'])
@@ -136,7 +142,6 @@ export async function copyVersion(tx: MetadataTransaction, from: number, nowUnix
         .where('version', '=', from),
     )
     .execute();
-  return to;
 }
 
 /** A version that is to be shown, and where. */

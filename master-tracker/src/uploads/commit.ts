@@ -18,6 +18,7 @@ import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
 import type { ExtentsTable, VersionsTable } from '../store/schema.js';
+import { type Beginning, checkTakenOver, takeOver } from './append.js';
 import { giveUpLeftovers } from './leftovers.js';
 import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
 
@@ -79,11 +80,12 @@ export async function commitFiles(
   const chunks = await usableChunks(tx, session, [...used]);
   checkExtents(files, chunks);
   checkDurable(session, chunks);
+  await checkTakenOver(tx, files);
   const committed: CommittedFile[] = [];
   for (const file of files) {
     const version = tx.count('last_version', 1);
-    await commitFile(tx, session, file, version, rules);
-    committed.push({ version, durability: durabilityIn(session, file, chunks) });
+    const sizeBytes = await commitFile(tx, session, file, version, rules);
+    committed.push({ version, sizeBytes, durability: durabilityIn(session, file, chunks) });
   }
   await closeSession(tx, session, [...used], chunks);
   return committed;
@@ -160,14 +162,15 @@ const insertExtentRows = prepare((db, { rows }: { rows: readonly Row<ExtentsTabl
   db.insertInto('extents').values(rows),
 );
 
+/** Shows the file; its length in bytes. */
 async function commitFile(
   tx: MetadataTransaction,
   session: UploadSession,
   file: FileVersion,
   version: number,
   rules: TrashRules,
-): Promise<void> {
-  const { names, attributes, sizeBytes, contentDigest = null } = file;
+): Promise<number> {
+  const { names, attributes, contentDigest = null, appendToVersion } = file;
   const nowUnixMs = rules.clock.wallMs();
   const path = pathOf(names);
   const name = names.at(-1) ?? '';
@@ -175,24 +178,36 @@ async function commitFile(
     ? await ensureParent(tx, names, nowUnixMs)
     : await resolveParent(tx, names);
   const shown = await child(tx, parentId, name);
-  checkExpected(path, shown, file.expectedVersion);
+  checkExpected(path, shown, appendToVersion ?? file.expectedVersion);
+  const before: Beginning =
+    appendToVersion === undefined
+      ? { sizeBytes: 0, mode: null }
+      : await takeOver(tx, session, { from: appendToVersion, to: version, path });
+  const sizeBytes = before.sizeBytes + file.sizeBytes;
+  if (!Number.isSafeInteger(sizeBytes)) throw refuse(path, 'it would be too long');
   await tx.run(insertVersion, {
     version,
     size_bytes: sizeBytes,
     pieces: session.policy.pieces,
     min_write: session.policy.minWrite,
-    mode: attributes.mode ?? null,
+    mode: attributes.mode ?? before.mode,
     modified_at_unix_ms: attributes.modifiedAtUnixMs ?? null,
     content_digest: contentDigest,
     created_at_unix_ms: nowUnixMs,
     retired_transaction_id: null,
   });
-  await insertExtents(tx, file, version);
+  await insertExtents(tx, file, version, before.sizeBytes);
   await showVersion(tx, { version, sizeBytes, parentId, path, name, shown }, rules);
+  return sizeBytes;
 }
 
-async function insertExtents(tx: MetadataTransaction, file: FileVersion, version: number): Promise<void> {
-  let fileOffset = 0;
+async function insertExtents(
+  tx: MetadataTransaction,
+  file: FileVersion,
+  version: number,
+  startBytes: number,
+): Promise<void> {
+  let fileOffset = startBytes;
   const rows = file.extents.map(({ chunkId, chunkOffset, lengthBytes }) => {
     const row = {
       version,

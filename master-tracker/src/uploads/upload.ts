@@ -29,6 +29,7 @@ export interface FileExtent {
 /** One file of a commit. */
 export interface FileVersion {
   readonly names: Names;
+  /** Of the extents. */
   readonly sizeBytes: number;
   readonly extents: readonly FileExtent[];
   readonly expectedVersion: number | undefined;
@@ -36,10 +37,15 @@ export interface FileVersion {
   readonly attributes: FileAttributes;
   /** Hex; undefined if the uploader did not say it. */
   readonly contentDigest?: string | undefined;
+  /** The version whose extents come first; the path must still show it. */
+  readonly appendToVersion?: number | undefined;
 }
 
 export interface CommittedFile {
   readonly version: number;
+  /** Of the whole version. */
+  readonly sizeBytes: number;
+  /** Of the chunks of the upload. */
   readonly durability: Durability;
 }
 
