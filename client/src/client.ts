@@ -21,6 +21,7 @@ import type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
 import type { ClusterEvent, ExplainedChunk } from './ports/inspection.js';
 import type { Job } from './ports/jobs.js';
 import type { Entry, TrashSummary, TrashedPieces, TrashedVersion } from './ports/tracker-api.js';
+import { type AppendOptions, append } from './upload/append.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
 import { streamSource } from './upload/stream-source.js';
@@ -65,6 +66,27 @@ export class HoldfastClient {
     splitPath(remotePath);
     const own = heard(options);
     return upload(this.#context, await this.#open(source, own.signal), remotePath, own);
+  }
+
+  /**
+   * Stores bytes at the end of a file, which is made if it is missing, in one step: it shows the old length or the new
+   * one. The old bytes are not moved, and the version that was there is in the trash. Others may append meanwhile: what
+   * each brought is there in one run, one behind the other. With `expectedVersion` only exactly this version is
+   * appended to. The result's `sizeBytes` is that of the whole file, its `copies` are those of what is new; the entry
+   * has no `contentDigest` any more.
+   *
+   * Collect what comes in drops: each append costs as much as the file has extents (one for each chunk and each
+   * append), and at 10,000 of them it is refused (LIMIT_EXCEEDED).
+   *
+   * @throws HoldfastError as `upload`; NOT_FOUND if the file is missing and `create` is false, VERSION_CONFLICT
+   * @example
+   * await client.append(Buffer.from('one more line\n'), '/log.txt');
+   */
+  async append(source: UploadSource, remotePath: string, options: AppendOptions = {}): Promise<UploadResult> {
+    throwIfCancelled(options.signal);
+    splitPath(remotePath);
+    const own = heard(options);
+    return append(this.#context, await this.#open(source, own.signal), remotePath, own);
   }
 
   /**

@@ -45,4 +45,5 @@ export type {
 } from './ports/cluster-status.js';
 export type { ClusterEvent, ExplainedChunk, ExplainedPiece, LossPreview } from './ports/inspection.js';
 export type { JobWaitOptions } from './cluster/jobs.js';
+export type { AppendOptions } from './upload/append.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

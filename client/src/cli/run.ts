@@ -9,6 +9,7 @@ import { isOutcomeUnknown } from '../core/outcome.js';
 import { firstOf } from '../core/signals.js';
 import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
+import { appendCommand } from './commands/append.js';
 import { catCommand } from './commands/cat.js';
 import { cpCommand } from './commands/cp.js';
 import { downloadCommand } from './commands/download.js';
@@ -43,6 +44,7 @@ import { Reporter, asHoldfastError } from './reporter.js';
 const commands: readonly CommandSpec[] = [
   uploadCommand,
   downloadCommand,
+  appendCommand,
   lsCommand,
   treeCommand,
   findCommand,

@@ -113,7 +113,8 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       call(uploadService.CommitUpload, commitMessage(request), options, ({ files: [file] }) => {
         if (!file) throw new HoldfastError('INTERNAL', 'a commit without a file');
         const version = checkInteger(file.version, 'version', 1);
-        return { path: file.path, version, durability: readDurability(file.durability) };
+        const sizeBytes = checkInteger(file.sizeBytes, 'size_bytes');
+        return { path: file.path, version, sizeBytes, durability: readDurability(file.durability) };
       }),
     abortUpload: (uploadId, options) =>
       call(uploadService.AbortUpload, { uploadId }, options, () => undefined),
@@ -200,12 +201,17 @@ function allocateMessage({ excludeKeeperIds, sealed, ...rest }: AllocateChunksRe
 }
 
 function commitMessage(request: CommitUploadRequest) {
-  const { uploadId, requestId, sealed, extents, contentDigest, ...file } = defined(request);
+  const { uploadId, requestId, sealed, extents, contentDigest, appendToVersion, ...rest } = defined(request);
+  const file = {
+    ...rest,
+    ...(contentDigest && { contentDigest }),
+    ...(appendToVersion !== undefined && { appendToVersion }),
+  };
   const extentMessages = extents.map(({ lengthBytes, ...extent }) => ({ ...extent, length: lengthBytes }));
   return {
     uploadId,
     requestId,
-    files: [{ ...file, extents: extentMessages, ...(contentDigest && { contentDigest }) }],
+    files: [{ ...file, extents: extentMessages }],
     sealed: sealed.map(sealedMessage),
   };
 }

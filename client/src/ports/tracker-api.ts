@@ -149,9 +149,12 @@ export interface CommitUploadRequest {
   readonly uploadId: string;
   readonly requestId: string;
   readonly path: string;
+  /** Of the extents. */
   readonly sizeBytes: number;
   readonly extents: readonly FileExtent[];
   readonly expectedVersion?: number | undefined;
+  /** The version whose extents come first; not together with `expectedVersion`. */
+  readonly appendToVersion?: number | undefined;
   readonly createParents: boolean;
   readonly attributes: FileAttributes;
   /** 32 bytes; absent if it is not known. */
@@ -163,6 +166,9 @@ export interface CommitUploadRequest {
 export interface CommittedFile {
   readonly path: string;
   readonly version: number;
+  /** Of the whole version, in bytes. */
+  readonly sizeBytes: number;
+  /** Of the chunks of the upload. */
   readonly durability: Durability;
 }
 

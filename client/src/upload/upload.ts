@@ -90,15 +90,25 @@ const beginRetry = { initialBackoffMs: 200, maxBackoffMs: 1_000, factor: 2, budg
 /** An abort is a courtesy: the session's lease ends by itself. */
 const abortDeadlineMs = 2_000;
 
+/** What must be at the path when it is committed: as FileVersion has it in the contract. */
+export interface Place {
+  readonly expectedVersion?: number | undefined;
+  readonly appendToVersion?: number | undefined;
+}
+
+/** Finds a place to commit at, and another one when that is taken: a refused commit may be tried again. */
+type Placing = <T>(commit: (place: Place) => Promise<T>) => Promise<T>;
+
 /** Uploads `source` and closes it. */
 export async function upload(
   context: ClientContext,
   source: ChunkSource,
   path: string,
   options: UploadOptions = {},
+  placing?: Placing,
 ): Promise<UploadResult> {
   try {
-    return await new Upload(context, source, path, options).run();
+    return await new Upload(context, source, path, options, placing).run();
   } catch (error) {
     // Whatever the caller's abort led to on the way, it is the reason, unless nobody knows what it led to.
     if (!isOutcomeUnknown(error)) throwIfCancelled(options.signal);
@@ -132,13 +142,21 @@ class Upload {
   readonly #path: string;
   readonly #options: UploadOptions;
   readonly #concurrency: number;
+  readonly #placing: Placing;
   /** Aborted by the caller's signal and by the first failure, so that no worker outlives the upload. */
   readonly #abort = new AbortController();
   readonly #signal: AbortSignal;
   #transferredBytes = 0;
 
-  constructor(context: ClientContext, source: ChunkSource, path: string, options: UploadOptions) {
+  constructor(
+    context: ClientContext,
+    source: ChunkSource,
+    path: string,
+    options: UploadOptions,
+    placing: Placing = (commit) => commit({ expectedVersion: this.#expectedVersion }),
+  ) {
     this.#context = context;
+    this.#placing = placing;
     this.#source = source;
     this.#path = path;
     this.#options = options;
@@ -231,15 +249,8 @@ class Upload {
     const [written] = await this.#allOrNothing([writing, renewing]);
     throwIfCancelled(this.#signal);
     await this.#source.checkUnchanged();
-    const committed = await this.#commit(session, written, await allocator.remainingSealed(this.#signal));
-    const { sizeBytes, contentDigest } = written;
-    return {
-      path: committed.path,
-      sizeBytes,
-      version: committed.version,
-      ...(contentDigest && { contentDigest: contentDigest.toString('hex') }),
-      copies: committed.durability,
-    };
+    const remaining = await allocator.remainingSealed(this.#signal);
+    return this.#placing((place) => this.#commit(session, written, remaining, place));
   }
 
   /** Like Promise.all, but the first failure aborts the others and all of them are waited for. */
@@ -290,16 +301,19 @@ class Upload {
 
   async #commit(
     session: UploadSession,
-    { chunks, sizeBytes, contentDigest }: WrittenFile,
+    { chunks, sizeBytes, contentDigest: writtenDigest }: WrittenFile,
     sealed: readonly SealedChunk[],
-  ): Promise<CommittedFile> {
+    place: Place,
+  ): Promise<UploadResult> {
     const { createParents = false, attributes = this.#source.attributes } = this.#options;
+    // Of what comes before nothing is known here.
+    const contentDigest = place.appendToVersion === undefined ? writtenDigest : undefined;
     const request = {
       uploadId: session.uploadId,
       path: this.#path,
       sizeBytes,
       extents: chunks.map(({ chunkId, lengthBytes }) => ({ chunkId, chunkOffset: 0, lengthBytes })),
-      expectedVersion: this.#expectedVersion,
+      ...place,
       createParents,
       attributes,
       contentDigest,
@@ -308,13 +322,20 @@ class Upload {
     const requestId = newId(this.#context.random);
     const commit = (options: CallOptions): Promise<CommittedFile> =>
       this.#context.tracker.commitUpload({ ...request, requestId }, options);
-    try {
-      const signal = this.#signal;
-      return await asking(this.#context, signal, () => commit({ signal }));
-    } catch (error) {
-      if (!(this.#signal.aborted || hasCode(error, ...answerless))) throw error;
-      return this.#settle(session, error, commit);
-    }
+    const signal = this.#signal;
+    const committed = await asking(this.#context, signal, () => commit({ signal })).catch(
+      (error: unknown) => {
+        if (!(signal.aborted || hasCode(error, ...answerless))) throw error;
+        return this.#settle(session, error, commit);
+      },
+    );
+    return {
+      path: committed.path,
+      sizeBytes: committed.sizeBytes,
+      version: committed.version,
+      ...(contentDigest && { contentDigest: contentDigest.toString('hex') }),
+      copies: committed.durability,
+    };
   }
 
   /**

@@ -416,7 +416,8 @@ export class FakeCluster {
       commitUpload: (request, o) =>
         this.#call('commitUpload', request, o?.signal, () => {
           const session = this.#session(request.uploadId);
-          this.#checkTarget(request.path, request.expectedVersion, request.createParents);
+          const { appendToVersion } = request;
+          this.#checkTarget(request.path, appendToVersion ?? request.expectedVersion, request.createParents);
           for (const chunk of request.sealed) session.sealed.set(chunk.chunkId, chunk);
           let sizeBytes = 0;
           for (const { chunkId, lengthBytes } of request.extents) {
@@ -430,15 +431,17 @@ export class FakeCluster {
           if (sizeBytes !== request.sizeBytes)
             throw new HoldfastError('INVALID_ARGUMENT', 'sizes do not add up');
           session.state = 'committed';
+          const before = appendToVersion === undefined ? undefined : this.versions.get(appendToVersion);
           const entry = this.#show(
             request.path,
-            sizeBytes,
-            request.extents,
+            sizeBytes + (before?.entry.sizeBytes ?? 0),
+            [...(before?.extents ?? []), ...request.extents],
             request.attributes,
             session.pieces,
             request.contentDigest?.toString('hex'),
           );
-          return { path: entry.path, version: entry.version, durability: entry.durability! };
+          const { version, durability } = entry;
+          return { path: entry.path, version, sizeBytes: entry.sizeBytes, durability: durability! };
         }),
       abortUpload: (uploadId, o) =>
         this.#call('abortUpload', uploadId, o?.signal, () => {
