@@ -12,6 +12,7 @@ import { mutating } from './core/retrying.js';
 import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
 import { type ReadOptions, readBytes } from './download/read-stream.js';
+import { type CompareOptions, type Comparison, compareFile } from './local/compare.js';
 import { openLocalSource } from './local/file-source.js';
 import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file.js';
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
@@ -116,6 +117,21 @@ export class HoldfastClient {
     }
     const target = await openPartFile(localPath, entry.attributes, overwrite, this.#context.random);
     return download(this.#context, entry, target, own);
+  }
+
+  /**
+   * Whether a local file has the bytes of a remote one, by digests: reads the local file, and moves no bytes. 'unknown'
+   * if no digest is known of some bytes of the remote file, as of a part of a chunk; `fetch` then fetches those bytes.
+   *
+   * @throws HoldfastError NOT_FOUND (either one), IS_A_DIRECTORY, PERMISSION_DENIED …
+   * @example
+   * if ((await client.compare('cat.jpg', '/photos/cat.jpg')) !== 'same') console.log('not backed up');
+   */
+  async compare(localPath: string, file: string | Entry, options: CompareOptions = {}): Promise<Comparison> {
+    const own = heard(options);
+    if (typeof file === 'string') splitPath(file);
+    const entry = await fileEntry(this.#context, file, own.signal);
+    return compareFile(this.#context, localPath, entry, own);
   }
 
   /**

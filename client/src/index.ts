@@ -14,6 +14,7 @@ export { HoldfastClient, type UploadSource } from './client.js';
 export { type ConnectOptions, connect, defaultTracker } from './connect.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { ReadOptions } from './download/read-stream.js';
+export type { CompareOptions, Comparison } from './local/compare.js';
 export { contentDigest } from './local/content-digest.js';
 export type { UploadStream } from './local/streams.js';
 export type {

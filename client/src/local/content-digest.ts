@@ -1,6 +1,6 @@
 /** The content digest of what is on this side: a local file, bytes, a stream. */
 import { createReadStream } from 'node:fs';
-import { errnoOf, fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
+import { fromErrno, limits, throwIfCancelled } from '@holdfast/shared';
 import { digestOfBytes } from '../core/content-digest.js';
 import type { CallSignal } from '../namespace/namespace.js';
 import { bytesOf } from '../upload/stream-source.js';
@@ -20,20 +20,22 @@ export async function contentDigest(
   source: string | Uint8Array | AsyncIterable<unknown>,
   { signal }: CallSignal = {},
 ): Promise<string> {
-  if (source instanceof Uint8Array) return (await digestOfBytes([source])).toString('hex');
-  const items =
-    typeof source === 'string'
-      ? createReadStream(source, { highWaterMark: limits.messageDataBytes })
-      : source;
+  if (typeof source === 'string') return (await digestOfRange(source, {}, signal)).toString('hex');
+  const items = source instanceof Uint8Array ? [source] : checked(source, signal);
+  return (await digestOfBytes(items)).toString('hex');
+}
+
+/** The same for the bytes from `start` to `end`, which is included, of a local file. */
+export async function digestOfRange(
+  path: string,
+  range: { readonly start?: number; readonly end?: number },
+  signal?: AbortSignal,
+): Promise<Buffer> {
   try {
-    return (await digestOfBytes(checked(items, signal))).toString('hex');
+    const stream = createReadStream(path, { ...range, highWaterMark: limits.messageDataBytes });
+    return await digestOfBytes(checked(stream, signal));
   } catch (error) {
-    // What a stream of the caller's threw is the caller's.
-    if (errnoOf(error) === undefined) throw error;
-    throw fromErrno(
-      error,
-      `cannot read ${typeof source === 'string' ? JSON.stringify(source) : 'the source'}`,
-    );
+    throw fromErrno(error, `cannot read ${JSON.stringify(path)}`);
   }
 }
 
