@@ -1,6 +1,6 @@
 /** The digest of a whole file: by whichever way it is computed, and whatever chunks the file is stored in. */
 import { describe, expect, it } from '@jest/globals';
-import { randomInt } from 'node:crypto';
+import { createCipheriv, randomInt } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,8 +25,10 @@ function seeded(start: number): (limit: number) => number {
   };
 }
 
+/** As fast as the disk: AES-CTR of zeros. */
 function bytesOf(random: (limit: number) => number, length: number): Buffer {
-  return Buffer.from(Uint8Array.from({ length }, () => random(256)));
+  const key = Buffer.alloc(16, String(random(2 ** 31)));
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }
 
 function checksumsOf(bytes: Buffer): Buffer {
