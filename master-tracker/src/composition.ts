@@ -84,6 +84,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     let ended: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
       wire.setServing(false);
+      core.watches.stop();
       await shutDown(server, stopGraceMs);
       await core.workers.stop();
       await unwind();

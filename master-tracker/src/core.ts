@@ -3,6 +3,7 @@
  * as the program does.
  */
 import type { Clock, Logger, Random } from '@holdfast/shared';
+import { Watches } from './changes/watches.js';
 import { ClusterCheck } from './check/cluster-check.js';
 import { type TrackerIdentity, takeIdentity } from './cluster/identity.js';
 import { LossPreviewer } from './cluster/loss.js';
@@ -55,6 +56,7 @@ export interface TrackerCore {
   readonly tokens: TokenIssuer;
   readonly namespace: Namespace;
   readonly trash: Trash;
+  readonly watches: Watches;
   readonly uploads: Uploads;
   readonly locations: Locations;
   readonly registry: Registry;
@@ -196,6 +198,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
     tokens,
     namespace,
     trash,
+    watches: new Watches({ ...common, watchHeartbeatMs: settings.watchHeartbeatMs }),
     uploads,
     locations: new Locations(common),
     registry,

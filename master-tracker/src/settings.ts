@@ -29,6 +29,10 @@ export interface TrackerSettings {
   readonly requestRetentionMs: number;
   /** How many answers to mutations are remembered, however old. */
   readonly retainedRequests: number;
+  /** How many changes of the namespace watches can go back, at least. */
+  readonly retainedChanges: number;
+  /** The silence after which a watch is told that it still runs. */
+  readonly watchHeartbeatMs: number;
   /** About how often each keeper is asked to tell anew all that it has. */
   readonly reportIntervalMs: number;
   /** How far apart two reports must name a piece that the metadata does not know before it is given up. */
@@ -64,6 +68,11 @@ export const defaultSettings: TrackerSettings = {
   requestRetentionMs: 10 * minuteMs,
   // About 60 MB on disk.
   retainedRequests: 200_000,
+  // About 150 MB on disk with ordinary paths. Five minutes of uploads as fast as a tracker takes them, and weeks of
+  // most clusters: whoever was away for longer is faster with a listing.
+  retainedChanges: 1_000_000,
+  // A connection that died without a word is found within three of them; a message costs some microseconds.
+  watchHeartbeatMs: 5_000,
   // A look at every file's footer: some minutes for a million, so a hundredth of a disk's time.
   reportIntervalMs: 6 * 60 * minuteMs,
   // Longer than whatever may be late: write tokens, retries, a client that was suspended.

@@ -73,6 +73,7 @@ export async function takeIdentity(
       trashed_bytes: 0,
       retired_bytes: 0,
       served_ms: 0,
+      last_change_id: 0,
     };
     await tx.db.insertInto('cluster').values(created).execute();
     // The root counts as no directory: nobody made it.

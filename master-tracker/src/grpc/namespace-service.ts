@@ -6,17 +6,28 @@ import type {
   FileAttributesOutput,
   MoveEntryRequestOutput,
   NamespaceServiceHandlers,
+  WatchEntriesResponse,
 } from '@holdfast/proto';
 import { HoldfastError, type Logger, checkRequestId, limits, splitPath } from '@holdfast/shared';
 import { checkInteger, serverStream, unary, writePolicy } from '@holdfast/shared/grpc';
+import type { Change } from '../changes/change-log.js';
+import { readCursor, writeCursor } from '../changes/position.js';
+import type { Told, Watches } from '../changes/watches.js';
 import type { Durability, Entry, FileAttributes } from '../namespace/entry.js';
 import type { Namespace } from '../namespace/namespace.js';
+import type { TrackerSettings } from '../settings.js';
 import type { TrashPosition } from '../trash/listing.js';
 import type { Trash } from '../trash/trash.js';
 
+export interface NamespaceServiceParts {
+  readonly namespace: Namespace;
+  readonly trash: Trash;
+  readonly watches: Watches;
+  readonly settings: Pick<TrackerSettings, 'watchHeartbeatMs'>;
+}
+
 export function namespaceHandlers(
-  namespace: Namespace,
-  trash: Trash,
+  { namespace, trash, watches, settings }: NamespaceServiceParts,
   logger: Logger,
 ): NamespaceServiceHandlers {
   return {
@@ -85,12 +96,31 @@ export function namespaceHandlers(
       return { ...(await trash.empty(names, checkRequestId(requestId))) };
     }, logger),
 
-    WatchEntries: serverStream(async () => Promise.reject(notOfferedError('WatchEntries')), logger),
+    WatchEntries: serverStream(async ({ path, cursor, shallow }, send, signal) => {
+      splitPath(path);
+      const from = cursor === '' ? undefined : readCursor(cursor);
+      const tell = (told: Told): Promise<void> => send(writeTold(told, settings.watchHeartbeatMs));
+      return watches.run({ path, shallow, from }, tell, signal);
+    }, logger),
   };
 }
 
-function notOfferedError(call: string): HoldfastError {
-  return new HoldfastError('UNIMPLEMENTED', `${call} is not offered yet by this version of Holdfast`);
+const changeKinds = {
+  created: 'CHANGE_KIND_CREATED',
+  replaced: 'CHANGE_KIND_REPLACED',
+  moved: 'CHANGE_KIND_MOVED',
+  removed: 'CHANGE_KIND_REMOVED',
+} as const satisfies Record<Change['kind'], string>;
+
+function writeTold({ position, change }: Told, heartbeatIntervalMs: number): WatchEntriesResponse {
+  const cursor = writeCursor(position);
+  if (!change) return { cursor, heartbeatIntervalMs };
+  const { kind, path, oldPath, type, entry, changedAtUnixMs } = change;
+  return {
+    ...{ cursor, kind: changeKinds[kind], path, entryType: entryTypes[type], changedAtUnixMs },
+    ...(oldPath !== undefined && { oldPath }),
+    ...(entry && { entry: writeEntry(entry) }),
+  };
 }
 
 /** What a move and a copy are asked with, in the order in which the namespace takes it. */
@@ -153,11 +183,13 @@ function writeAttributes({ mode, modifiedAtUnixMs }: FileAttributes) {
   return { ...(mode !== undefined && { mode }), ...(modifiedAtUnixMs !== undefined && { modifiedAtUnixMs }) };
 }
 
+const entryTypes = { file: 'ENTRY_TYPE_FILE', directory: 'ENTRY_TYPE_DIRECTORY' } as const;
+
 export function writeEntry(entry: Entry): EntryMessage {
   const { attributes, policy, durability, contentDigest } = entry;
   return {
     path: entry.path,
-    type: entry.type === 'file' ? 'ENTRY_TYPE_FILE' : 'ENTRY_TYPE_DIRECTORY',
+    type: entryTypes[entry.type],
     sizeBytes: entry.sizeBytes,
     version: entry.version,
     createdAtUnixMs: entry.createdAtUnixMs,

@@ -37,10 +37,7 @@ const services = [
 export function createTrackerServer(parts: TrackerServerParts): TrackerServer {
   const { settings, logger } = parts;
   const server = createServer({ maxMessageBytes: limits.maxControlMessageBytes, logger });
-  server.addService(
-    trackerV1.NamespaceService.service,
-    namespaceHandlers(parts.namespace, parts.trash, logger),
-  );
+  server.addService(trackerV1.NamespaceService.service, namespaceHandlers(parts, logger));
   server.addService(trackerV1.UploadService.service, uploadHandlers(parts.uploads, settings, logger));
   server.addService(
     trackerV1.ChunkLocationService.service,

@@ -26,7 +26,11 @@ export async function describe(snapshot: MetadataSnapshot, names: Names): Promis
   return toEntry(pathOf(names), row, version);
 }
 
-export function toEntry(path: string, row: EntryRow, version: VersionColumns | undefined): Entry {
+export function toEntry(
+  path: string,
+  row: Pick<EntryRow, 'type' | 'version' | 'created_at_unix_ms'>,
+  version: VersionColumns | undefined,
+): Entry {
   const entry: Entry = {
     path,
     type: row.type,

@@ -6,6 +6,7 @@
  * and every page of it is an index range, however large the directory.
  */
 import { HoldfastError, joinPath, limits } from '@holdfast/shared';
+import { recordChange } from '../changes/record.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import { once } from '../requests/requests.js';
 import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -101,7 +102,7 @@ export class Namespace {
       if (known) return toEntry(path, known, undefined);
       const parentId = parents ? await ensureParent(tx, names, nowUnixMs) : await resolveParent(tx, names);
       const name = names.at(-1) ?? '';
-      const made = await insertEntry(tx, { parentId, name, type: 'directory', nowUnixMs });
+      const made = await insertEntry(tx, { parentId, path, name, type: 'directory', nowUnixMs });
       return toEntry(path, made, undefined);
     });
   }
@@ -124,7 +125,7 @@ export class Namespace {
     if (destination.length > source.length && to.startsWith(`${from}/`)) {
       throw new HoldfastError('INVALID_ARGUMENT', `${from} cannot be moved into itself (${to})`);
     }
-    return this.#once(requestId, ['MoveEntry', from, to, expectedVersion], async (tx) => {
+    return this.#once(requestId, ['MoveEntry', from, to, expectedVersion], async (tx, nowUnixMs) => {
       const moving = await resolve(tx, source);
       const replaced = await this.#makeWay(tx, moving, destination, expectedVersion);
       if (replaced?.entry_id !== moving.entry_id) {
@@ -134,6 +135,7 @@ export class Namespace {
           .set({ parent_id: parentId, name: destination.at(-1) ?? '' })
           .where('entry_id', '=', moving.entry_id)
           .execute();
+        await recordChange(tx, { kind: 'moved', path: to, oldPath: from, entry: moving, nowUnixMs });
       }
       return describe(tx, destination);
     });
@@ -202,7 +204,7 @@ export class Namespace {
     const path = pathOf(names);
     if (names.length === 0) throw new HoldfastError('INVALID_ARGUMENT', 'the root cannot be deleted');
     const asked = ['DeleteEntry', path, recursive, expectedVersion];
-    const deleted = await this.#once(requestId, asked, async (tx) => {
+    const deleted = await this.#once(requestId, asked, async (tx, nowUnixMs) => {
       const entry = await resolve(tx, names);
       if (expectedVersion !== undefined && entry.type === 'directory') throw isADirectory(path);
       // 0 is no version that a file can have: whoever expects nothing finds something.
@@ -211,6 +213,7 @@ export class Namespace {
           facts: { path, version: entry.version },
         });
       }
+      await recordChange(tx, { kind: 'removed', path, entry, nowUnixMs });
       if (entry.type === 'file' || (await isEmptyDirectory(tx, entry.entry_id))) {
         await removeEntry(tx, entry, { path, replaced: false }, this.#parts.rules);
         return 1;

@@ -3,6 +3,7 @@
  * that every call says the same about the same thing.
  */
 import { HoldfastError } from '@holdfast/shared';
+import { recordChange } from '../changes/record.js';
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
 import { type Row, prepare } from '../store/prepared.js';
 import { type EntriesTable, rootId } from '../store/schema.js';
@@ -103,8 +104,10 @@ export async function ensureParent(
 ): Promise<number> {
   const found = await deepestParent(tx, names);
   let { directoryId } = found;
-  for (const name of names.slice(found.depth, -1)) {
-    const made = await insertEntry(tx, { parentId: directoryId, name, type: 'directory', nowUnixMs });
+  for (let { depth } = found; depth < names.length - 1; depth += 1) {
+    const path = pathOf(names.slice(0, depth + 1));
+    const name = names[depth] ?? '';
+    const made = await insertEntry(tx, { parentId: directoryId, path, name, type: 'directory', nowUnixMs });
     directoryId = made.entry_id;
   }
   return directoryId;
@@ -112,6 +115,7 @@ export async function ensureParent(
 
 export interface NewEntry {
   readonly parentId: number;
+  readonly path: string;
   readonly name: string;
   readonly type: 'file' | 'directory';
   readonly version?: number;
@@ -129,6 +133,7 @@ export async function insertEntry(tx: MetadataTransaction, entry: NewEntry): Pro
     created_at_unix_ms: entry.nowUnixMs,
   };
   await tx.run(insertOne, row);
+  await recordChange(tx, { kind: 'created', path: entry.path, entry: row, nowUnixMs: entry.nowUnixMs });
   if (entry.type === 'directory') tx.count('directories', 1);
   return row;
 }

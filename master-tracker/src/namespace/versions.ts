@@ -4,6 +4,7 @@
  * over the same chunks, so numbers at a path grow, and a late order against the old one misses it.
  */
 import type { Clock } from '@holdfast/shared';
+import { recordChange } from '../changes/record.js';
 import type { ServedTime } from '../cluster/served-time.js';
 import { batches } from '../store/batches.js';
 import type { MetadataTransaction } from '../store/metadata-store.js';
@@ -164,7 +165,7 @@ export async function showVersion(
   const nowUnixMs = rules.clock.wallMs();
   tx.count('logical_bytes', sizeBytes);
   if (!shown) {
-    await insertEntry(tx, { parentId, name, type: 'file', version, nowUnixMs });
+    await insertEntry(tx, { parentId, path, name, type: 'file', version, nowUnixMs });
     tx.count('files', 1);
     return;
   }
@@ -176,6 +177,8 @@ export async function showVersion(
     .set({ version, created_at_unix_ms: nowUnixMs })
     .where('entry_id', '=', shown.entry_id)
     .execute();
+  const entry = { ...shown, version, created_at_unix_ms: nowUnixMs };
+  await recordChange(tx, { kind: 'replaced', path, entry, nowUnixMs });
 }
 
 /** Removes one entry: a file, whose version goes to the trash, or a directory that is empty. */

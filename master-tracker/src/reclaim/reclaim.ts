@@ -15,6 +15,7 @@
  * behind what keepers have witnessed.
  */
 import { type Policy, limits } from '@holdfast/shared';
+import { pruneChanges } from '../changes/record.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { TransactionTimes } from '../cluster/transaction-times.js';
 import type { Readers } from '../locations/readers.js';
@@ -73,6 +74,7 @@ export interface ReclaimParts {
   readonly tokenLifetimeMs: number;
   readonly requestRetentionMs: number;
   readonly retainedRequests: number;
+  readonly retainedChanges: number;
 }
 
 export class Reclaim {
@@ -126,7 +128,9 @@ export class Reclaim {
       beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
       limit: stepSize,
     });
-    const more = [unlinked, expired, retired, leftovers, trashed, forgotten, closed];
+    const retained = this.#parts.retainedChanges;
+    const unlogged = await pruneChanges(store, { retained, limit: stepSize });
+    const more = [unlinked, expired, retired, leftovers, trashed, forgotten, closed, unlogged];
     return more.includes(true) || pruned === stepSize;
   }
 

@@ -27,6 +27,8 @@ export interface Counters {
   retired_bytes: number;
   /** Never decreases. */
   served_ms: number;
+  /** Never decreases, never reused. */
+  last_change_id: number;
 }
 
 export interface MetadataSnapshot {
@@ -58,6 +60,8 @@ export interface MetadataStore {
   mutate<T>(mutate: (tx: MetadataTransaction) => Promise<T>): Promise<T>;
   /** A consistent read of what is committed; the same rule for what `read` may await. */
   read<T>(read: (snapshot: MetadataSnapshot) => Promise<T>): Promise<T>;
+  /** Has `listener` called whenever transactions have reached stable storage, from now on. It must not throw. */
+  onCommitted(listener: () => void): void;
   /** The last transaction that is on stable storage. */
   readonly transactionId: number;
   /** The counters as of that transaction. */

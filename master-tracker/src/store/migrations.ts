@@ -23,6 +23,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addQueueCounts,
   addWrittenAt,
   addContentDigest,
+  addChanges,
 ];
 
 const schemaVersion = migrations.length;
@@ -435,4 +436,25 @@ async function addWrittenAt(db: AnyDatabase): Promise<void> {
 /** Of versions that were stored before, nobody knows it. */
 async function addContentDigest(db: AnyDatabase): Promise<void> {
   await db.schema.alterTable('versions').addColumn('content_digest', 'text').execute();
+}
+
+/** What came before is told by no watch: nobody has a cursor from then. */
+async function addChanges(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .alterTable('cluster')
+    .addColumn('last_change_id', 'bigint', (column) => column.notNull().defaultTo(0))
+    .execute();
+  await db.schema
+    .createTable('changes')
+    // 'integer' makes it SQLite's row id: rows are added at one end and taken away at the other, with no index beside.
+    .addColumn('change_id', 'integer', (column) => column.primaryKey().notNull())
+    .addColumn('instance', 'text', (column) => column.notNull())
+    .addColumn('kind', 'text', (column) => column.notNull())
+    .addColumn('path', 'text', (column) => column.notNull())
+    .addColumn('old_path', 'text')
+    .addColumn('type', 'text', (column) => column.notNull())
+    .addColumn('version', 'bigint', (column) => column.notNull())
+    .addColumn('created_at_unix_ms', 'bigint', (column) => column.notNull())
+    .addColumn('changed_at_unix_ms', 'bigint', (column) => column.notNull())
+    .execute();
 }

@@ -37,6 +37,8 @@ interface ClusterTable {
   retired_bytes: number;
   /** cluster/served-time.ts */
   served_ms: number;
+  /** changes/record.ts */
+  last_change_id: number;
 }
 
 export interface EntriesTable {
@@ -72,6 +74,24 @@ interface LeftColumns {
   readonly left_at_unix_ms: number;
   /** By the cluster's served time: what counts. */
   readonly left_served_ms: number;
+}
+
+/** What became of entries, in the order of commits and without gaps, as far back as is kept (changes/record.ts). */
+export interface ChangesTable {
+  change_id: number;
+  /** The first digits of the tracker's instance that wrote it: tells one history from another (changes/position.ts). */
+  instance: string;
+  kind: 'created' | 'replaced' | 'moved' | 'removed';
+  /** Of the entry after the change; where it was if it was removed. */
+  path: string;
+  /** Where a moved entry was; else null. */
+  old_path: string | null;
+  type: 'file' | 'directory';
+  /** As in the entry. */
+  version: number;
+  created_at_unix_ms: number;
+  /** By the tracker's wall clock, for display only. */
+  changed_at_unix_ms: number;
 }
 
 /** Versions that no path shows and that can be restored. Their chunks are live and are repaired as all others. */
@@ -313,6 +333,7 @@ export interface MetadataTables {
   trash: TrashTable;
   unlinked: UnlinkedTable;
   unknown_pieces: UnknownPiecesTable;
+  changes: ChangesTable;
 }
 
 /** The root directory's entry. */

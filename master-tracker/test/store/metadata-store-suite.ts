@@ -53,6 +53,7 @@ export function metadataStoreSuite(name: string, factory: () => Promise<StoreUnd
             trashed_bytes: 0,
             retired_bytes: 0,
             served_ms: 0,
+            last_change_id: 0,
           })
           .execute();
       });

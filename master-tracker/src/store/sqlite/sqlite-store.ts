@@ -77,6 +77,7 @@ export class SqliteStore implements MetadataStore {
   #group: Promise<void> = Promise.resolve();
   #lastRead: Promise<unknown> = Promise.resolve();
   #closed: HoldfastError | undefined;
+  readonly #listeners: (() => void)[] = [];
 
   constructor(
     options: SqliteStoreOptions,
@@ -104,6 +105,7 @@ export class SqliteStore implements MetadataStore {
       trashed_bytes: row.trashed_bytes ?? 0,
       retired_bytes: row.retired_bytes ?? 0,
       served_ms: row.served_ms ?? 0,
+      last_change_id: row.last_change_id ?? 0,
     };
   }
 
@@ -190,6 +192,11 @@ export class SqliteStore implements MetadataStore {
       for (const effect of queued.effects) effect();
       queued.settle();
     }
+    for (const listener of this.#listeners) listener();
+  }
+
+  onCommitted(listener: () => void): void {
+    this.#listeners.push(listener);
   }
 
   /** The counters after it, or undefined if it threw and was taken back. Throws if the whole group is lost. */
