@@ -18,10 +18,12 @@ import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
 import * as namespace from './namespace/namespace.js';
 import * as trash from './namespace/trash.js';
+import { type WatchOptions, watch, watchCursor } from './namespace/watch.js';
 import type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
 import type { ClusterEvent, ExplainedChunk } from './ports/inspection.js';
 import type { Job } from './ports/jobs.js';
 import type { Entry, TrashSummary, TrashedPieces, TrashedVersion } from './ports/tracker-api.js';
+import type { EntryChange } from './ports/watch.js';
 import { type AppendOptions, append } from './upload/append.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
@@ -257,6 +259,27 @@ export class HoldfastClient {
    */
   async emptyTrash(path = '/', options: namespace.CallSignal = {}): Promise<TrashSummary> {
     return trash.emptyTrash(this.#context, path, heard(options));
+  }
+
+  /**
+   * What becomes of the entries at and below a path, as it happens: every change once and in the order of the commits,
+   * also over restarts of the tracker. Ends only by `signal`, by leaving the loop, or by an error. Each change has a
+   * `cursor` to go on from, in another process too, as long as the tracker keeps what came after it (a million changes).
+   *
+   * @throws HoldfastError CANCELLED when `signal` is aborted; CURSOR_EXPIRED if the cursor cannot be gone on from: take
+   *   one by `watchCursor`, list, then watch on from it
+   * @example
+   * const cursor = await client.watchCursor();
+   * for await (const entry of client.list('/photos', { depth: Infinity })) index.set(entry.path, entry);
+   * for await (const { kind, path, oldPath } of client.watch('/photos', { cursor })) …
+   */
+  watch(path: string, options: WatchOptions = {}): AsyncGenerator<EntryChange, never, undefined> {
+    return watch(this.#context, path, heard(options));
+  }
+
+  /** A cursor for `watch`: what is committed from now on comes after it. */
+  async watchCursor(options: namespace.CallSignal = {}): Promise<string> {
+    return watchCursor(this.#context, heard(options));
   }
 
   /** How the cluster stands: keepers, capacity, chunks that lack copies, and what is being done about them. */

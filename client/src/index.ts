@@ -26,6 +26,8 @@ export type {
   RemoveOptions,
 } from './namespace/namespace.js';
 export type { RestoreOptions } from './namespace/trash.js';
+export type { WatchOptions } from './namespace/watch.js';
+export type { EntryChange } from './ports/watch.js';
 export type { Job, JobFinding } from './ports/jobs.js';
 export type {
   Durability,

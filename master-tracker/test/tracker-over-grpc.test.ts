@@ -1,5 +1,10 @@
 /** The whole tracker over a real port: what the contract says, and what it says to nonsense. */
-import { type CommitUploadResponseOutput, keeperV1, trackerV1 } from '@holdfast/proto';
+import {
+  type CommitUploadResponseOutput,
+  type WatchEntriesRequest,
+  keeperV1,
+  trackerV1,
+} from '@holdfast/proto';
 import { type HoldfastError, signReceipt } from '@holdfast/shared';
 import {
   type CallableMethod,
@@ -270,11 +275,91 @@ describe('the master tracker over gRPC', () => {
     expect(await call(health, Buffer.alloc(0))).toEqual(Buffer.from([0x08, 0x01]));
   });
 
-  it('says of what it does not offer yet that it does not', async () => {
-    const watch = callServerStream(channel, 'tracker', namespace.WatchEntries, {}, { deadlineMs: 10_000 });
-    await failure('UNIMPLEMENTED', watch.next());
-    // Not the tracker's service at all.
+  it('says of what it does not offer that it does not', async () => {
     await failure('UNIMPLEMENTED', call(keeperV1.ChunkService.service.StatChunk, {}));
+  });
+
+  const watch = (request: WatchEntriesRequest) =>
+    callServerStream(channel, 'tracker', namespace.WatchEntries, request, { deadlineMs: 60_000 });
+
+  it('tells a watch where it begins, each change, and where to go on', async () => {
+    await registerKeepers();
+    const first = watch({ path: '/d' });
+    const begun = (await first.next()).value;
+    expect(begun).toMatchObject({ kind: 'CHANGE_KIND_UNSPECIFIED', heartbeatIntervalMs: 5_000, path: '' });
+    await putFile('/elsewhere');
+    await call(namespace.CreateDirectory, { path: '/d', requestId: id() });
+    await putFile('/d/naïve\n😀');
+    await call(namespace.MoveEntry, { sourcePath: '/d', destinationPath: '/e', requestId: id() });
+    const made = (await first.next()).value!;
+    expect(made).toMatchObject({
+      ...{ kind: 'CHANGE_KIND_CREATED', path: '/d', entryType: 'ENTRY_TYPE_DIRECTORY', oldPath: '' },
+      entry: { path: '/d', type: 'ENTRY_TYPE_DIRECTORY' },
+    });
+    expect(Math.abs(made.changedAtUnixMs - Date.now())).toBeLessThan(60_000);
+    await first.return();
+    // What was not taken comes again, whoever asks.
+    const second = watch({ path: '/', cursor: made.cursor });
+    expect((await second.next()).value?.cursor).toBe(made.cursor);
+    expect((await second.next()).value).toMatchObject({
+      ...{ kind: 'CHANGE_KIND_CREATED', path: '/d/naïve\n😀', entryType: 'ENTRY_TYPE_FILE' },
+      entry: { sizeBytes: 10, policy: { pieces: 3 } },
+    });
+    expect((await second.next()).value).toMatchObject({
+      ...{ kind: 'CHANGE_KIND_MOVED', path: '/e', oldPath: '/d', entry: { path: '/e' } },
+    });
+    await second.return();
+  });
+
+  it('ends watches at once when it stops, also those that nobody reads', async () => {
+    const running = watch({ path: '/' });
+    const stuck = watch({ path: '/' });
+    for (const each of [running, stuck]) await each.next();
+    // More than all buffers between the two take.
+    const name = 'x'.repeat(250);
+    const parents = `/${Array(15).fill(name).join('/')}`;
+    for (let n = 0; n < 200; n += 1) {
+      await call(namespace.CreateDirectory, { path: `${parents}/${n}`, parents: true, requestId: id() });
+    }
+    while (!(await running.next()).value?.path.endsWith('/199'));
+    const next = running.next();
+    next.catch(() => undefined);
+    const startMs = performance.now();
+    await tracker.stop();
+    expect(performance.now() - startMs).toBeLessThan(3_000);
+    await failure('UNAVAILABLE', next);
+    await start();
+  });
+
+  it('forgets a watch whose caller has left', async () => {
+    // A connection has 256 calls at a time; the tracker has room for 500 watches.
+    for (let round = 0; round < 5; round += 1) {
+      const watches = Array.from({ length: 120 }, () => watch({ path: '/' }));
+      for (const each of watches) expect((await each.next()).done).toBe(false);
+      for (const each of watches) await each.return();
+    }
+  });
+
+  it.each([
+    { path: '' },
+    { path: 'a' },
+    ...[
+      '*',
+      'x'.repeat(65),
+      'x'.repeat(100_000),
+      'MDEyMzQ1Njc',
+      ...['0123456701', '01234567-1', '012345671e3'],
+    ].map((cursor) => ({ path: '/', cursor })),
+    { path: '/', cursor: Buffer.from('012345679999999999999999').toString('base64url') },
+  ])('refuses nonsense about watches and goes on: %#', async (request) => {
+    await failure('INVALID_ARGUMENT', watch(request).next());
+    await call(namespace.GetEntry, { path: '/' });
+  });
+
+  it('refuses a cursor that is well-formed and none of its own', async () => {
+    const cursor = Buffer.from('0123456717').toString('base64url');
+    const error = (await failure('CURSOR_EXPIRED', watch({ path: '/', cursor }).next())) as HoldfastError;
+    expect(error.remedy).toMatch(/list/);
   });
 
   const requestId = id();

@@ -35,6 +35,7 @@ import { statusCommand } from './commands/status.js';
 import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './commands/trash.js';
 import { treeCommand } from './commands/tree.js';
 import { uploadCommand } from './commands/upload.js';
+import { watchCommand } from './commands/watch.js';
 import { whatIfCommand } from './commands/what-if.js';
 import { flagValue } from './flag-values.js';
 import type { CliIo } from './io.js';
@@ -60,6 +61,7 @@ const commands: readonly CommandSpec[] = [
   trashLsCommand,
   trashRestoreCommand,
   trashEmptyCommand,
+  watchCommand,
   statusCommand,
   keepersCommand,
   explainCommand,

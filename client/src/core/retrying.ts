@@ -11,8 +11,8 @@ const maxInternalRepeats = 2;
 
 type Tools = Pick<ClientContext, 'clock' | 'random'>;
 
-/** Whether the tracker may be asked the same again after `error`. */
-function repeatable(): (error: HoldfastError) => boolean {
+/** Whether the tracker may be asked the same again after an error; remembers how often it said yes. */
+export function repeatable(): (error: HoldfastError) => boolean {
   let internalsLeft = maxInternalRepeats;
   return ({ code, retryable }) => {
     // With room or keepers missing, whoever asked decides how long to hope.

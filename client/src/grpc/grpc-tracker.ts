@@ -7,6 +7,7 @@ import { HoldfastError, checkId, hasCode, limits } from '@holdfast/shared';
 import {
   type CallableMethod,
   type ChannelPool,
+  callServerStream,
   callUnary,
   checkInteger,
   readPolicy,
@@ -34,6 +35,7 @@ import {
   readTrashedVersion,
 } from './answers.js';
 import { readEvent, readExplainedChunk, readLossPreview } from './inspection-answers.js';
+import { readWatchMessage } from './watch-answers.js';
 
 /** Metadata: a healthy tracker answers in milliseconds, and one that syncs slowly within seconds. */
 const metadataDeadlineMs = 10_000;
@@ -62,10 +64,34 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       const response = await callUnary(pool.get(address), peer, method, request, { signal, deadlineMs });
       return answerOf(peer, () => read(response));
     } catch (error) {
-      // Calls side by side fail together and move on once.
-      if (hasCode(error, 'UNAVAILABLE', 'DEADLINE_EXCEEDED') && turn === mine) turn += 1;
+      moveOn(error, mine);
       throw error;
     }
+  }
+
+  /** The messages of one call that streams, each through `read`. */
+  async function* stream<Request, Response, Result>(
+    method: CallableMethod<Request, Response>,
+    request: Request,
+    options: CallOptions & { readonly deadlineMs: number },
+    read: (response: Response) => Result,
+  ): AsyncGenerator<Result, void, undefined> {
+    const mine = turn;
+    const address = addresses[mine % addresses.length] ?? '';
+    const peer = `tracker ${address}`;
+    try {
+      for await (const response of callServerStream(pool.get(address), peer, method, request, options)) {
+        yield answerOf(peer, () => read(response));
+      }
+    } catch (error) {
+      moveOn(error, mine);
+      throw error;
+    }
+  }
+
+  /** Goes on to the next address. Calls side by side fail together and move on once. */
+  function moveOn(error: unknown, mine: number): void {
+    if (hasCode(error, 'UNAVAILABLE', 'DEADLINE_EXCEEDED') && turn === mine) turn += 1;
   }
 
   return {
@@ -93,6 +119,8 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       call(namespaceService.RestoreEntry, request, options, ({ entry }) => readEntry(entry)),
     emptyTrash: (request, options) =>
       call(namespaceService.EmptyTrash, request, options, ({ versions, bytes }) => ({ versions, bytes })),
+    watchEntries: (request, options) =>
+      stream(namespaceService.WatchEntries, request, options, readWatchMessage),
 
     beginUpload: (request, options) =>
       call(uploadService.BeginUpload, beginMessage(request), options, (session) => ({

@@ -33,6 +33,7 @@ import type {
 } from '../../src/ports/tracker-api.js';
 import type { Job } from '../../src/ports/jobs.js';
 import type { ClusterStatus } from '../../src/ports/cluster-status.js';
+import type { WatchMessage, WatchRequest } from '../../src/ports/watch.js';
 import type { ClusterEvent, ExplainedChunk, LossPreview } from '../../src/ports/inspection.js';
 import { AutoClock } from './auto-clock.js';
 import { noLoss, statusOf } from './fake-status.js';
@@ -106,6 +107,8 @@ const notInThisFake = (): Promise<never> =>
   Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake'));
 
 export class FakeCluster {
+  /** What a watch is told; hangs where it ends if it does not throw. */
+  watched: (request: WatchRequest) => AsyncIterable<WatchMessage> | Iterable<WatchMessage> = () => [];
   readonly calls: string[] = [];
   readonly bad: BadPiece[] = [];
   readonly keepers: FakeKeeper[];
@@ -294,6 +297,15 @@ export class FakeCluster {
     if (requestId !== undefined) this.#answers.set(requestId, answer);
     await this.after(name);
     return answer as T;
+  }
+
+  async *#watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WatchMessage, void, undefined> {
+    const watched = await this.#call('watchEntries', request, signal, () => this.watched(request));
+    for await (const message of watched) {
+      if (signal.aborted) throw signal.reason;
+      yield message;
+    }
+    await never(signal);
   }
 
   #makeTracker(): TrackerApi {
@@ -498,6 +510,7 @@ export class FakeCluster {
         }),
       previewKeeperLoss: (keeperIds, o) =>
         this.#call('previewKeeperLoss', keeperIds, o?.signal, () => ({ ...noLoss, ...this.loss })),
+      watchEntries: (request, { signal = new AbortController().signal }) => this.#watch(request, signal),
       listEvents: ({ pageSize, pageToken, afterEventId }, o) =>
         this.#call('listEvents', { pageSize, pageToken, afterEventId }, o?.signal, () => {
           const wanted =
