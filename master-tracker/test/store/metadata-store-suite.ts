@@ -82,6 +82,16 @@ export function metadataStoreSuite(name: string, factory: () => Promise<StoreUnd
       expect(seen.indexOf(`c as of ${end}`)).toBeLessThan(seen.indexOf('c answered'));
     });
 
+    it('tells who listens after each commit, when it can be read', async () => {
+      const { store } = subject;
+      const seen: number[] = [];
+      store.onCommitted(() => seen.push(store.transactionId));
+      const from = store.transactionId;
+      await store.mutate(addRequest('a'));
+      await store.mutate(addRequest('b'));
+      expect(seen).toEqual([from + 1, from + 2]);
+    });
+
     it('runs prepared queries with the arguments of each call', async () => {
       let built = 0;
       const add = prepare((db, { ids }: { ids: readonly string[] }) => {
