@@ -2,10 +2,11 @@
 import type { ByteBudget, Clock, Random } from '@holdfast/shared';
 import type { KeeperApi } from '../ports/keeper-api.js';
 import type { TrackerApi } from '../ports/tracker-api.js';
+import type { WatchApi } from '../ports/watch.js';
 import type { KeeperHealth } from './keeper-health.js';
 
 export interface ClientContext {
-  readonly tracker: TrackerApi;
+  readonly tracker: TrackerApi & WatchApi;
   readonly keepers: KeeperApi;
   readonly clock: Clock;
   readonly random: Random;

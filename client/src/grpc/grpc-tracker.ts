@@ -22,6 +22,7 @@ import type {
   SealedChunk,
   TrackerApi,
 } from '../ports/tracker-api.js';
+import type { WatchApi } from '../ports/watch.js';
 import {
   answerOf,
   readAllocations,
@@ -46,7 +47,7 @@ const locationService = trackerV1.ChunkLocationService.service;
 const clusterService = trackerV1.ClusterService.service;
 
 /** A tracker at any of `addresses` (HOST:PORT). */
-export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[]): TrackerApi {
+export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[]): TrackerApi & WatchApi {
   let turn = 0;
 
   /** One attempt; `read` turns the answer into the core's words. */

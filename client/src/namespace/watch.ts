@@ -116,12 +116,13 @@ class WatchCall {
   async next(): Promise<WatchMessage> {
     this.#watchdog.expect(this.#silenceMs, () => silent());
     try {
-      const { done, value } = await this.#messages.next();
-      if (done === true) throw new HoldfastError('UNAVAILABLE', 'the tracker ended the watch');
-      if (value.kind === 'cursor') {
-        this.#silenceMs = Math.max(minSilenceMs, silentHeartbeats * value.heartbeatIntervalMs);
+      const answer = await this.#messages.next();
+      if (answer.done === true) throw new HoldfastError('UNAVAILABLE', 'the tracker ended the watch');
+      const message = answer.value;
+      if (message.kind === 'cursor') {
+        this.#silenceMs = Math.max(minSilenceMs, silentHeartbeats * message.heartbeatIntervalMs);
       }
-      return value;
+      return message;
     } finally {
       this.#watchdog.rest();
     }

@@ -11,7 +11,6 @@ import type { CallOptions } from './call-options.js';
 import type { ClusterStatus } from './cluster-status.js';
 import type { InspectionApi } from './inspection.js';
 import type { Job, JobPage } from './jobs.js';
-import type { WatchApi } from './watch.js';
 
 /** What an uploader may say about a file; the tracker only keeps it. */
 export interface FileAttributes {
@@ -247,7 +246,7 @@ export interface TrashedPieces {
   readonly kept: number;
 }
 
-export interface TrackerApi extends InspectionApi, WatchApi {
+export interface TrackerApi extends InspectionApi {
   getEntry(path: string, options?: CallOptions): Promise<Entry>;
   listEntries(path: string, pageToken: string, options?: CallOptions): Promise<EntryPage>;
   createDirectory(

@@ -33,7 +33,7 @@ import type {
 } from '../../src/ports/tracker-api.js';
 import type { Job } from '../../src/ports/jobs.js';
 import type { ClusterStatus } from '../../src/ports/cluster-status.js';
-import type { WatchMessage, WatchRequest } from '../../src/ports/watch.js';
+import type { WatchApi, WatchMessage, WatchRequest } from '../../src/ports/watch.js';
 import type { ClusterEvent, ExplainedChunk, LossPreview } from '../../src/ports/inspection.js';
 import { AutoClock } from './auto-clock.js';
 import { noLoss, statusOf } from './fake-status.js';
@@ -118,7 +118,7 @@ export class FakeCluster {
   /** What can be restored; the one that left its path last comes last. */
   trash: TrashedVersion[] = [];
   readonly #answers = new Map<string, unknown>();
-  readonly tracker: TrackerApi;
+  readonly tracker: TrackerApi & WatchApi;
   readonly keeperApi: KeeperApi;
   readonly clock = new AutoClock();
   leaseMs = 600_000;
@@ -308,7 +308,7 @@ export class FakeCluster {
     await never(signal);
   }
 
-  #makeTracker(): TrackerApi {
+  #makeTracker(): TrackerApi & WatchApi {
     return {
       getEntry: (path, o) => this.#call('getEntry', path, o?.signal, () => this.#entry(path)),
       listEntries: (path, _token, o) =>

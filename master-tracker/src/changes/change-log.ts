@@ -3,7 +3,7 @@
  * each commit all that wait for the next change come at once.
  */
 import type { Entry } from '../namespace/entry.js';
-import { toEntry } from '../namespace/describe.js';
+import { contentColumns, toEntry } from '../namespace/describe.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { ChangesTable } from '../store/schema.js';
 import { type Position, checkPosition, cursorExpired, lastPosition } from './position.js';
@@ -77,7 +77,7 @@ async function readAfter({ db }: MetadataSnapshot, changeId: number): Promise<re
     .selectFrom('changes')
     .leftJoin('versions', 'versions.version', 'changes.version')
     .selectAll('changes')
-    .select(['size_bytes', 'pieces', 'min_write', 'mode', 'modified_at_unix_ms'])
+    .select(contentColumns)
     .where('change_id', '>', changeId)
     .orderBy('change_id')
     .limit(pageSize)

@@ -1,5 +1,5 @@
 /** What watches tell: every change once, in order, from any cursor, and never more than they may hold. */
-import { HoldfastError } from '@holdfast/shared';
+import type { HoldfastError } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
