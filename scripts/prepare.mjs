@@ -127,7 +127,7 @@ function fingerprintOfSources(workspaces) {
   for (const name of workspaces) {
     files.push(`${name}/package.json`, `${name}/tsconfig.json`, ...filesBelow(`${name}/src`));
   }
-  files.push(...filesBelow('proto/holdfast'), ...filesBelow('proto/google'));
+  for (const folder of ['holdfast', 'google', 'grpc']) files.push(...filesBelow(`proto/${folder}`));
   const lines = files.sort().map((file) => {
     const { size, mtimeMs } = statSync(join(root, file));
     return `${file} ${size} ${mtimeMs}`;

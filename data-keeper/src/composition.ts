@@ -18,7 +18,15 @@ import {
   signReceipt,
   silentLogger,
 } from '@holdfast/shared';
-import { checkAddress, checkZone, createServer, cutOff, listen, shutDown } from '@holdfast/shared/grpc';
+import {
+  addReflection,
+  checkAddress,
+  checkZone,
+  createServer,
+  cutOff,
+  listen,
+  shutDown,
+} from '@holdfast/shared/grpc';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { type DataDirLock, acquireDataDirLock } from '@holdfast/shared/program';
 import { HealthImplementation } from 'grpc-health-check';
@@ -88,8 +96,9 @@ export interface DataKeeper {
   kill(): Promise<void>;
 }
 
-/** Services whose health is told (grpc.health.v1); '' is the server as a whole. */
-const healthNames = ['', 'holdfast.keeper.v1.ChunkService', 'holdfast.keeper.v1.ReplicaService'] as const;
+const services = ['holdfast.keeper.v1.ChunkService', 'holdfast.keeper.v1.ReplicaService'];
+/** Whose health is told (grpc.health.v1); '' is the server as a whole. */
+const healthNames = ['', ...services];
 
 /**
  * Starts a keeper. Resolves when its storage is open, it listens, and the tracker knows it.
@@ -228,6 +237,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   server.addService(replicaServiceDefinition, replicaService({ writer, source, peers, logger, settings }));
   const healthService = new HealthImplementation();
   healthService.addToServer(server);
+  addReflection(server, [...services, 'grpc.health.v1.Health']);
   const trashWorker = new Worker({
     name: 'trash',
     clock,

@@ -17,6 +17,12 @@ import type {
 } from './gen/index.js';
 
 export type * from './gen/index.js';
+export {
+  type Reflection,
+  type ReflectionRequest,
+  type ReflectionResponse,
+  loadReflection,
+} from './reflection.js';
 
 /** The folder that holds `holdfast/` and `google/`: what a peer in another language compiles. */
 export const protoDirectory = fileURLToPath(new URL('..', import.meta.url));

@@ -2,7 +2,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { trackerV1 } from '@holdfast/proto';
 import { type Logger, limits } from '@holdfast/shared';
-import { createServer } from '@holdfast/shared/grpc';
+import { addReflection, createServer } from '@holdfast/shared/grpc';
 import { HealthImplementation } from 'grpc-health-check';
 import type { TrackerCore } from '../core.js';
 import type { TrackerSettings } from '../settings.js';
@@ -26,7 +26,6 @@ export interface TrackerServerParts extends TrackerCore {
 }
 
 const services = [
-  '',
   'holdfast.tracker.v1.NamespaceService',
   'holdfast.tracker.v1.UploadService',
   'holdfast.tracker.v1.ChunkLocationService',
@@ -47,10 +46,12 @@ export function createTrackerServer(parts: TrackerServerParts): TrackerServer {
   server.addService(trackerV1.ClusterService.service, clusterHandlers(parts));
   const health = new HealthImplementation();
   health.addToServer(server);
+  addReflection(server, [...services, 'grpc.health.v1.Health']);
   return {
     server,
     setServing: (serving) => {
-      for (const service of services) health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+      // '' is the server as a whole.
+      for (const service of ['', ...services]) health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
     },
   };
 }

@@ -5,4 +5,5 @@ export * from './channel.js';
 export * from './error-details.js';
 export { cutOff } from './insides/server.js';
 export * from './messages.js';
+export { addReflection } from './reflection.js';
 export * from './server.js';

@@ -9,6 +9,7 @@ import {
   type sendUnaryData,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
@@ -199,8 +200,36 @@ export function serverStream<Request, Response>(
   };
 }
 
+/** A handler of a stream of questions with one answer each, in order; it waits until each answer is taken. */
+export function bidiStream<Request, Response>(
+  answer: (request: Request) => Response,
+  logger: Logger = silentLogger,
+): (call: ServerDuplexStream<Request, Response>) => void {
+  return (call) => {
+    call.on('error', () => undefined);
+    const { signal, answered } = watchCaller(call);
+    const serve = async (): Promise<void> => {
+      // A loop that ends would destroy the stream, with what is yet to be sent.
+      const requests = call.iterator({ destroyOnReturn: false }) as AsyncIterable<Request>;
+      for await (const request of requests) await writeWithBackpressure(call, answer(request), signal);
+    };
+    serve().then(
+      () => {
+        answered();
+        call.end();
+      },
+      (error: unknown) => {
+        if (signal.aborted) return;
+        report(logger, error);
+        answered();
+        call.emit('error', toStatusObject(error));
+      },
+    );
+  };
+}
+
 function writeWithBackpressure<Response>(
-  call: ServerWritableStream<unknown, Response>,
+  call: Pick<ServerWritableStream<unknown, Response>, 'write'>,
   message: Response,
   signal: AbortSignal,
 ): Promise<void> {
