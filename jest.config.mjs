@@ -6,7 +6,11 @@ export default {
   maxWorkers: '100%',
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
   testTimeout: 120_000,
-  testMatch: ['<rootDir>/*/test/**/*.test.ts', '<rootDir>/tests/**/*.test.ts'],
+  testMatch: [
+    '<rootDir>/*/test/**/*.test.ts',
+    '<rootDir>/tests/**/*.test.ts',
+    '<rootDir>/examples/testing/jest.test.mjs',
+  ],
   modulePathIgnorePatterns: ['<rootDir>/.*/dist/', '<rootDir>/.*/dist-test/', '<rootDir>/.build/'],
   extensionsToTreatAsEsm: ['.ts'],
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },

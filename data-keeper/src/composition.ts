@@ -86,6 +86,8 @@ export interface DataKeeperOptions {
 export interface DataKeeper {
   /** HOST:PORT, as advertised. */
   readonly address: string;
+  /** HOST:PORT that it listens on. */
+  readonly boundAddress: string;
   readonly keeperId: string;
   readonly storageId: string;
   readonly dataDir: string;
@@ -174,7 +176,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
       session().keys.receiptKey,
     );
   };
-  // These two are known once the port is.
+  // These are known once the port is.
+  let boundAddress: string;
   let address: string | undefined;
   let started: TrackerSession | undefined;
   const session = (): TrackerSession => {
@@ -254,7 +257,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     store.close();
   };
   try {
-    address = advertisedAddress(await listen(server, options.listen), options.advertise);
+    boundAddress = await listen(server, options.listen);
+    address = advertisedAddress(boundAddress, options.advertise);
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
       ...{ address, zone },
@@ -284,7 +288,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     settings,
   };
   return {
-    ...{ address, keeperId: identity.keeperId, storageId: identity.storageId, dataDir, zone },
+    ...{ address, boundAddress, keeperId: identity.keeperId, storageId: identity.storageId, dataDir, zone },
     ...lifeOf(running),
   };
 }

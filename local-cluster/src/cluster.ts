@@ -32,7 +32,7 @@ export interface ClusterPlan {
 /** Loopback only: a local cluster has no access control of its own. */
 const host = '127.0.0.1';
 
-export class Cluster {
+export class Cluster implements AsyncDisposable {
   readonly dataDir: string;
   readonly tracker: Member;
   readonly #plan: ClusterPlan;
@@ -120,6 +120,11 @@ export class Cluster {
   async stop(): Promise<void> {
     await this.stopAll();
     await this.#cleanUp();
+  }
+
+  /** `await using cluster = await startCluster()` stops it with its block. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
   }
 
   #newKeeper(options: KeeperOptions): Member {

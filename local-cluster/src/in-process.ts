@@ -2,13 +2,19 @@
  * A whole cluster inside this process: real servers, real sockets on loopback, real files in a directory of its
  * own. For tests and for embedding.
  */
-import { startDataKeeper, type KeeperSettings } from '@holdfast/data-keeper';
-import { startMasterTracker, type TrackerSettings } from '@holdfast/master-tracker';
+import {
+  type DataKeeper,
+  type DataKeeperOptions,
+  type KeeperSettings,
+  startDataKeeper,
+} from '@holdfast/data-keeper';
+import { type MasterTracker, type TrackerSettings, startMasterTracker } from '@holdfast/master-tracker';
 import { type Logger, silentLogger } from '@holdfast/shared';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cluster, type KeeperOptions, type Launchers } from './cluster.js';
+import { launchFaultyKeeper, launchFaultyTracker } from './faulty-launch.js';
 
 export interface StartClusterOptions {
   /** How many keepers, or one description for each. Default 3. */
@@ -19,6 +25,8 @@ export interface StartClusterOptions {
   readonly trackerPort?: number;
   readonly trackerSettings?: Partial<TrackerSettings>;
   readonly keeperSettings?: Partial<KeeperSettings>;
+  /** Offers the faults `partition`, `slow` and `full` of each member. Everything then takes a detour. Default false. */
+  readonly faults?: boolean;
   /** Default: silent. */
   readonly logger?: Logger;
 }
@@ -42,27 +50,37 @@ export async function startCluster(options: StartClusterOptions = {}): Promise<C
   const cleanUp = async (): Promise<void> => {
     if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true, maxRetries: 3 });
   };
-  const launchers: Launchers = {
-    tracker: (directory) => (listen) =>
-      startMasterTracker({
-        dataDir: directory,
-        listen,
-        logger: logger.child({ member: 'tracker' }),
-        ...(options.trackerSettings && { settings: options.trackerSettings }),
-      }),
-    keeper:
-      (directory, { zone, capacityBytes }, trackerAddress) =>
-      (listen) =>
-        startDataKeeper({
-          dataDir: directory,
-          listen,
-          tracker: trackerAddress(),
-          logger: logger.child({ member: directory }),
-          ...(zone !== undefined && { zone }),
-          ...(capacityBytes !== undefined && { capacityBytes }),
-          ...(options.keeperSettings && { settings: options.keeperSettings }),
-        }),
+  const startTracker = (directory: string, listen: string): Promise<MasterTracker> =>
+    startMasterTracker({
+      dataDir: directory,
+      listen,
+      logger: logger.child({ member: 'tracker' }),
+      ...(options.trackerSettings && { settings: options.trackerSettings }),
+    });
+  const startKeeper = (
+    directory: string,
+    { zone, capacityBytes }: KeeperOptions,
+    where: Pick<DataKeeperOptions, 'listen' | 'tracker' | 'advertise' | 'fileSystem'>,
+  ): Promise<DataKeeper> =>
+    startDataKeeper({
+      dataDir: directory,
+      ...where,
+      logger: logger.child({ member: directory }),
+      ...(zone !== undefined && { zone }),
+      ...(capacityBytes !== undefined && { capacityBytes }),
+      ...(options.keeperSettings && { settings: options.keeperSettings }),
+    });
+  const direct: Launchers = {
+    tracker: (directory) => (listen) => startTracker(directory, listen),
+    keeper: (directory, keeper, trackerAddress) => (listen) =>
+      startKeeper(directory, keeper, { listen, tracker: trackerAddress() }),
   };
+  const faulty: Launchers = {
+    tracker: (directory) => (listen) => launchFaultyTracker(listen, (at) => startTracker(directory, at)),
+    keeper: (directory, keeper, trackerAddress) => (listen) =>
+      launchFaultyKeeper(listen, trackerAddress(), (where) => startKeeper(directory, keeper, where)),
+  };
+  const launchers = options.faults === true ? faulty : direct;
   const plan = {
     dataDir,
     trackerPort: options.trackerPort ?? 0,

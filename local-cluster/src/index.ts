@@ -10,5 +10,6 @@ export {
   type UnexpectedExit,
 } from './child-process.js';
 export { type Cluster, type KeeperOptions } from './cluster.js';
+export { type Fault, type FaultName, type FaultOptions } from './faults.js';
 export { startCluster, type StartClusterOptions } from './in-process.js';
 export { type Member } from './member.js';

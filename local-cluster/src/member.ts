@@ -3,6 +3,8 @@
  * address. How it runs (in this process or as one of its own) is the launcher's business.
  */
 
+import { type Fault, type FaultControls, type FaultName, type FaultOptions, bringAbout } from './faults.js';
+
 /** A server that runs. */
 export interface Running {
   /** HOST:PORT as it really listens. */
@@ -11,6 +13,8 @@ export interface Running {
   readonly pid?: number;
   /** Keepers: who it is. */
   readonly keeperId?: string;
+  /** Faults other than its end, where the launcher offers them. */
+  readonly controls?: FaultControls;
   /** Ends it as Ctrl-C would: running calls may finish, peers are told. */
   stop(): Promise<void>;
   /** Ends it as a power cut would: nothing is finished, nobody is told. */
@@ -62,6 +66,25 @@ export class Member {
 
   get running(): boolean {
     return this.#running !== undefined;
+  }
+
+  /** @internal */
+  get controls(): FaultControls | undefined {
+    return this.#running?.controls;
+  }
+
+  /**
+   * Brings a fault about, which lasts until it is ended. Faults of different names can be there at once.
+   *
+   * @example
+   * const fault = await cluster.keepers[0].fault('slow', { delayMs: 500 });
+   * // … what does the application do now? …
+   * await fault.end();
+   *
+   * @throws HoldfastError INVALID_ARGUMENT: `partition`, `slow` and `full` need `startCluster({ faults: true })`
+   */
+  fault(name: FaultName, options: FaultOptions = {}): Promise<Fault> {
+    return bringAbout(this, name, options);
   }
 
   /** Starts it; does nothing if it runs. */

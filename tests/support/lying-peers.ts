@@ -126,8 +126,8 @@ export class LyingPeers {
       CommitUpload: losing('commit', { files: [{ path: '/empty', version: 1, durability }] }),
     };
     this.trackerAddress = await this.#serve((server) => {
-      server.addService(trackerV1.ChunkLocationService.service, locations as never);
-      server.addService(trackerV1.UploadService.service, uploads as never);
+      server.addService(trackerV1.ChunkLocationService.service, locations);
+      server.addService(trackerV1.UploadService.service, uploads);
     });
   }
 }
