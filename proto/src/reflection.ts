@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** A file of the contract. */
-export interface DescribedFile {
+interface DescribedFile {
   /** As it is imported: "holdfast/common/v1/types.proto". */
   readonly name: string;
   /** The names of the files that it imports. */
@@ -22,6 +22,7 @@ export interface DescribedFile {
 /** A question, with the one field set that `messageRequest` names. */
 export interface ReflectionRequest {
   readonly messageRequest?: string;
+  readonly listServices?: string;
   readonly fileByFilename?: string;
   readonly fileContainingSymbol?: string;
 }
