@@ -3,35 +3,50 @@
  * of its own but the connection.
  */
 import type { Readable, Writable } from 'node:stream';
+import { isAnyArrayBuffer } from 'node:util/types';
 import { HoldfastError, checkId, splitPath, throwIfCancelled } from '@holdfast/shared';
 import * as inspect from './cluster/inspect.js';
 import * as jobs from './cluster/jobs.js';
+import { checkLocalPath, checkOptions, shown } from './core/check-options.js';
 import type { ClientContext } from './core/context.js';
 import { MemoryShare } from './core/memory-share.js';
 import { mutating } from './core/retrying.js';
 import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
+import { type ReadFileOptions, checkEncoding, readFile } from './download/read-file.js';
 import { type ReadOptions, readBytes } from './download/read-stream.js';
 import { type CompareOptions, type Comparison, compareFile } from './local/compare.js';
 import { openLocalSource } from './local/file-source.js';
 import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file.js';
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
+import { bytesReadableStream, uploadWritableStream } from './local/web-streams.js';
 import * as namespace from './namespace/namespace.js';
 import * as trash from './namespace/trash.js';
 import { type WatchOptions, watch, watchCursor } from './namespace/watch.js';
 import type { ClusterStatus, KeeperStatus } from './ports/cluster-status.js';
 import type { ClusterEvent, ExplainedChunk } from './ports/inspection.js';
 import type { Job } from './ports/jobs.js';
-import type { Entry, TrashSummary, TrashedPieces, TrashedVersion } from './ports/tracker-api.js';
+import type {
+  Entry,
+  LocateChunksRequest,
+  TrashSummary,
+  TrashedPieces,
+  TrashedVersion,
+} from './ports/tracker-api.js';
 import type { EntryChange } from './ports/watch.js';
 import { type AppendOptions, append } from './upload/append.js';
+import { blobSource } from './upload/blob-source.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
 import { streamSource } from './upload/stream-source.js';
 import { type UploadOptions, type UploadResult, upload } from './upload/upload.js';
 
-/** A local file's path, bytes, or a stream of bytes. */
-export type UploadSource = string | Uint8Array | Readable | AsyncIterable<Uint8Array>;
+/** Bytes in memory, a Blob or File, or a stream of bytes of either kind: `response.body` of fetch is one. */
+export type ByteSource =
+  ArrayBufferView | ArrayBuffer | Blob | Readable | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
+
+/** A local file's path, or what gives bytes. */
+export type UploadSource = string | ByteSource;
 
 /**
  * A connection to a cluster. Made by `connect`, ended by `close`. Remote paths are absolute ("/photos/cat.jpg").
@@ -65,9 +80,9 @@ export class HoldfastClient {
    * await client.upload(Buffer.from('hello'), '/hello.txt', { overwrite: true });
    */
   async upload(source: UploadSource, remotePath: string, options: UploadOptions = {}): Promise<UploadResult> {
-    throwIfCancelled(options.signal);
-    splitPath(remotePath);
     const own = heard(options);
+    throwIfCancelled(own.signal);
+    splitPath(remotePath);
     return upload(this.#context, await this.#open(source, own.signal), remotePath, own);
   }
 
@@ -107,13 +122,14 @@ export class HoldfastClient {
     options: DownloadOptions = {},
   ): Promise<DownloadResult> {
     const own = heard(options);
-    const { overwrite = false, signal } = own;
-    if (typeof file === 'string') splitPath(file);
+    const { overwrite = false, signal, onProgress } = own;
+    checkFile(file);
+    checkLocalPath(localPath);
     const entry = await fileEntry(this.#context, file, signal);
     if (await isSpecialFile(localPath)) {
       const { path, version, sizeBytes } = entry;
       // It takes bytes in order only, and is never replaced.
-      const bytes = this.createReadStream(entry, { signal });
+      const bytes = this.createReadStream(entry, { signal, ...(onProgress && { onProgress }) });
       await writeSpecialFile(localPath, bytes, signal);
       return { path, version, sizeBytes };
     }
@@ -144,14 +160,73 @@ export class HoldfastClient {
    * for await (const bytes of client.createReadStream('/log', { start: 1_000, end: 1_999 })) …
    */
   createReadStream(file: string | Entry, options: ReadOptions = {}): Readable {
-    // A directory has no version; by its path the tracker says what is wrong.
-    const byPath = typeof file === 'string' || file.type === 'directory';
-    const path = typeof file === 'string' ? file : file.path;
-    const target = byPath ? { path } : { version: file.version };
-    return bytesReadable(
-      (signal) => readBytes(this.#context, target, { ...options, signal }),
-      options.signal,
-    );
+    const target = readTarget(file);
+    const own = heard(options);
+    return bytesReadable((signal) => readBytes(this.#context, target, { ...own, signal }), own.signal);
+  }
+
+  /**
+   * The same as a Web Stream of bytes: for `new Response(…)`, `pipeTo`, `for await`, and readers that bring their own
+   * memory. Nothing is fetched before it is asked for. Cancelling it stops the transfer.
+   *
+   * @throws HoldfastError INVALID_ARGUMENT at once for arguments of a wrong type; the rest as errors of the stream
+   * @example
+   * const response = new Response(client.createReadableStream('/photos/cat.jpg', { end: 99 }));
+   * console.log((await response.arrayBuffer()).byteLength);
+   */
+  createReadableStream(file: string | Entry, options: ReadOptions = {}): ReadableStream<Uint8Array> {
+    const target = readTarget(file);
+    const own = heard(options);
+    return bytesReadableStream((signal) => readBytes(this.#context, target, { ...own, signal }), own.signal);
+  }
+
+  /**
+   * Reads a file, or bytes `start` to `end` of it (`end` included), into one Buffer, or into a string if an encoding
+   * is given, as of node:fs/promises. More than `maxBytes` (64 MiB unless said) is refused before any byte is read.
+   *
+   * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, LIMIT_EXCEEDED, DATA_LOSS, UNAVAILABLE …
+   * @example
+   * const bytes = await client.readFile('/photos/cat.jpg');
+   * const text = await client.readFile('/hello.txt', 'utf8');
+   * const head = await client.readFile('/log', { end: 79, encoding: 'utf8' });
+   */
+  readFile(
+    file: string | Entry,
+    options?: ReadFileOptions & { readonly encoding?: undefined },
+  ): Promise<Buffer>;
+  readFile(
+    file: string | Entry,
+    options: BufferEncoding | (ReadFileOptions & { readonly encoding: BufferEncoding }),
+  ): Promise<string>;
+  async readFile(
+    file: string | Entry,
+    options: BufferEncoding | ReadFileOptions = {},
+  ): Promise<Buffer | string> {
+    const own = heard(typeof options === 'string' ? { encoding: options } : options);
+    const encoding = checkEncoding(own);
+    const bytes = await readFile(this.#context, readTarget(file), own);
+    return encoding === undefined ? bytes : bytes.toString(encoding);
+  }
+
+  /**
+   * Stores text (as UTF-8) or bytes at a path, as node:fs/promises has it: what is there is replaced, in one step,
+   * unless `overwrite` is false or `expectedVersion` says otherwise. It differs from `upload` in this, and in that a
+   * string is the content and not the name of a local file.
+   *
+   * @throws HoldfastError as `upload`
+   * @example
+   * const { version } = await client.writeFile('/settings.json', JSON.stringify({ theme: 'dark' }));
+   * // Only if nobody else wrote meanwhile:
+   * await client.writeFile('/settings.json', '{}', { expectedVersion: version });
+   */
+  async writeFile(
+    remotePath: string,
+    data: string | ByteSource,
+    options: UploadOptions = {},
+  ): Promise<UploadResult> {
+    checkOptions(options);
+    const source = typeof data === 'string' ? Buffer.from(data) : data;
+    return this.upload(source, remotePath, { overwrite: true, ...options });
   }
 
   /**
@@ -162,7 +237,28 @@ export class HoldfastClient {
    * await pipeline(fs.createReadStream('big.tar'), client.createWriteStream('/big.tar'));
    */
   createWriteStream(remotePath: string, options: UploadOptions = {}): UploadStream & Writable {
+    checkOptions(options);
     return uploadStream(
+      (source, signal) => this.upload(source, remotePath, { ...options, signal }),
+      options.signal,
+    );
+  }
+
+  /**
+   * The same as a Web Stream. It takes as much as the upload does; `close` (and `pipeTo`) resolves when the version is
+   * durable and visible, and aborting it before leaves nothing visible.
+   *
+   * @example
+   * const stream = client.createWritableStream('/copy-of-hello.txt');
+   * await client.createReadableStream('/hello.txt').pipeTo(stream);
+   * console.log((await stream.committed).version);
+   */
+  createWritableStream(
+    remotePath: string,
+    options: UploadOptions = {},
+  ): WritableStream<Uint8Array | string> & UploadStream {
+    checkOptions(options);
+    return uploadWritableStream(
       (source, signal) => this.upload(source, remotePath, { ...options, signal }),
       options.signal,
     );
@@ -428,16 +524,48 @@ export class HoldfastClient {
     return jobs.forget(this.#context, keeperId, heard(options));
   }
 
-  /** Ends the connection. Calls in progress fail. Safe to call twice. */
+  /**
+   * Ends the connection. What is in progress fails with its next call, and so does what is begun later, with
+   * UNAVAILABLE that is not retryable. Safe to call twice. `await using` calls it at the end of the block.
+   */
   close(): void {
     this.#close();
   }
 
+  /** So that `await using client = await connect()` closes it, however the block is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
   async #open(source: UploadSource, signal: AbortSignal | undefined): Promise<ChunkSource> {
     const memory = new MemoryShare(this.#context.memory);
-    if (typeof source === 'string') return openLocalSource(source, memory, signal);
+    if (typeof source === 'string') return openLocalSource(checkLocalPath(source), memory, signal);
     if (source instanceof Uint8Array) return bytesSource(source);
-    if (typeof source === 'object' && Symbol.asyncIterator in source) return streamSource(source, memory);
-    throw new HoldfastError('INVALID_ARGUMENT', 'the source must be a path, bytes, or a stream of bytes');
+    if (ArrayBuffer.isView(source)) {
+      return bytesSource(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
+    }
+    if (isAnyArrayBuffer(source)) return bytesSource(new Uint8Array(source));
+    if (source instanceof Blob) return blobSource(source);
+    if (typeof source === 'object' && source !== null && Symbol.asyncIterator in source) {
+      return streamSource(source, memory);
+    }
+    throw new HoldfastError(
+      'INVALID_ARGUMENT',
+      `the source must be a path, bytes, a Blob or a stream of bytes, not ${shown(source)}`,
+    );
   }
+}
+
+/** @throws HoldfastError INVALID_ARGUMENT */
+function checkFile(file: string | Entry): void {
+  if (typeof file === 'object' && file !== null && Number.isSafeInteger(file.version)) splitPath(file.path);
+  else splitPath(file as string);
+}
+
+/** What to ask the tracker for. @throws HoldfastError INVALID_ARGUMENT for what is neither a path nor an Entry */
+function readTarget(file: string | Entry): LocateChunksRequest['target'] {
+  if (typeof file === 'string') return { path: file };
+  checkFile(file);
+  // A directory has no version; by its path the tracker says what is wrong.
+  return file.type === 'directory' ? { path: file.path } : { version: file.version };
 }

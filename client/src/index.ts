@@ -10,9 +10,10 @@
  * client.close();
  */
 export { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
-export { HoldfastClient, type UploadSource } from './client.js';
+export { type ByteSource, HoldfastClient, type UploadSource } from './client.js';
 export { type ConnectOptions, connect, defaultTracker } from './connect.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
+export type { ReadFileOptions } from './download/read-file.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { CompareOptions, Comparison } from './local/compare.js';
 export { contentDigest } from './local/content-digest.js';

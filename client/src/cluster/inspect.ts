@@ -1,5 +1,6 @@
 /** The questions of operators: checked words in, checked answers out, pages and retries in between. */
 import { HoldfastError, splitPath } from '@holdfast/shared';
+import { checkTexts } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
 import { asking } from '../core/retrying.js';
 import type { CallSignal } from '../namespace/namespace.js';
@@ -67,6 +68,7 @@ export async function previewKeeperLoss(
   names: readonly string[],
   { signal }: CallSignal = {},
 ): Promise<KeeperLossPreview> {
+  checkTexts(names, 'keepers');
   if (names.length === 0) throw new HoldfastError('INVALID_ARGUMENT', 'no keeper was named');
   const known = await keepers(tools, { signal });
   const meant = [...new Set(names.map((name) => findKeeper(known, name)))];

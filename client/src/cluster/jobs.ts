@@ -1,5 +1,6 @@
 /** The calls about jobs and single keepers: retries, pages, and waiting for an end. */
 import { HoldfastError, checkId } from '@holdfast/shared';
+import { checkTexts } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { CallSignal } from '../namespace/namespace.js';
@@ -30,6 +31,7 @@ export async function scrub(
   keeperIds: readonly string[],
   { signal }: CallSignal = {},
 ): Promise<string> {
+  checkTexts(keeperIds, 'keeperIds');
   for (const keeperId of keeperIds) checkId(keeperId, 'keeperIds');
   return mutating(tools, signal, (requestId) => tools.tracker.scrubKeepers(keeperIds, requestId, { signal }));
 }

@@ -1,6 +1,7 @@
 /** Signals that many calls listen to at once. */
 import { setMaxListeners } from 'node:events';
 import { cancelled, throwIfCancelled } from '@holdfast/shared';
+import { checkOptions } from './check-options.js';
 
 /**
  * A signal that is aborted with the first of `signals`. Every chunk on its way listens to it: more than the ten
@@ -12,8 +13,14 @@ export function firstOf(...signals: readonly (AbortSignal | undefined)[]): Abort
   return first;
 }
 
-/** The same options, with a signal that any number of calls may listen to: the caller may share one over many. */
+/**
+ * The caller's options, checked, with a signal that any number of calls may listen to: the caller may share one over
+ * many.
+ *
+ * @throws HoldfastError INVALID_ARGUMENT
+ */
 export function heard<T extends { readonly signal?: AbortSignal | undefined }>(options: T): T {
+  checkOptions(options);
   return options.signal === undefined ? options : { ...options, signal: firstOf(options.signal) };
 }
 

@@ -3,10 +3,11 @@
  * that all transfers share, and handed over in order, the one whose turn it is as its bytes come; a reader that
  * stops stops the fetching.
  */
-import { type Bytes, HoldfastError } from '@holdfast/shared';
+import { type Bytes, HoldfastError, splitPath } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { firstOf } from '../core/signals.js';
-import type { LocatedExtent, LocateChunksRequest } from '../ports/tracker-api.js';
+import type { LocatedExtent, LocateChunksRequest, LocatedPage } from '../ports/tracker-api.js';
+import type { TransferProgress } from '../upload/upload.js';
 import { locatedExtents, locatePage } from './locate.js';
 import { SegmentFetch } from './segment-fetch.js';
 
@@ -15,6 +16,8 @@ export interface ReadOptions {
   readonly start?: number;
   /** The last byte, as in node:fs: it is included. Default: the end of the file. */
   readonly end?: number;
+  /** Told whenever bytes were handed over; `totalBytes` is the length of the range. */
+  readonly onProgress?: (progress: TransferProgress) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -47,24 +50,55 @@ function checkRange({ start = 0, end = Infinity }: ReadOptions): { start: number
   return { start, end: end + 1 };
 }
 
+/** A range of one version, whose bytes can be read once. */
+export interface OpenedRange {
+  /** Of the range, cut at the end of the file. */
+  readonly lengthBytes: number;
+  /** The bytes in order. Leaving the iteration stops the fetching. */
+  bytes(): AsyncGenerator<Bytes, void, undefined>;
+}
+
 /**
- * The bytes from `start` to `end` of what `target` names, which stays one version from the first byte to the
+ * Finds the bytes from `start` to `end` of what `target` names, which stays one version from the first byte to the
  * last. A range past the end of the file is cut there.
  */
+export async function openRange(
+  context: ClientContext,
+  target: LocateChunksRequest['target'],
+  options: ReadOptions = {},
+): Promise<OpenedRange> {
+  if ('path' in target) splitPath(target.path);
+  const { start, end } = checkRange(options);
+  // 0 would mean: to the end.
+  const lengthBytes = end === Infinity ? 0 : Math.max(1, end - start);
+  const first = await locatePage(context, { target, offset: start, lengthBytes }, options.signal);
+  const endOffset = Math.max(start, Math.min(end, first.sizeBytes));
+  return {
+    lengthBytes: endOffset - start,
+    bytes: () => bytesOf(context, first, { start, end: endOffset }, options),
+  };
+}
+
+/** The bytes of `openRange`, found when the first of them is asked for. */
 export async function* readBytes(
   context: ClientContext,
   target: LocateChunksRequest['target'],
   options: ReadOptions = {},
 ): AsyncGenerator<Bytes, void, undefined> {
-  const { start, end } = checkRange(options);
-  if (start === end) return;
+  yield* (await openRange(context, target, options)).bytes();
+}
+
+async function* bytesOf(
+  context: ClientContext,
+  first: LocatedPage,
+  { start, end }: { readonly start: number; readonly end: number },
+  { signal: outer, onProgress }: ReadOptions,
+): AsyncGenerator<Bytes, void, undefined> {
   const abort = new AbortController();
-  const signal = firstOf(options.signal, abort.signal);
-  const lengthBytes = end === Infinity ? 0 : end - start;
-  const first = await locatePage(context, { target, offset: start, lengthBytes }, signal);
-  const endOffset = Math.min(end, first.sizeBytes);
-  const segments = segmentsOf(locatedExtents(context, first, endOffset, signal), start, endOffset);
+  const signal = firstOf(outer, abort.signal);
+  const segments = segmentsOf(locatedExtents(context, first, end, signal), start, end);
   const pending: Pending[] = [];
+  let transferredBytes = 0;
   let segment = await nextOf(segments);
   try {
     while (segment || pending.length > 0) {
@@ -80,7 +114,12 @@ export async function* readBytes(
       }
       const next = pending.shift();
       try {
-        if (next) yield* next.fetch.bytes();
+        if (!next) continue;
+        for await (const bytes of next.fetch.bytes()) {
+          transferredBytes += bytes.length;
+          onProgress?.({ transferredBytes, totalBytes: end - start });
+          yield bytes;
+        }
       } finally {
         next?.release();
       }

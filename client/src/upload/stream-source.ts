@@ -24,7 +24,7 @@ class StreamSource implements ChunkSource {
 
   constructor(stream: AsyncIterable<unknown>, memory: MemoryShare) {
     this.#stream = stream;
-    this.#items = stream[Symbol.asyncIterator]();
+    this.#items = iterationOf(stream);
     // A Readable may fail before its first bytes are asked for, and whoever asks then is told; without a listener
     // it would end the process.
     if (stream instanceof Readable) stream.on('error', () => undefined);
@@ -113,6 +113,17 @@ class StreamSource implements ChunkSource {
     } catch (error) {
       throw errnoOf(error) === undefined ? error : fromErrno(error, 'cannot read the source');
     }
+  }
+}
+
+/** A Web Stream that somebody reads already cannot be read. */
+function iterationOf(stream: AsyncIterable<unknown>): AsyncIterator<unknown> {
+  try {
+    return stream[Symbol.asyncIterator]();
+  } catch (cause) {
+    throw new HoldfastError('INVALID_ARGUMENT', 'the stream cannot be read: is somebody else reading it?', {
+      cause,
+    });
   }
 }
 

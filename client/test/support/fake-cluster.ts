@@ -20,6 +20,7 @@ import {
 import { systemRandom } from '@holdfast/shared/node';
 import type { ClientContext } from '../../src/core/context.js';
 import { KeeperHealth } from '../../src/core/keeper-health.js';
+import type { CallOptions } from '../../src/ports/call-options.js';
 import type { BlockRun, KeeperApi, PieceMessage, ReadChunkRequest } from '../../src/ports/keeper-api.js';
 import type {
   BadPiece,
@@ -103,8 +104,12 @@ const isBelow = (path: string, top: string): boolean =>
 /** Waits until the caller gives up: a keeper that hangs. */
 export const hang = (_what: unknown, signal: AbortSignal): Promise<never> => never(signal);
 
-const notInThisFake = (): Promise<never> =>
-  Promise.reject(new HoldfastError('UNIMPLEMENTED', 'not in this fake'));
+const notInThisFake = (...args: readonly unknown[]): Promise<never> => {
+  const { signal } = (args.at(-1) ?? {}) as CallOptions;
+  return Promise.reject(
+    signal?.aborted ? (signal.reason as Error) : new HoldfastError('UNIMPLEMENTED', 'not in this fake'),
+  );
+};
 
 export class FakeCluster {
   /** What a watch is told; hangs where it ends if it does not throw. */

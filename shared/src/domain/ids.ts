@@ -8,7 +8,7 @@ export function newId(random: Random): string {
 }
 
 export function isId(value: string): boolean {
-  return /^[0-9a-f]{32}$/.test(value);
+  return typeof value === 'string' && /^[0-9a-f]{32}$/.test(value);
 }
 
 /** Returns `value` if it is an id; throws INVALID_ARGUMENT naming `what` ("chunk_id") otherwise. */

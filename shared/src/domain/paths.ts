@@ -19,6 +19,8 @@ function refuse(path: string, why: string): HoldfastError {
  * @throws HoldfastError INVALID_ARGUMENT
  */
 export function splitPath(path: string): string[] {
+  // Programs in plain JavaScript get here too.
+  if (typeof path !== 'string') throw refuse(String(typeof path), 'it is not a string');
   if (!path.startsWith('/')) throw refuse(path, 'it does not start with "/"');
   if (!path.isWellFormed()) throw refuse(path, 'it is not well-formed Unicode');
   if (Buffer.byteLength(path) > limits.maxPathBytes) {

@@ -4,6 +4,7 @@
  * are watched: after two deadlines in a row without any answer between them new ones take their place.
  */
 import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js';
+import { HoldfastError } from '../errors/index.js';
 import { limits } from '../limits.js';
 import { partsOption } from './insides/parts.js';
 import { flowControlWindowBytes } from './insides/server.js';
@@ -89,7 +90,7 @@ export class PeerChannel {
 
   /** A place for one call: on a connection without any if there may be one, else on the one with the fewest. */
   begin(): CallSlot {
-    if (this.#closed) throw new Error(`the channel to ${this.address} is closed`);
+    if (this.#closed) throw closedError();
     const connection = this.#leastBusy();
     connection.calls += 1;
     return {
@@ -137,12 +138,21 @@ export class PeerChannel {
   }
 }
 
+/** Nothing is opened anew behind the back of whoever closed it, and repeating does not help. */
+function closedError(): HoldfastError {
+  return new HoldfastError('UNAVAILABLE', 'the connection was closed by this program', {
+    retryable: false,
+    remedy: 'Connect again.',
+  });
+}
+
 /** Channels by address, at most `max` of them; the one that was used least lately makes room. */
 export class ChannelPool {
   readonly #options: ChannelOptions;
   readonly #maxConnections: number;
   readonly #max: number;
   readonly #channels = new Map<string, PeerChannel>();
+  #closed = false;
 
   /** @param maxConnections to each address; see PeerChannel */
   constructor(options: ChannelOptions, maxConnections = 1, max = 1_000) {
@@ -151,7 +161,9 @@ export class ChannelPool {
     this.#max = max;
   }
 
+  /** @throws HoldfastError UNAVAILABLE, and not retryable, when the pool is closed */
   get(address: string): PeerChannel {
+    if (this.#closed) throw closedError();
     const channel =
       this.#channels.get(address) ?? new PeerChannel(address, this.#options, this.#maxConnections);
     // A Map keeps the order of insertion: taken out and put in again means used last.
@@ -165,6 +177,7 @@ export class ChannelPool {
   }
 
   close(): void {
+    this.#closed = true;
     for (const address of [...this.#channels.keys()]) this.#drop(address);
   }
 
