@@ -3,6 +3,7 @@
  * an error of another kind from the depths. And what every method has in common: it takes a signal.
  */
 import { describe, expect, it } from '@jest/globals';
+import type { Writable } from 'node:stream';
 import { HoldfastError } from '@holdfast/shared';
 import { systemClock } from '@holdfast/shared/node';
 import { HoldfastClient, connect } from '../src/index.js';
@@ -62,8 +63,9 @@ async function outcome(method: string, args: readonly unknown[]): Promise<unknow
       await writer.write('x');
       await writer.close();
     } else if (typeof result === 'object' && result !== null && 'committed' in result) {
-      (result as NodeJS.WritableStream).on('error', () => undefined).end('x');
-      await (result as { committed: Promise<unknown> }).committed;
+      const stream = result as Writable & { committed: Promise<unknown> };
+      stream.on('error', () => undefined).end('x');
+      await stream.committed;
     } else if (typeof result === 'object' && result !== null && Symbol.asyncIterator in result) {
       for await (const _ of result as AsyncIterable<unknown>) continue;
     }

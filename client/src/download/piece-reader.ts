@@ -25,6 +25,8 @@ export interface PieceRange {
    * when all is there, the chunk's digest is checked as well.
    */
   readonly table?: ChecksumTable | undefined;
+  /** Told once, when the first blocks are verified and before they have any effect; what it throws ends the read. */
+  readonly onFirstBlocks?: () => void;
 }
 
 /**
@@ -80,17 +82,19 @@ class PieceCheck {
   readonly #keeperId: string;
   readonly #start: number;
   readonly #table: ChecksumTable | undefined;
+  readonly #onFirstBlocks: (() => void) | undefined;
   #headerSeen = false;
   /** How far the verified blocks reach in the chunk; before the first, where they have to start at the latest. */
   position: number;
 
-  constructor({ extent, piece, start, table }: PieceRange) {
+  constructor({ extent, piece, start, table, onFirstBlocks }: PieceRange) {
     this.#extent = extent;
     this.#address = piece.keeper.address;
     this.#keeperId = piece.keeper.keeperId;
     this.#start = start;
     this.position = start;
     this.#table = table;
+    this.#onFirstBlocks = onFirstBlocks;
   }
 
   /** Checks one message; returns its blocks, if it has any. */
@@ -138,6 +142,7 @@ class PieceCheck {
     if (end % blockSizeBytes !== 0 && end !== chunkLengthBytes) throw this.malformed('half a block');
     const mismatch = firstMismatch(data, checksums, blockSizeBytes);
     if (mismatch >= 0) throw this.#corrupt(`the block at ${offset + mismatch} does not match its checksum`);
+    if (first) this.#onFirstBlocks?.();
     checksums.forEach((checksum, index) => this.#table?.set(offset / blockSizeBytes + index, checksum));
     this.position = end;
   }

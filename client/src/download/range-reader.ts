@@ -1,13 +1,16 @@
 /**
  * Gets a range of one chunk from whoever has it. A slow, dead or corrupt piece costs the time to notice and no
- * more: the next one goes on from the last verified byte. When all have failed, the tracker is asked again
+ * more: the next one goes on from the last verified byte. While a keeper is late with its first byte, another one may
+ * be asked beside it (core/hedging.ts); the first that answers goes on. When all have failed, the tracker is asked again
  * where the chunk is, because by then a copy may be elsewhere.
  *
  * Promise: exactly the committed bytes, or an error.
  */
 import { ChecksumTable, HoldfastError, cancelled, hasCode, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { hedgeDelayMs } from '../core/hedging.js';
 import type { LocatedExtent, PieceLocation } from '../ports/tracker-api.js';
+import { type Attempt, type Spare, hedge } from './hedge.js';
 import { locateAgain } from './locate.js';
 import { type ByteSink, readPiece } from './piece-reader.js';
 
@@ -81,7 +84,8 @@ class RangeReader {
   }
 
   async run(): Promise<void> {
-    const { clock, random } = this.#context;
+    const { clock, random, health } = this.#context;
+    health.hedges.noteRead();
     for (let round = 0; ; round += 1) {
       const failures = await this.#tryPieces(Math.min(maxSilenceMs, silenceMs * 2 ** round));
       if (failures === undefined) return;
@@ -103,44 +107,91 @@ class RangeReader {
 
   /** Asks each piece once; undefined when the range is complete, else what went wrong with each. */
   async #tryPieces(patienceWithOneMs: number): Promise<HoldfastError[] | undefined> {
+    const { clock, health } = this.#context;
     const failures: HoldfastError[] = [];
-    for (const piece of this.#inOrder()) {
+    let left = this.#inOrder();
+    for (let [piece, other] = left; piece; [piece, other] = left) {
       throwIfCancelled(this.#signal);
-      try {
-        await this.#readFrom(piece, patienceWithOneMs);
-        this.#context.health.noteSuccess(piece.keeper.keeperId);
-        return undefined;
-      } catch (error) {
-        throwIfCancelled(this.#signal);
-        if (error instanceof SinkFailed) throw error.cause;
-        if (!HoldfastError.is(error)) throw error;
-        // A keeper that answers is well, whatever became of one piece.
-        if (isBad(error)) this.#report(piece, error);
-        else if (!hasCode(error, 'TOKEN_EXPIRED')) this.#context.health.noteFailure(piece.keeper.keeperId);
-        failures.push(error);
+      const asked = { first: piece, second: other };
+      const first = this.#attempt(piece, patienceWithOneMs);
+      const spare = other && this.#spare(piece, other, patienceWithOneMs);
+      const { ended, late } = await hedge(clock, first, spare, this.#signal);
+      throwIfCancelled(this.#signal);
+      if (late) health.noteLate(piece.keeper.keeperId);
+      for (const { attempt, error } of ended) {
+        const from = asked[attempt];
+        if (!from) continue;
+        if (error === undefined) {
+          health.noteSuccess(from.keeper.keeperId);
+          if (!late) health.notePrompt(from.keeper.keeperId);
+          return undefined;
+        }
+        failures.push(this.#noteFailure(from, error));
+        left = left.filter((each) => each !== from);
       }
+      // One that came too late has not failed, but others are asked before it.
+      if (left.includes(piece)) left = [...left.filter((each) => each !== piece), piece];
     }
     return failures;
   }
 
-  async #readFrom(piece: PieceLocation, patienceWithOneMs: number): Promise<void> {
+  /** What a piece that could not be read failed with. @throws what is not the keeper's fault */
+  #noteFailure(piece: PieceLocation, error: unknown): HoldfastError {
+    if (error instanceof SinkFailed) throw error.cause;
+    if (!HoldfastError.is(error)) throw error;
+    // A keeper that answers is well, whatever became of one piece.
+    if (isBad(error)) this.#report(piece, error);
+    else if (!hasCode(error, 'TOKEN_EXPIRED')) this.#context.health.noteFailure(piece.keeper.keeperId);
+    return error;
+  }
+
+  /** The piece to ask beside the first one when that is later than other keepers nearly always are. */
+  #spare(first: PieceLocation, second: PieceLocation, patienceWithOneMs: number): Spare {
+    const { firstBytes, hedges } = this.#context.health;
+    return {
+      delayMs: hedgeDelayMs(firstBytes.ofOthers(first.keeper.keeperId)),
+      attempt: () => (hedges.tryTake() ? this.#attempt(second, patienceWithOneMs) : undefined),
+    };
+  }
+
+  #attempt(piece: PieceLocation, patienceWithOneMs: number): Attempt {
+    return (claim, signal) => this.#readFrom(piece, patienceWithOneMs, claim, signal);
+  }
+
+  async #readFrom(
+    piece: PieceLocation,
+    patienceWithOneMs: number,
+    claim: () => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { clock, health } = this.#context;
     const start = this.#position;
     const { end } = this.#range;
+    const beganAtMs = clock.monotonicMs();
+    let claimed = false;
+    const onFirstBlocks = (): void => {
+      claim();
+      claimed = true;
+      health.firstBytes.note(piece.keeper.keeperId, clock.monotonicMs() - beganAtMs);
+    };
     const sink: ByteSink = (data, chunkOffset) =>
       this.#sink(data, chunkOffset).catch((cause: unknown) => {
         throw new SinkFailed(cause);
       });
     const onPosition = (position: number): void => {
       this.#position = position;
-      this.#progressAtMs = this.#context.clock.monotonicMs();
+      this.#progressAtMs = clock.monotonicMs();
     };
     try {
       const table = this.#table;
-      const range = { extent: this.#extent, piece, start, end, silenceMs: patienceWithOneMs, table };
-      await readPiece(this.#context, range, sink, onPosition, this.#signal);
+      const range = {
+        ...{ extent: this.#extent, piece, start, end, silenceMs: patienceWithOneMs, table },
+        onFirstBlocks,
+      };
+      await readPiece(this.#context, range, sink, onPosition, signal);
     } catch (error) {
       // All blocks came and the whole is wrong: nothing of it can be trusted.
-      if (this.#table && hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
+      if (claimed && this.#table && hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
         this.#position = this.#range.start;
         this.#table = this.#newTable();
       }
@@ -155,9 +206,10 @@ class RangeReader {
 
   /** The tracker's order, with those last that it or this client has had no luck with lately. */
   #inOrder(): PieceLocation[] {
-    const failed = this.#context.health.recentlyFailed();
-    const rank = ({ keeper, reachable }: PieceLocation): number =>
-      (reachable ? 0 : 2) + (failed.has(keeper.keeperId) ? 1 : 0);
+    const { health } = this.#context;
+    const failed = health.recentlyFailed();
+    const rank = ({ keeper: { keeperId }, reachable }: PieceLocation): number =>
+      (reachable ? 0 : 4) + (failed.has(keeperId) ? 2 : 0) + (health.isSlow(keeperId) ? 1 : 0);
     return [...this.#extent.pieces].sort((a, b) => rank(a) - rank(b));
   }
 
