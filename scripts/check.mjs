@@ -31,6 +31,11 @@ const steps = [
     ],
     remedy: '.dependency-cruiser.cjs says beside each rule why it is there',
   },
+  {
+    name: 'api-page',
+    args: () => ['scripts/api-page.mjs', '--check'],
+    remedy: '"node scripts/api-page.mjs" writes docs/client-api.md from the docstrings',
+  },
   { name: 'unused', args: () => [bin('knip/bin/knip.js'), '--no-progress', '--no-config-hints'] },
   { name: 'contract', args: () => [bin('@bufbuild/buf/bin/buf'), 'lint', 'proto'] },
   {

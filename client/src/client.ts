@@ -52,8 +52,16 @@ export type UploadSource = string | ByteSource;
  * A connection to a cluster. Made by `connect`, ended by `close`. Remote paths are absolute ("/photos/cat.jpg").
  *
  * Every method rejects with a HoldfastError, whose `code` a program may switch over, or with what a stream or a
- * callback of the caller's threw. Calls that are not
- * transfers ride out a restart of the tracker for up to a minute.
+ * callback of the caller's threw; methods that give a stream or an iteration throw at once for options of a wrong
+ * type. Calls that are not transfers ride out a restart of the tracker for up to a minute.
+ *
+ * @example
+ * try {
+ *   await client.upload(Buffer.from('hello'), '/hello.txt');
+ * } catch (error) {
+ *   if (!hasCode(error, 'ALREADY_EXISTS')) throw error;
+ *   console.log(error.message, error.remedy);
+ * }
  */
 export class HoldfastClient {
   readonly #context: ClientContext;
@@ -76,8 +84,10 @@ export class HoldfastClient {
    * @throws HoldfastError ALREADY_EXISTS unless `overwrite`, NOT_FOUND (the source, or the parent directory
    *   without `createParents`), IS_A_DIRECTORY, SOURCE_CHANGED, NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, UNAVAILABLE …
    * @example
-   * await client.upload('cat.jpg', '/photos/cat.jpg', { createParents: true });
+   * await client.upload('cat.jpg', '/photos/2026/cat.jpg', { createParents: true });
    * await client.upload(Buffer.from('hello'), '/hello.txt', { overwrite: true });
+   * const { body } = new Response('what fetch gave');
+   * if (body) await client.upload(body, '/page.html');
    */
   async upload(source: UploadSource, remotePath: string, options: UploadOptions = {}): Promise<UploadResult> {
     const own = heard(options);
@@ -114,7 +124,8 @@ export class HoldfastClient {
    *
    * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, ALREADY_EXISTS unless `overwrite`, DATA_LOSS, UNAVAILABLE …
    * @example
-   * await client.download('/photos/cat.jpg', 'cat.jpg', { overwrite: true });
+   * const onProgress = ({ transferredBytes, totalBytes }) => console.log(transferredBytes, 'of', totalBytes);
+   * await client.download('/photos/cat.jpg', 'cat.jpg', { overwrite: true, onProgress });
    */
   async download(
     file: string | Entry,
@@ -157,7 +168,9 @@ export class HoldfastClient {
    * version to the end, whatever is committed meanwhile. Destroying the stream stops the transfer.
    *
    * @example
-   * for await (const bytes of client.createReadStream('/log', { start: 1_000, end: 1_999 })) …
+   * let bytes = 0;
+   * for await (const part of client.createReadStream('/log', { start: 1_000, end: 1_999 })) bytes += part.length;
+   * console.log(bytes);
    */
   createReadStream(file: string | Entry, options: ReadOptions = {}): Readable {
     const target = readTarget(file);
@@ -234,7 +247,7 @@ export class HoldfastClient {
    * the stream before leaves nothing visible. `committed` resolves to the same result as `upload`.
    *
    * @example
-   * await pipeline(fs.createReadStream('big.tar'), client.createWriteStream('/big.tar'));
+   * await pipeline(createReadStream('big.tar'), client.createWriteStream('/big.tar'));
    */
   createWriteStream(remotePath: string, options: UploadOptions = {}): UploadStream & Writable {
     checkOptions(options);
@@ -280,6 +293,9 @@ export class HoldfastClient {
    * Describes one entry; a file with how many copies it has now.
    *
    * @throws HoldfastError NOT_FOUND
+   * @example
+   * const { sizeBytes, version, durability } = await client.stat('/photos/cat.jpg');
+   * console.log(sizeBytes, version, durability?.fewest);
    */
   async stat(path: string, options: namespace.CallSignal = {}): Promise<Entry> {
     return namespace.stat(this.#context, path, heard(options));
@@ -288,8 +304,10 @@ export class HoldfastClient {
   /**
    * Renames a file or a whole directory in one step.
    *
-   * @throws HoldfastError NOT_FOUND, ALREADY_EXISTS unless `overwrite`, NOT_EMPTY, INVALID_ARGUMENT for a move
-   *   into itself
+   * @throws HoldfastError NOT_FOUND, ALREADY_EXISTS unless `overwrite`, VERSION_CONFLICT, NOT_EMPTY, INVALID_ARGUMENT
+   *   for a move into itself
+   * @example
+   * await client.move('/photos', '/pictures');
    */
   async move(source: string, destination: string, options: namespace.MoveOptions = {}): Promise<Entry> {
     return namespace.move(this.#context, source, destination, heard(options));
@@ -301,6 +319,10 @@ export class HoldfastClient {
    *
    * @throws HoldfastError NOT_FOUND (the source, or the destination's parent), ALREADY_EXISTS unless `overwrite`,
    *   IS_A_DIRECTORY, VERSION_CONFLICT
+   * @example
+   * const before = await client.stat('/hello.txt');
+   * // Replaces exactly what was seen:
+   * await client.copy('/photos/cat.jpg', '/hello.txt', { expectedVersion: before.version });
    */
   async copy(source: string, destination: string, options: namespace.CopyOptions = {}): Promise<Entry> {
     return namespace.copy(this.#context, source, destination, heard(options));
@@ -310,7 +332,9 @@ export class HoldfastClient {
    * Removes a file or an empty directory, or with `recursive` a directory with all that is below it. Resolves
    * to the number of entries that went.
    *
-   * @throws HoldfastError NOT_FOUND, NOT_EMPTY
+   * @throws HoldfastError NOT_FOUND, NOT_EMPTY, VERSION_CONFLICT
+   * @example
+   * console.log(await client.remove('/photos', { recursive: true }), 'entries went');
    */
   async remove(path: string, options: namespace.RemoveOptions = {}): Promise<number> {
     return namespace.remove(this.#context, path, heard(options));
@@ -320,6 +344,8 @@ export class HoldfastClient {
    * Makes a directory.
    *
    * @throws HoldfastError ALREADY_EXISTS, NOT_FOUND (no parent) unless `parents`
+   * @example
+   * await client.makeDirectory('/photos/2026/may', { parents: true });
    */
   async makeDirectory(path: string, options: namespace.MakeDirectoryOptions = {}): Promise<Entry> {
     return namespace.makeDirectory(this.#context, path, heard(options));
@@ -343,6 +369,7 @@ export class HoldfastClient {
    * @throws HoldfastError NOT_FOUND if it is not in the trash (any more), ALREADY_EXISTS unless `overwrite`,
    *   VERSION_CONFLICT, NOT_A_DIRECTORY, IS_A_DIRECTORY
    * @example
+   * await client.remove('/photos/cat.jpg');
    * await client.restore('/photos/cat.jpg', { to: '/photos/cat-again.jpg' });
    */
   async restore(path: string, options: trash.RestoreOptions = {}): Promise<Entry> {
@@ -352,6 +379,9 @@ export class HoldfastClient {
   /**
    * Gives up what can be restored at and below a path (default: everything). Its room comes back in the background,
    * after a grace for those who read it. Resolves to what was given up.
+   *
+   * @example
+   * const { versions, bytes } = await client.emptyTrash('/photos');
    */
   async emptyTrash(path = '/', options: namespace.CallSignal = {}): Promise<TrashSummary> {
     return trash.emptyTrash(this.#context, path, heard(options));
@@ -366,19 +396,35 @@ export class HoldfastClient {
    *   one by `watchCursor`, list, then watch on from it
    * @example
    * const cursor = await client.watchCursor();
-   * for await (const entry of client.list('/photos', { depth: Infinity })) index.set(entry.path, entry);
-   * for await (const { kind, path, oldPath } of client.watch('/photos', { cursor })) …
+   * const paths = new Set();
+   * for await (const { path } of client.list('/photos', { depth: Infinity })) paths.add(path);
+   * await client.writeFile('/photos/dog.jpg', 'not really a dog');
+   * for await (const { kind, path } of client.watch('/photos', { cursor })) {
+   *   console.log(kind, path);
+   *   break;
+   * }
    */
   watch(path: string, options: WatchOptions = {}): AsyncGenerator<EntryChange, never, undefined> {
     return watch(this.#context, path, heard(options));
   }
 
-  /** A cursor for `watch`: what is committed from now on comes after it. */
+  /**
+   * A cursor for `watch`: what is committed from now on comes after it.
+   *
+   * @example
+   * const cursor = await client.watchCursor();
+   */
   async watchCursor(options: namespace.CallSignal = {}): Promise<string> {
     return watchCursor(this.#context, heard(options));
   }
 
-  /** How the cluster stands: keepers, capacity, chunks that lack copies, and what is being done about them. */
+  /**
+   * How the cluster stands: keepers, capacity, chunks that lack copies, and what is being done about them.
+   *
+   * @example
+   * const { keepers } = await client.status();
+   * console.log(keepers.filter(({ state }) => state !== 'live').length, 'keepers are missing');
+   */
   async status(options: namespace.CallSignal = {}): Promise<ClusterStatus> {
     return namespace.status(this.#context, heard(options));
   }
@@ -401,6 +447,9 @@ export class HoldfastClient {
    * have named, an hour apart; look with `check` first, and be sure that the tracker has the newest metadata.
    *
    * @throws HoldfastError NOT_FOUND (the keeper), METADATA_REGRESSED
+   * @example
+   * const [keeper] = await client.keepers();
+   * const { trashed, kept } = await client.trashUnknownPieces(keeper.keeperId);
    */
   async trashUnknownPieces(keeperId: string, options: namespace.CallSignal = {}): Promise<TrashedPieces> {
     checkId(keeperId, 'the keeper');
@@ -410,7 +459,12 @@ export class HoldfastClient {
     );
   }
 
-  /** Every keeper that the tracker knows. */
+  /**
+   * Every keeper that the tracker knows.
+   *
+   * @example
+   * for (const { keeperId, address, state } of await client.keepers()) console.log(keeperId, address, state);
+   */
   async keepers(options: namespace.CallSignal = {}): Promise<readonly KeeperStatus[]> {
     return inspect.keepers(this.#context, heard(options));
   }
@@ -433,7 +487,8 @@ export class HoldfastClient {
    *
    * @throws HoldfastError NOT_FOUND, INVALID_ARGUMENT if several keepers fit
    * @example
-   * const { lostFiles, summary } = await client.previewKeeperLoss(['10.0.0.7:7501']);
+   * const [{ address }] = await client.keepers();
+   * const { lostFiles, summary } = await client.previewKeeperLoss([address]);
    */
   async previewKeeperLoss(
     keepers: readonly string[],
@@ -448,7 +503,7 @@ export class HoldfastClient {
    *
    * @throws HoldfastError CANCELLED when `signal` ends a loop that follows
    * @example
-   * for await (const { kind, text } of client.events({ follow: true, signal })) console.log(kind, text);
+   * for await (const { kind, text } of client.events({ limit: 20 })) console.log(kind, text);
    */
   events(options: inspect.EventsOptions = {}): AsyncGenerator<ClusterEvent, void, undefined> {
     return inspect.events(this.#context, heard(options));
@@ -461,13 +516,20 @@ export class HoldfastClient {
    *
    * @throws HoldfastError NOT_FOUND
    * @example
-   * const job = await client.waitForJob(await client.drainKeeper(keeperId));
+   * const [keeper] = await client.keepers();
+   * const job = await client.waitForJob(await client.drainKeeper(keeper.keeperId));
+   * console.log(job.state, job.text);
    */
   async drainKeeper(keeperId: string, options: namespace.CallSignal = {}): Promise<string> {
     return jobs.drain(this.#context, keeperId, heard(options));
   }
 
-  /** Begins to even out how full the keepers are; resolves to the id of the job. One runs at a time. */
+  /**
+   * Begins to even out how full the keepers are; resolves to the id of the job. One runs at a time.
+   *
+   * @example
+   * await client.waitForJob(await client.rebalance());
+   */
   async rebalance(options: namespace.CallSignal = {}): Promise<string> {
     return jobs.rebalance(this.#context, heard(options));
   }
@@ -476,27 +538,53 @@ export class HoldfastClient {
    * Has keepers, or all of them, read everything that they store from their disks now; resolves to the id of the job.
    *
    * @throws HoldfastError NOT_FOUND
+   * @example
+   * const jobId = await client.scrub();
+   * await client.waitForJob(jobId, { onProgress: ({ done, expected }) => console.log(done, 'of', expected) });
    */
   async scrub(keeperIds: readonly string[] = [], options: namespace.CallSignal = {}): Promise<string> {
     return jobs.scrub(this.#context, keeperIds, heard(options));
   }
 
-  /** The operators' jobs, the latest first, fetched as they are asked for. */
+  /**
+   * The operators' jobs, the latest first, fetched as they are asked for.
+   *
+   * @example
+   * for await (const { jobId, kind, state } of client.listJobs()) console.log(jobId, kind, state);
+   */
   listJobs(options: namespace.CallSignal = {}): AsyncGenerator<Job, void, undefined> {
     return jobs.list(this.#context, heard(options));
   }
 
-  /** @throws HoldfastError NOT_FOUND */
+  /**
+   * How a job stands.
+   *
+   * @throws HoldfastError NOT_FOUND
+   * @example
+   * const { state, done, expected } = await client.getJob(await client.scrub());
+   */
   async getJob(jobId: string, options: namespace.CallSignal = {}): Promise<Job> {
     return jobs.get(this.#context, jobId, heard(options));
   }
 
-  /** Ends a job where it stands; what it did stays done. One that has ended is fine. @throws HoldfastError NOT_FOUND */
+  /**
+   * Ends a job where it stands; what it did stays done. One that has ended is fine.
+   *
+   * @throws HoldfastError NOT_FOUND
+   * @example
+   * await client.cancelJob(await client.rebalance());
+   */
   async cancelJob(jobId: string, options: namespace.CallSignal = {}): Promise<Job> {
     return jobs.cancel(this.#context, jobId, heard(options));
   }
 
-  /** Resolves when the job has ended, however; an abort ends only the waiting. @throws HoldfastError NOT_FOUND */
+  /**
+   * Resolves when the job has ended, however; an abort ends only the waiting.
+   *
+   * @throws HoldfastError NOT_FOUND
+   * @example
+   * const job = await client.waitForJob(await client.scrub(), { signal: AbortSignal.timeout(60_000) });
+   */
   async waitForJob(jobId: string, options: jobs.JobWaitOptions = {}): Promise<Job> {
     return jobs.wait(this.#context, jobId, heard(options));
   }
@@ -506,6 +594,9 @@ export class HoldfastClient {
    * is waited for, so that nothing is copied for it. 0 ends that.
    *
    * @throws HoldfastError NOT_FOUND, INVALID_ARGUMENT, also for a keeper that is dead already
+   * @example
+   * const [keeper] = await client.keepers();
+   * await client.setMaintenance(keeper.keeperId, 30 * 60_000);
    */
   async setMaintenance(
     keeperId: string,
@@ -519,6 +610,9 @@ export class HoldfastClient {
    * Forgets a keeper that is gone for good and of whose chunks every one has all its copies elsewhere.
    *
    * @throws HoldfastError NOT_FOUND, NOT_EMPTY
+   * @example
+   * const gone = (await client.keepers()).find(({ state }) => state === 'dead');
+   * if (gone) await client.forgetKeeper(gone.keeperId);
    */
   async forgetKeeper(keeperId: string, options: namespace.CallSignal = {}): Promise<void> {
     return jobs.forget(this.#context, keeperId, heard(options));
@@ -527,6 +621,10 @@ export class HoldfastClient {
   /**
    * Ends the connection. What is in progress fails with its next call, and so does what is begun later, with
    * UNAVAILABLE that is not retryable. Safe to call twice. `await using` calls it at the end of the block.
+   *
+   * @example
+   * await using own = await connect();
+   * console.log((await own.stat('/')).type);
    */
   close(): void {
     this.#close();

@@ -5,11 +5,11 @@
  * import { connect } from '@holdfast/client';
  *
  * const client = await connect({ tracker: '127.0.0.1:7400' });
- * const { version, copies } = await client.upload('cat.jpg', '/photos/cat.jpg', { createParents: true });
- * await client.download('/photos/cat.jpg', 'copy.jpg');
+ * const { version, copies } = await client.upload('cat.jpg', '/pets/cat.jpg', { createParents: true });
+ * await client.download('/pets/cat.jpg', 'copy.jpg');
  * client.close();
  */
-export { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
+export { type ErrorCode, HoldfastError, type Policy, hasCode } from '@holdfast/shared';
 export { type ByteSource, HoldfastClient, type UploadSource } from './client.js';
 export { type ConnectOptions, connect, defaultTracker } from './connect.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';

@@ -49,7 +49,7 @@ export interface Entry {
    * computes them. Absent if whoever stored it did not say it.
    */
   readonly contentDigest?: string;
-  /** Only in the answer to `getEntry` for a file. */
+  /** Of a file that `stat` describes. */
   readonly durability?: Durability;
 }
 

@@ -20,11 +20,17 @@ export interface HoldfastErrorOptions {
 /** Marks instances across copies of this package, where `instanceof` would not. */
 const marker = Symbol.for('holdfast.error');
 
+/** The one error that Holdfast throws; `message` says what happened, `cause` what led to it. */
 export class HoldfastError extends Error {
+  /** What kind of thing happened: one of a closed set. */
   readonly code: ErrorCode;
+  /** What a person can do about it, as a sentence; '' if nothing is known to help. */
   readonly remedy: string;
+  /** Small facts for programs, by name. */
   readonly facts: Readonly<Record<string, string>>;
+  /** Whether the same request may succeed later as it stands. */
   readonly retryable: boolean;
+  /** How long to wait before that, in milliseconds; 0 if nobody knows. */
   readonly retryAfterMs: number;
   readonly [marker] = true;
 
