@@ -36,6 +36,7 @@ const steps = [
     args: () => ['scripts/api-page.mjs', '--check'],
     remedy: '"node scripts/api-page.mjs" writes docs/client-api.md from the docstrings',
   },
+  { name: 'packed', args: () => ['scripts/packed.mjs'] },
   { name: 'unused', args: () => [bin('knip/bin/knip.js'), '--no-progress', '--no-config-hints'] },
   { name: 'contract', args: () => [bin('@bufbuild/buf/bin/buf'), 'lint', 'proto'] },
   {
