@@ -143,7 +143,7 @@ async function runCommand(
 async function startTimeout(flags: Flags, abort: AbortController): Promise<NodeJS.Timeout | undefined> {
   const text = flags.text('timeout');
   if (text === undefined) return undefined;
-  const { parseDuration } = await import('@holdfast/shared/program');
+  const { parseDuration } = await import('@holdfast/shared/values');
   const durationMs = flagValue(flags, 'timeout', parseDuration) ?? 0;
   if (durationMs <= 0) throw new HoldfastError('INVALID_ARGUMENT', '--timeout must be longer than nothing');
   const late = new HoldfastError('DEADLINE_EXCEEDED', `not done within ${text}`, {
@@ -161,7 +161,7 @@ async function connectBy(
 ): Promise<HoldfastClient> {
   const variable = io.env['HOLDFAST_TRACKER'];
   const tracker = flags.text('tracker') ?? (variable === '' ? undefined : variable);
-  const { parseAddresses, formatAddress } = await import('@holdfast/shared/program');
+  const { parseAddresses, formatAddress } = await import('@holdfast/shared/values');
   const place = flags.text('tracker') === undefined ? 'HOLDFAST_TRACKER' : '--tracker';
   let addresses: string | undefined;
   try {

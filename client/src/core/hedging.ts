@@ -24,7 +24,7 @@ const minDelayMs = 25;
 /** How long to wait for a first byte before another keeper is asked, given how long the others took lately. */
 export function hedgeDelayMs(firstByteMs: readonly number[]): number {
   if (firstByteMs.length < minSamples) return unmeasuredMs;
-  const sorted = [...firstByteMs].sort((a, b) => a - b);
+  const sorted = Float64Array.from(firstByteMs).sort();
   return Math.max(minDelayMs, sorted[Math.floor(sorted.length * quantile)] ?? unmeasuredMs);
 }
 

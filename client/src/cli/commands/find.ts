@@ -58,7 +58,7 @@ type Condition = (entry: Entry) => boolean;
 
 /** Every condition that was given, as one. */
 async function conditionOf(flags: Flags): Promise<Condition> {
-  const { parseDuration, parseSize } = await import('@holdfast/shared/program');
+  const { parseDuration, parseSize } = await import('@holdfast/shared/values');
   const nowUnixMs = Date.now();
   const ageMs = ({ attributes, createdAtUnixMs }: Entry): number =>
     nowUnixMs - (attributes.modifiedAtUnixMs ?? createdAtUnixMs);

@@ -94,7 +94,7 @@ async function writeParts(context: CommandContext, part: Part): Promise<number> 
 }
 
 async function wantedOf(flags: Flags): Promise<Wanted> {
-  const { parseSize } = await import('@holdfast/shared/program');
+  const { parseSize } = await import('@holdfast/shared/values');
   const lines = flagValue(flags, 'lines', wholeNumber(0, Number.MAX_SAFE_INTEGER));
   const bytes = flagValue(flags, 'bytes', parseSize);
   if (bytes === undefined) return { unit: 'lines', count: lines ?? defaultLines };

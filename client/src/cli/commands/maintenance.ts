@@ -28,7 +28,7 @@ export const maintenanceCommand: CommandSpec = {
   minPaths: 1,
   maxPaths: 1,
   async run({ paths, flags, report, signal, connect }) {
-    const { parseDuration } = await import('@holdfast/shared/program');
+    const { parseDuration } = await import('@holdfast/shared/values');
     const durationMs = flagValue(flags, 'for', parseDuration);
     if ((durationMs === undefined) !== flags.isSet('end') || durationMs === 0) {
       throw new HoldfastError('INVALID_ARGUMENT', 'maintenance: say either --for DURATION or --end');

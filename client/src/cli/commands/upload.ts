@@ -90,7 +90,7 @@ async function run(context: CommandContext): Promise<number> {
 }
 
 async function uploadOptions({ flags, report, signal }: CommandContext): Promise<UploadOptions> {
-  const { parseSize } = await import('@holdfast/shared/program');
+  const { parseSize } = await import('@holdfast/shared/values');
   const chunkSizeBytes = flagValue(flags, 'chunk-size', (text) => {
     const size = parseSize(text);
     if (size >= limits.minChunkSizeBytes && size <= limits.maxChunkSizeBytes) return size;
