@@ -98,7 +98,7 @@ module.exports = {
         pathNot: [
           '^$1/',
           '^[^/]+/src/index\\.ts$',
-          '^shared/src/(grpc|node|program)/index\\.ts$',
+          '^shared/src/(grpc|node|program|values)/index\\.ts$',
           '^master-tracker/src/insides\\.ts$',
         ],
       },

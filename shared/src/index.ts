@@ -2,7 +2,7 @@
  * What at least two of Holdfast's packages use, free of input and output: errors, limits, ports, the domain's
  * words, concurrency. What touches the world has entries of its own: `@holdfast/shared/grpc` (channels, calls,
  * servers, messages), `@holdfast/shared/node` (the machine behind the ports), `@holdfast/shared/program`
- * (configuration, logging, life cycle of a program).
+ * (configuration, logging, life cycle of a program), `@holdfast/shared/values` (sizes and the like, as typed).
  */
 export * from './errors/index.js';
 export * from './limits.js';

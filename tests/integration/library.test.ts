@@ -162,7 +162,7 @@ describe('fetch', () => {
         method: 'POST',
         body: client.createReadableStream('/fetched', { start: 1, end: 10 * MiB }),
         duplex: 'half',
-      } as RequestInit);
+      });
       const got = Buffer.from(await echoed.arrayBuffer());
       expect(got.equals(bytes.subarray(1, 10 * MiB + 1))).toBe(true);
       expect((await client.readFile('/fetched')).equals(bytes)).toBe(true);

@@ -14,7 +14,7 @@ export interface Spare {
 }
 
 /** What became of one attempt: `error` is undefined if it did its work. */
-export interface Ended {
+interface Ended {
   readonly attempt: 'first' | 'second';
   readonly error: unknown;
 }

@@ -10,4 +10,4 @@ export { didYouMean } from './did-you-mean.js';
 export * from './lifecycle.js';
 export * from './logging.js';
 export * from './options.js';
-export * from './values.js';
+export * from '../values/index.js';

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { HoldfastError } from '../errors/index.js';
-import { type Address, parseAddress, parseDuration, parseSize } from './values.js';
+import { type Address, parseAddress, parseDuration, parseSize } from '../values/index.js';
 
 /** What every kind of option is declared with. */
 export interface OptionSettings {

@@ -1,8 +1,7 @@
 /**
  * Values as people type them: sizes, durations, addresses. Flags, variables, config files and the client's
  * sub-commands all read them here, so `16MiB` means the same everywhere and a typing error gets one kind of
- * answer. Pure, and an entry of its own (`@holdfast/shared/values`): a command that reads a size does without what
- * servers need at their start. Every function throws HoldfastError INVALID_ARGUMENT with what it got and what it expects.
+ * answer. Pure. Every function throws HoldfastError INVALID_ARGUMENT with what it got and what it expects.
  */
 import { HoldfastError } from '../errors/index.js';
 

@@ -7,7 +7,7 @@ import {
   parseAddresses,
   parseDuration,
   parseSize,
-} from '../../src/program/values.js';
+} from '../src/values/index.js';
 
 function messageOf(action: () => unknown): string {
   try {
