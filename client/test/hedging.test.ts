@@ -96,27 +96,31 @@ describe('a keeper that is late', () => {
 
   it('and answers after all: whoever was first stays, whatever the other one sends', async () => {
     const cluster = new FakeCluster();
+    const { clock } = cluster;
     const bytes = randomBytes(MiB);
     cluster.put('/file', bytes);
-    // Keeper 1 is late, and what it sends then is not the chunk, under checksums that fit.
+    // Keeper 1 wakes while the other one sends, with what is not the chunk, under checksums that fit: of a part of a
+    // chunk nothing else would tell.
     cluster.keeper(1).faults.read = async function* (messages) {
-      let header = true;
       for await (const message of messages) {
-        if (header) {
-          header = false;
+        if (message.kind === 'header') {
           yield message;
-          await cluster.clock.sleep(500);
+          await clock.sleep(505);
           continue;
         }
-        if (message.kind === 'header') continue;
         const data = Buffer.alloc(message.run.data.length, 7);
         yield { kind: 'blocks', run: { ...message.run, data, checksums: blockChecksums(data) } };
       }
     };
-    for (let round = 0; round < 20; round += 1) {
-      const read = await readFile(cluster.context(), { path: '/file' }, {});
-      expect(read.equals(bytes)).toBe(true);
-    }
+    cluster.keeper(2).faults.read = async function* (messages) {
+      for await (const message of messages) {
+        yield message;
+        if (message.kind === 'blocks') await clock.sleep(10);
+      }
+    };
+    const read = await readFile(cluster.context(), { path: '/file' }, { start: 10, end: MiB - 10 });
+    expect(read.equals(bytes.subarray(10, MiB - 9))).toBe(true);
+    expect(cluster.calls.filter((call) => call.startsWith('read'))).toEqual(['read 1 10', 'read 2 10']);
   });
 
   it('is read from when the other one fails', async () => {
@@ -139,7 +143,7 @@ describe('a keeper that is late', () => {
 });
 
 describe('one slow keeper among three', () => {
-  /** The times of `count` reads of 64 KiB, one after the other, and how many calls keepers got. */
+  /** Of `count` reads of 64 KiB, one after the other: how many met the slow keeper, and how many calls keepers got. */
   async function readMany(count: number, slowMs: number) {
     const cluster = new FakeCluster();
     const bytes = randomBytes(512 * KiB);
@@ -166,16 +170,15 @@ describe('one slow keeper among three', () => {
       tookMs.push(performance.now() - beganAtMs);
       expect(part.equals(bytes.subarray(start, start + 64 * KiB))).toBe(true);
     }
-    tookMs.sort((a, b) => a - b);
     const calls = cluster.calls.filter((call) => call.startsWith('read')).length;
-    return { p99Ms: tookMs[Math.floor(count * 0.99)]!, calls };
+    return { slow: tookMs.filter((ms) => ms >= slowMs).length, calls };
   }
 
   it('delays next to nobody, with next to no more calls', async () => {
     const count = 1_000;
-    const { p99Ms, calls } = await readMany(count, 300);
-    // Of the first reads, of which nothing can be told yet, a third meets it.
-    expect(p99Ms).toBeLessThan(150);
+    const { slow, calls } = await readMany(count, 300);
+    // A third without hedging; as it is, of the first reads, about which nothing is known yet, and one now and then.
+    expect(slow).toBeLessThan(count * 0.02);
     expect(calls).toBeLessThanOrEqual(count * 1.05 + 2);
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { HoldfastError } from '../../src/errors/index.js';
-import { didYouMean } from '../../src/program/did-you-mean.js';
+import { HoldfastError } from '../src/errors/index.js';
+import { didYouMean } from '../src/program/did-you-mean.js';
 import {
   formatAddress,
   parseAddress,
