@@ -111,9 +111,9 @@ export class HoldfastClient {
    * await client.append(Buffer.from('one more line\n'), '/log.txt');
    */
   async append(source: UploadSource, remotePath: string, options: AppendOptions = {}): Promise<UploadResult> {
-    throwIfCancelled(options.signal);
-    splitPath(remotePath);
     const own = heard(options);
+    throwIfCancelled(own.signal);
+    splitPath(remotePath);
     return append(this.#context, await this.#open(source, own.signal), remotePath, own);
   }
 
@@ -158,7 +158,8 @@ export class HoldfastClient {
    */
   async compare(localPath: string, file: string | Entry, options: CompareOptions = {}): Promise<Comparison> {
     const own = heard(options);
-    if (typeof file === 'string') splitPath(file);
+    checkLocalPath(localPath);
+    checkFile(file);
     const entry = await fileEntry(this.#context, file, own.signal);
     return compareFile(this.#context, localPath, entry, own);
   }

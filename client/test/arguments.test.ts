@@ -15,6 +15,8 @@ const id = 'a'.repeat(32);
 const surface: Readonly<Record<string, readonly unknown[]>> = {
   upload: [Buffer.from('x'), '/new', {}],
   writeFile: ['/new', 'text', {}],
+  append: [Buffer.from('x'), '/file', {}],
+  compare: ['/nowhere/file', '/file', {}],
   download: ['/file', '/nowhere/file', {}],
   readFile: ['/file', {}],
   createReadStream: ['/file', {}],
@@ -108,7 +110,7 @@ describe('an argument of the wrong kind', () => {
     for (const [words, mistake] of mistakes) {
       const error = await outcome(method, [mistake, ...surface[method]!.slice(1)]);
       // A name of a local file may be relative; then it is not there.
-      const isPath = method === 'upload' && words === 'a relative path';
+      const isPath = ['upload', 'append', 'compare'].includes(method) && words === 'a relative path';
       if (!isPath) expect([words, error]).toMatchObject([words, { code: 'INVALID_ARGUMENT' }]);
       expect((error as Error).message).toMatch(/\w{3}/);
     }

@@ -27,6 +27,7 @@ const kinds = new Map<string, Kind>(
   Object.entries({
     ...{ signal, onProgress: listener, onWaiting: listener },
     ...{ overwrite: flag, createParents: flag, recursive: flag, parents: flag, follow: flag },
+    ...{ create: flag, fetch: flag },
     ...{ expectedVersion: whole, version: whole, afterEventId: whole, maxBytes: whole },
     ...{ replicas: whole, minWrite: whole, limit: whole },
     ...{ concurrency: number, chunkSizeBytes: number, start: number, end: number, depth: number },
