@@ -32,6 +32,8 @@ const surface: Readonly<Record<string, readonly unknown[]>> = {
   listTrash: ['/', {}],
   restore: ['/file', {}],
   emptyTrash: ['/', {}],
+  watch: ['/', {}],
+  watchCursor: [{}],
   status: [{}],
   check: [{}],
   trashUnknownPieces: [id, {}],
@@ -97,7 +99,7 @@ describe('an argument of the wrong kind', () => {
     expect(methods.sort()).toEqual(all.filter((name) => !['constructor', 'close'].includes(name)).sort());
   });
 
-  const optional = new Set(['status', 'check', 'keepers', 'events', 'rebalance', 'listJobs']);
+  const optional = new Set(['watchCursor', 'status', 'check', 'keepers', 'events', 'rebalance', 'listJobs']);
   const required = methods.filter((method) => !optional.has(method));
   it.each(required.filter((method) => !['scrub', 'listTrash', 'emptyTrash'].includes(method)))(
     '%s without any',

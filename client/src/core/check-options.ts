@@ -25,13 +25,13 @@ const object: Kind = { words: 'an object', fits: (value) => typeof value === 'ob
 
 const kinds = new Map<string, Kind>(
   Object.entries({
-    ...{ signal, onProgress: listener, onWaiting: listener },
+    ...{ signal, onProgress: listener, onWaiting: listener, onCursor: listener },
     ...{ overwrite: flag, createParents: flag, recursive: flag, parents: flag, follow: flag },
     ...{ create: flag, fetch: flag },
     ...{ expectedVersion: whole, version: whole, afterEventId: whole, maxBytes: whole },
     ...{ replicas: whole, minWrite: whole, limit: whole },
     ...{ concurrency: number, chunkSizeBytes: number, start: number, end: number, depth: number },
-    ...{ memoryBytes: number, to: text, encoding: text, tracker: text, attributes: object },
+    ...{ memoryBytes: number, to: text, cursor: text, encoding: text, tracker: text, attributes: object },
   }),
 );
 
