@@ -114,12 +114,14 @@ describe('a file as a target', () => {
     await part.write(Buffer.from('hello '), 0);
     const [name] = await readdir(dir);
     expect(name).toMatch(/^\.file\.holdfast-[0-9a-f]{8}\.part$/);
-    await part.finish({ mode: 0o4640, modifiedAtUnixMs: 1_234_500 });
+    // A fraction less as seconds.
+    const modifiedAtUnixMs = 1_734_886_692_056;
+    await part.finish({ mode: 0o4640, modifiedAtUnixMs });
     expect(await readdir(dir)).toEqual(['file']);
     expect((await readFile(path)).toString()).toBe('hello world');
     const status = await stat(path);
     // Set-user-id is not restored.
-    expect([status.mode & 0o7777, status.mtimeMs]).toEqual([0o640, 1_234_500]);
+    expect([status.mode & 0o7777, Math.floor(status.mtimeMs)]).toEqual([0o640, modifiedAtUnixMs]);
   });
 
   it('leaves nothing when it is discarded', async () => {

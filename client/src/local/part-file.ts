@@ -80,6 +80,14 @@ async function refuseTaken(path: string, overwrite: boolean): Promise<void> {
   if (!overwrite) throw taken(path);
 }
 
+/**
+ * A time as `utimes` takes it, which cuts what it is given down to microseconds: half of all milliseconds are a
+ * fraction less as seconds, and would come back as the one before.
+ */
+function secondsOf(unixMs: number): number {
+  return (unixMs + 0.001) / 1_000;
+}
+
 function taken(path: string): HoldfastError {
   return new HoldfastError('ALREADY_EXISTS', `${JSON.stringify(path)} exists`, {
     remedy: 'Choose another name, or use --force to replace it.',
@@ -119,7 +127,8 @@ class PartFile implements DownloadTarget {
     try {
       if (mode !== undefined) await this.#handle.chmod(mode & restoredModeBits);
       if (modifiedAtUnixMs !== undefined) {
-        await this.#handle.utimes(modifiedAtUnixMs / 1_000, modifiedAtUnixMs / 1_000);
+        const seconds = secondsOf(modifiedAtUnixMs);
+        await this.#handle.utimes(seconds, seconds);
       }
       await this.#handle.sync();
       await this.#close();
