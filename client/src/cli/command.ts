@@ -8,6 +8,8 @@ import type { Reporter } from './reporter.js';
 export interface Flags {
   /** The text of a flag, or undefined. */
   text(name: string): string | undefined;
+  /** The texts of a flag that may be repeated (`array: true, nargs: 1`), in their order. */
+  texts(name: string): readonly string[];
   isSet(name: string): boolean;
 }
 

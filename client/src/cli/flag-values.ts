@@ -5,7 +5,15 @@ import type { Flags } from './command.js';
 /** A flag's value through `parse`, with the flag named when it is wrong; undefined if it was not given. */
 export function flagValue<T>(flags: Flags, name: string, parse: (text: string) => T): T | undefined {
   const text = flags.text(name);
-  if (text === undefined) return undefined;
+  return text === undefined ? undefined : parsed(name, text, parse);
+}
+
+/** The values of a flag that may be repeated. */
+export function flagValues<T>(flags: Flags, name: string, parse: (text: string) => T): T[] {
+  return flags.texts(name).map((text) => parsed(name, text, parse));
+}
+
+function parsed<T>(name: string, text: string, parse: (text: string) => T): T {
   try {
     return parse(text);
   } catch (error) {
@@ -32,10 +40,20 @@ export interface RemotePath {
   readonly asDirectory: boolean;
 }
 
-/** @throws HoldfastError INVALID_ARGUMENT */
+/**
+ * A remote path, with or without the ":" before it by which `sync` tells it from a local one.
+ *
+ * @throws HoldfastError INVALID_ARGUMENT
+ */
 export function remotePath(text: string): RemotePath {
-  const trimmed = text.replace(/\/+$/, '');
-  const path = trimmed === '' && text !== '' ? '/' : trimmed;
+  const bare = isMarkedRemote(text) ? text.slice(1) : text;
+  const trimmed = bare.replace(/\/+$/, '');
+  const path = trimmed === '' && bare !== '' ? '/' : trimmed;
   splitPath(path);
-  return { path, asDirectory: text.endsWith('/') };
+  return { path, asDirectory: bare.endsWith('/') };
+}
+
+/** Whether it is a remote path where a local one could stand: ":/photos", as scp has it with no host. */
+export function isMarkedRemote(text: string): boolean {
+  return text.startsWith(':/');
 }

@@ -121,6 +121,11 @@ async function* entriesOf(
   }
 }
 
+/** What is at a path, through symbolic links. */
+export function localEntryAt(path: string): Promise<LocalEntry> {
+  return entryAt(path, '/', [], false);
+}
+
 function identityOf({ dev, ino }: BigIntStats): string {
   return `${dev}:${ino}`;
 }

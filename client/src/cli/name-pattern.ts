@@ -9,8 +9,8 @@ import { HoldfastError } from '@holdfast/shared';
 /** Whether one character fits. */
 type One = (character: string) => boolean;
 
-/** `undefined` stands for `*`: any characters, or none. */
-type Pattern = readonly (One | undefined)[];
+/** Conditions on items in a row, one each; `undefined` is met by any run of items, or none. */
+export type RunPattern<T> = readonly (((item: T) => boolean) | undefined)[];
 
 /**
  * Whether a name matches as a whole. In time of at most the pattern's length times the name's.
@@ -28,10 +28,10 @@ export function namePattern(
   }
   const fold = (text: string): string => (anyCase ? text.toLowerCase() : text);
   const pattern = parse([...fold(glob)]);
-  return (name) => matches(pattern, [...fold(name)]);
+  return (name) => matchesRun(pattern, [...fold(name)]);
 }
 
-function parse(glob: readonly string[]): Pattern {
+function parse(glob: readonly string[]): RunPattern<string> {
   const pattern: (One | undefined)[] = [];
   for (let at = 0; at < glob.length; at += 1) {
     const character = glob[at];
@@ -76,24 +76,27 @@ function codeOf(character: string): number {
   return character.codePointAt(0) ?? 0;
 }
 
-/** After a mismatch only the last "*" takes one character more: what an earlier one took is as good as any. */
-function matches(pattern: Pattern, name: readonly string[]): boolean {
+/**
+ * Whether all items, in their order, meet a pattern. After a mismatch only the last run takes one item more: what an
+ * earlier one took is as good as any.
+ */
+export function matchesRun<T>(pattern: RunPattern<T>, items: readonly T[]): boolean {
   let at = 0;
-  let star = -1;
-  let starTook = 0;
-  for (let index = 0; index < name.length;) {
+  let run = -1;
+  let runEnd = 0;
+  for (let index = 0; index < items.length;) {
     const one = pattern[at];
     if (at < pattern.length && one === undefined) {
-      star = at;
-      starTook = index;
+      run = at;
+      runEnd = index;
       at += 1;
-    } else if (one?.(name[index] ?? '') === true) {
+    } else if (one?.(items[index] as T) === true) {
       at += 1;
       index += 1;
-    } else if (star >= 0) {
-      starTook += 1;
-      index = starTook;
-      at = star + 1;
+    } else if (run >= 0) {
+      runEnd += 1;
+      index = runEnd;
+      at = run + 1;
     } else return false;
   }
   return pattern.slice(at).every((one) => one === undefined);

@@ -138,7 +138,9 @@ async function checkFlags(
       throw await unknown(`there is no flag ${flag}`, flag, candidates, help);
     }
     if (Array.isArray(value) && name !== '_') {
-      if (options[name]?.type !== 'boolean') throw wrong(`${flag} was given more than once`, `See ${help}.`);
+      const { type, array = false } = options[name] ?? {};
+      if (type !== 'boolean' && !array) throw wrong(`${flag} was given more than once`, `See ${help}.`);
+      if (value.includes('')) throw wrong(`${flag} has no value`, `See ${help}.`);
     } else if (value === '' && name !== '$0') throw wrong(`${flag} has no value`, `See ${help}.`);
   }
 }
@@ -160,6 +162,7 @@ function checkPaths(
 function flagsOf(raw: Record<string, unknown>): Flags {
   return {
     text: (name) => (typeof raw[name] === 'string' ? raw[name] : undefined),
+    texts: (name) => (Array.isArray(raw[name]) ? raw[name].map(String) : []),
     // A switch that is repeated counts as it was given last.
     isSet: (name) => (Array.isArray(raw[name]) ? raw[name].at(-1) : raw[name]) === true,
   };

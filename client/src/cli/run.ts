@@ -12,6 +12,7 @@ import type { CommandSpec, Flags } from './command.js';
 import { appendCommand } from './commands/append.js';
 import { catCommand } from './commands/cat.js';
 import { cpCommand } from './commands/cp.js';
+import { diffCommand } from './commands/diff.js';
 import { downloadCommand } from './commands/download.js';
 import { drainCommand } from './commands/drain.js';
 import { duCommand } from './commands/du.js';
@@ -33,6 +34,7 @@ import { scrubCommand } from './commands/scrub.js';
 import { statCommand } from './commands/stat.js';
 import { statusCommand } from './commands/status.js';
 import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './commands/trash.js';
+import { syncCommand } from './commands/sync.js';
 import { treeCommand } from './commands/tree.js';
 import { uploadCommand } from './commands/upload.js';
 import { watchCommand } from './commands/watch.js';
@@ -46,6 +48,8 @@ const commands: readonly CommandSpec[] = [
   uploadCommand,
   downloadCommand,
   appendCommand,
+  syncCommand,
+  diffCommand,
   lsCommand,
   treeCommand,
   findCommand,

@@ -95,6 +95,11 @@ function taken(path: string): HoldfastError {
   });
 }
 
+/** Whether a name is that of a download that is not done. */
+export function isPartName(name: string): boolean {
+  return /^\..*\.holdfast-[0-9a-f]{8}\.part$/s.test(name);
+}
+
 function partPath(target: string, random: Random): string {
   let stem = basename(target);
   while (Buffer.byteLength(stem) > maxStemBytes) stem = [...stem].slice(0, -1).join('');
