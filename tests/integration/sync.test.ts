@@ -149,6 +149,25 @@ describe('sync', () => {
     120_000,
   );
 
+  it('goes by contents with --checksum, whatever the times', async () => {
+    for (const name of ['same', 'other']) await writeFile(at(name), `${name} bytes`);
+    await synced(here, there);
+    await writeFile(at('other'), 'OTHER bytes');
+    for (const name of ['same', 'other']) await touch(at(name), 1_234_000);
+    expect(await holdfast('diff', '-c', here, there)).toMatchObject({
+      status: 1,
+      stdout: Buffer.from('! other: other bytes\n'),
+    });
+    const back = join(folder.path, `back-${round}`);
+    await synced(there, back);
+    await touch(join(back, 'same'), 99_000);
+    expect(await synced(here, there, '--checksum')).toMatchObject({ changes: ['copied other'] });
+    expect(await synced(here, there, '--checksum')).toMatchObject({ changes: [], summary: { unchanged: 2 } });
+    expect(await synced(there, back, '-c')).toMatchObject({ changes: ['copied other'] });
+    expect(await synced(there, back, '-c')).toMatchObject({ changes: [], summary: { unchanged: 2 } });
+    expect(await fingerprint(back)).toEqual(await fingerprint(here));
+  }, 60_000);
+
   it('neither copies nor removes what is excluded', async () => {
     const write = async (path: string): Promise<void> => {
       await mkdir(join(path, '..'), { recursive: true });

@@ -5,6 +5,7 @@ import type { CommandContext, CommandSpec } from '../command.js';
 import { type Difference, differencesOf } from '../differences.js';
 import { remotePath } from '../flag-values.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
+import { checksumOption, sameContentBy } from '../same-content.js';
 import { type Pair, pairsOf } from '../tree-pairs.js';
 import {
   type LocalNode,
@@ -23,9 +24,9 @@ export const diffCommand: CommandSpec = {
   describe: 'Show in what a local file or directory and a remote one differ',
   details:
     'A line for each difference: "<" is only LOCAL, ">" only REMOTE, "!" differs, and in what. Compared are sizes and ' +
-    'times of modification in milliseconds; modes are not. Of a directory that is on one side only what is in it is not ' +
+    'times of modification in milliseconds, or contents with --checksum; modes are not. Of a directory that is on one side only what is in it is not ' +
     `listed. Symbolic links are followed. ${excludeWords} The status is 0 if nothing differs and 1 if something does.`,
-  options: { ...excludeOption },
+  options: { ...checksumOption, ...excludeOption },
   examples: [
     ['diff photos /photos', 'what a sync would change'],
     ["diff photos /photos --exclude '*.tmp' --json", 'for programs'],
@@ -45,6 +46,7 @@ async function run(context: CommandContext): Promise<number> {
   const right = remoteNode(await client.stat(path, { signal }), []);
   const batch = new Batch(report);
   const trees = [localTree(isExcluded), remoteTree(client, signal, isExcluded)] as const;
+  const isSame = sameContentBy(context, client);
   let found = 0;
   const isBoth = (pair: Pair<LocalNode, RemoteNode>): boolean =>
     pair.left?.type === 'directory' && pair.right?.type === 'directory';
@@ -54,7 +56,7 @@ async function run(context: CommandContext): Promise<number> {
       const error = pair.unreadable ?? pair.left?.error;
       if (error) throw error;
       if (pair.left?.skipped !== undefined) return batch.skip(pair.left.skipped);
-      const differences = pair.left && pair.right ? await differencesOf(pair.left, pair.right) : [];
+      const differences = pair.left && pair.right ? await differencesOf(pair.left, pair.right, isSame) : [];
       if (pair.left && pair.right && differences.length === 0) return;
       found += 1;
       tell(context, pair, differences);

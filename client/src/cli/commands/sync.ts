@@ -8,6 +8,7 @@ import type { CommandContext, CommandSpec } from '../command.js';
 import { flagValue, isMarkedRemote, remotePath, wholeNumber } from '../flag-values.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { startProgress } from '../progress.js';
+import { checksumOption, sameContentBy } from '../same-content.js';
 import { LocalSide, RemoteSide } from '../sync-sides.js';
 import { type CopyFile, Sync } from '../sync.js';
 import type { LocalNode, RemoteNode } from '../trees.js';
@@ -31,6 +32,7 @@ export const syncCommand: CommandSpec = {
   options: {
     delete: { type: 'boolean', describe: 'Remove from DESTINATION what is not at SOURCE' },
     'dry-run': { type: 'boolean', alias: 'n', describe: 'Only show what would be done' },
+    ...checksumOption,
     ...excludeOption,
     concurrency: {
       type: 'string',
@@ -64,9 +66,12 @@ async function run(context: CommandContext): Promise<number> {
   const progress = await startProgress(io, report.quiet || report.json || dryRun, 'copied');
   const options = { ...choices, batch, progress, report, signal };
   const transfer = { overwrite: true, signal, ...(concurrency !== undefined && { concurrency }) };
+  const isSame = sameContentBy(context, client);
+  const isSameDown =
+    isSame && ((remoteFile: RemoteNode, localFile: LocalNode) => isSame(localFile, remoteFile));
   const sync = isUp
-    ? new Sync(local, there, { ...options, copyFile: uploads(client, transfer) })
-    : new Sync(there, local, { ...options, copyFile: downloads(client, transfer) });
+    ? new Sync(local, there, { ...options, sameContent: isSame, copyFile: uploads(client, transfer) })
+    : new Sync(there, local, { ...options, sameContent: isSameDown, copyFile: downloads(client, transfer) });
   const startedMs = performance.now();
   try {
     await sync.run();
