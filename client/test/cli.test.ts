@@ -32,7 +32,7 @@ describe('wrong usage ends with 2 and says what is wrong', () => {
     [['uplaod', 'a', '/b'], /did you mean upload/],
     [['upload'], /missing/],
     [['upload', 'a'], /missing/],
-    [['ls', '/a', '/b'], /one path too many/],
+    [['tree', '/a', '/b'], /one path too many/],
     [['ls', '--lnog'], /did you mean --long/],
     [['trash'], /what to do is missing/],
     [['trash', 'sl'], /no verb "trash sl"; did you mean trash ls/],

@@ -60,6 +60,10 @@ export const globalOptions: Readonly<Record<string, Options>> = {
   },
 };
 
+export const dryRunOption: Readonly<Record<string, Options>> = {
+  'dry-run': { type: 'boolean', alias: 'n', describe: 'Only show what would be done' },
+};
+
 /** Flags of transfers. */
 export const transferOptions: Readonly<Record<string, Options>> = {
   recursive: { type: 'boolean', alias: 'r', describe: 'Take directories with all that is in them' },

@@ -2,6 +2,7 @@
 import { HoldfastError, baseName, hasCode, joinPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
 import { type RemotePath, remotePath } from './flag-values.js';
+import { expandGlobs } from './remote-globs.js';
 
 /** What was typed: one path or several, and behind them the target. */
 export interface SourcesAndTarget {
@@ -18,6 +19,15 @@ export function sourcesAndTarget(paths: readonly string[], verb: string): Source
     throw new HoldfastError('INVALID_ARGUMENT', `"/" cannot be ${verb}`, { remedy: 'Name what is in it.' });
   }
   return { sources, target };
+}
+
+/** The same with the sources that patterns stand for. */
+export async function expandSources(
+  client: HoldfastClient,
+  { sources, target }: SourcesAndTarget,
+  signal: AbortSignal,
+): Promise<SourcesAndTarget> {
+  return { sources: await expandGlobs(client, sources, signal), target };
 }
 
 /**

@@ -3,10 +3,12 @@ import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
-import type { CommandContext, CommandSpec } from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { filesAtOnce, forEachOf } from '../for-each.js';
 import { makeTop } from '../make-top.js';
-import { destinationsOf, sourcesAndTarget } from '../remote-target.js';
+import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
+import { globWords } from '../remote-globs.js';
+import { destinationsOf, expandSources, sourcesAndTarget } from '../remote-target.js';
 import { countWords } from '../words.js';
 
 export const cpCommand: CommandSpec = {
@@ -15,10 +17,12 @@ export const cpCommand: CommandSpec = {
   describe: 'Copy files, and with -r directories, within the cluster',
   details:
     'Into TARGET if that is a directory or ends with "/", else as TARGET. No bytes are moved and none are stored ' +
-    'twice: copies share them until one of the two is replaced.',
+    `twice: copies share them until one of the two is replaced. ${globWords} ${excludeWords}`,
   options: {
     recursive: { type: 'boolean', alias: 'r', describe: 'Also directories with all that is in them' },
     force: { type: 'boolean', alias: 'f', describe: 'Replace files that exist' },
+    ...dryRunOption,
+    ...excludeOption,
   },
   examples: [
     ['cp /report.txt /report-draft.txt', 'a file under a second name'],
@@ -28,8 +32,9 @@ export const cpCommand: CommandSpec = {
   maxPaths: Infinity,
   async run(context) {
     const { paths, flags, report, signal, connect } = context;
-    const asked = sourcesAndTarget(paths, 'copied');
+    const typed = sourcesAndTarget(paths, 'copied');
     const client = await connect();
+    const asked = await expandSources(client, typed, signal);
     const destinationOf = await destinationsOf(client, asked, signal);
     const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
     const copy = new Copy(context, client, batch);
@@ -45,7 +50,11 @@ export const cpCommand: CommandSpec = {
       };
       await (asked.sources.length > 1 ? batch.run({ path: source.path }, signal, take) : take());
     }
-    if (batch.files > 1 && !report.json) report.done(`${countWords(batch.files, 'file')} copied`, {});
+    if (batch.files > 1 && !report.json)
+      report.done(
+        `${countWords(batch.files, 'file')} ${flags.isSet('dry-run') ? 'would be copied' : 'copied'}`,
+        {},
+      );
     return batch.exitStatus;
   },
 };
@@ -73,6 +82,11 @@ class Copy {
     if (path === destination) {
       throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(path)} would be copied onto itself`);
     }
+    if (flags.isSet('dry-run')) {
+      this.#batch.files += 1;
+      const words = `${report.name(path)} → ${report.name(destination)}`;
+      return report.result(words, { event: 'copied', path, destination, dryRun: true });
+    }
     const copied = await this.#client.copy(path, destination, { overwrite: flags.isSet('force'), signal });
     this.#batch.files += 1;
     if (report.json) report.result('', copied);
@@ -96,17 +110,25 @@ class Copy {
     top: Entry,
     destinationOf: (entry: Entry) => string,
   ): AsyncGenerator<Entry, void, undefined> {
-    const { signal } = this.#context;
-    await makeTop(this.#client, destinationOf(top), { signal });
-    /** What could not be made: there is no place for what is below. */
+    const { flags, signal } = this.#context;
+    const isExcluded = excludedBy(flags);
+    const make = async (entry: Entry): Promise<void> => {
+      if (!flags.isSet('dry-run')) await makeTop(this.#client, destinationOf(entry), { signal });
+    };
+    await make(top);
+    /** What was excluded or could not be made: there is no place for what is below. */
     let missing: string | undefined;
     for await (const entry of this.#client.list(top.path, { depth: Infinity, signal })) {
       if (missing !== undefined && entry.path.startsWith(`${missing}/`)) continue;
-      if (entry.type === 'file') yield entry;
-      else {
+      const names = entry.path.slice(top.path.length + 1).split('/');
+      const isLeftOut = isExcluded?.(names, entry.type === 'directory') === true;
+      if (entry.type === 'file') {
+        if (!isLeftOut) yield entry;
+      } else {
         missing = entry.path;
+        if (isLeftOut) continue;
         await this.#batch.run({ path: entry.path }, signal, async () => {
-          await makeTop(this.#client, destinationOf(entry), { signal });
+          await make(entry);
           missing = undefined;
         });
       }

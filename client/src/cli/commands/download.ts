@@ -9,6 +9,7 @@ import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, transferOptions } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { expandGlobs, globWords } from '../remote-globs.js';
 import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { localPathIn } from '../local-names.js';
 import { type Progress, startProgress } from '../progress.js';
@@ -21,7 +22,8 @@ export const downloadCommand: CommandSpec = {
   describe: 'Fetch files from the cluster',
   details:
     'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
-    'directory. "-" is standard output. A file appears whole or not at all, with its time and mode.',
+    'directory. "-" is standard output. A file appears whole or not at all, with its time and mode. ' +
+    globWords,
   options: transferOptions,
   examples: [
     ['download /photos/cat.jpg .', 'into the current directory'],
@@ -46,17 +48,20 @@ async function run(context: CommandContext): Promise<number> {
   const concurrency = flagValue(flags, 'concurrency', wholeNumber(1, 64));
   const overwrite = flags.isSet('force');
   const options = { overwrite, signal, ...(concurrency !== undefined && { concurrency }) };
-  const remotes = paths.slice(0, -1).map(remotePath);
+  const asked = paths.slice(0, -1).map(remotePath);
   const local = paths.at(-1) ?? '';
   if (local === '-') {
     report.keepStdoutForData();
     const client = await context.connect();
+    const remotes = await expandGlobs(client, asked, signal);
     for (const { path } of remotes) await writeOut(client.createReadStream(path, { signal }), io.stdout);
     return 0;
   }
   const target = await statLocal(local);
-  if (remotes.length > 1 && !target?.isDirectory()) throw noDirectory(local, target);
+  if (asked.length > 1 && !target?.isDirectory()) throw noDirectory(local, target);
   const client = await context.connect();
+  const remotes = await expandGlobs(client, asked, signal);
+  if (remotes.length > 1 && !target?.isDirectory()) throw noDirectory(local, target);
   const entries = await Promise.all(remotes.map(({ path }) => client.stat(path, { signal })));
   for (const [index, entry] of entries.entries())
     checkKind(entry, remotes[index]?.asDirectory, flags.isSet('recursive'));

@@ -4,6 +4,8 @@ import type { Entry } from '../../ports/tracker-api.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { withAllBelow } from '../entries.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { expandGlobs, globWords } from '../remote-globs.js';
+import { type Order, inOrder, limitBy, limitOption, sortOptions, sortingBy } from '../sorting.js';
 import { countWords, sizeWords } from '../words.js';
 
 export const duCommand: CommandSpec = {
@@ -12,7 +14,7 @@ export const duCommand: CommandSpec = {
   describe: 'Sum up the sizes of files, for each directory (default: /)',
   details:
     'What is stored is the sizes times the copies that each file is to have; files that share bytes (client cp) are ' +
-    'counted as if they did not.',
+    `counted as if they did not. Sorted, all lines are in memory, or with --limit so many. ${globWords}`,
   options: {
     summarize: { type: 'boolean', alias: 's', describe: 'Only the sum for each REMOTE' },
     depth: {
@@ -21,27 +23,42 @@ export const duCommand: CommandSpec = {
       describe: 'Show directories down to so many levels below REMOTE',
       defaultDescription: 'all',
     },
+    ...sortOptions(['name', 'size', 'files']),
+    ...limitOption,
     bytes: { type: 'boolean', alias: 'b', describe: 'Sizes in bytes' },
   },
   examples: [
     ['du -s /photos', 'how large a directory is'],
-    ['du --depth 1 /', 'which of the directories at the top are large'],
+    ['du --depth 1 --sort size /', 'which of the directories at the top are large'],
   ],
   minPaths: 0,
   maxPaths: Infinity,
   async run(context) {
     const { paths, flags, signal, connect } = context;
-    const depth = flagValue(flags, 'depth', wholeNumber(0, 10_000)) ?? Infinity;
-    const remotes = (paths.length > 0 ? paths : ['/']).map(remotePath);
+    const levels = flagValue(flags, 'depth', wholeNumber(0, 10_000)) ?? Infinity;
+    const depth = flags.isSet('summarize') ? 0 : levels;
+    const sorting = sortingBy(flags, orders);
+    const limit = limitBy(flags);
+    const asked = (paths.length > 0 ? paths : ['/']).map(remotePath);
     const client = await connect();
-    for (const { path } of remotes) {
-      const entries = withAllBelow(client, path, { signal });
-      for await (const sum of sumsOf(entries)) {
-        if (sum.level <= (flags.isSet('summarize') ? 0 : depth)) tell(context, sum);
+    const remotes = await expandGlobs(client, asked, signal);
+    for await (const sum of inOrder(wanted(), sorting, limit)) tell(context, sum);
+    return 0;
+
+    async function* wanted(): AsyncGenerator<Sum, void, undefined> {
+      for (const { path } of remotes) {
+        for await (const sum of sumsOf(withAllBelow(client, path, { signal }))) {
+          if (sum.level <= depth) yield sum;
+        }
       }
     }
-    return 0;
   },
+};
+
+/** The largest first. */
+const orders: Readonly<Record<string, Order<Sum>>> = {
+  size: (one, other) => other.sizeBytes - one.sizeBytes,
+  files: (one, other) => other.files - one.files,
 };
 
 interface Sum {

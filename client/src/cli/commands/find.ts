@@ -5,6 +5,8 @@ import type { CommandSpec, Flags } from '../command.js';
 import { withAllBelow } from '../entries.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { namePattern } from '../name-pattern.js';
+import { expandGlobs } from '../remote-globs.js';
+import { inOrder, limitBy, limitOption } from '../sorting.js';
 
 const nulByte = '\0';
 
@@ -30,6 +32,7 @@ export const findCommand: CommandSpec = {
       describe: 'Go down so many levels',
       defaultDescription: 'all',
     },
+    ...limitOption,
     print0: { type: 'boolean', alias: '0', describe: 'End each path with NUL, for xargs -0' },
   },
   examples: [
@@ -40,17 +43,24 @@ export const findCommand: CommandSpec = {
   maxPaths: Infinity,
   async run({ paths, flags, io, report, signal, connect }) {
     const depth = flagValue(flags, 'depth', wholeNumber(0, 10_000)) ?? Infinity;
+    const limit = limitBy(flags);
     const matches = await conditionOf(flags);
-    const remotes = (paths.length > 0 ? paths : ['/']).map(remotePath);
+    const asked = (paths.length > 0 ? paths : ['/']).map(remotePath);
     const client = await connect();
-    for (const { path } of remotes) {
-      for await (const entry of withAllBelow(client, path, { depth, signal })) {
-        if (!matches(entry)) continue;
-        if (flags.isSet('print0') && !report.json) io.stdout.write(entry.path + nulByte);
-        else report.result(report.name(entry.path), entry);
-      }
+    const remotes = await expandGlobs(client, asked, signal);
+    for await (const entry of inOrder(found(), undefined, limit)) {
+      if (flags.isSet('print0') && !report.json) io.stdout.write(entry.path + nulByte);
+      else report.result(report.name(entry.path), entry);
     }
     return 0;
+
+    async function* found(): AsyncGenerator<Entry, void, undefined> {
+      for (const { path } of remotes) {
+        for await (const entry of withAllBelow(client, path, { depth, signal })) {
+          if (matches(entry)) yield entry;
+        }
+      }
+    }
   },
 };
 

@@ -6,6 +6,7 @@ import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import type { CommandContext, CommandSpec, Flags } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { expandGlobs, globWords } from '../remote-globs.js';
 import { firstLines, startOfLastLines } from '../lines.js';
 import { writeOut } from '../write-out.js';
 
@@ -49,7 +50,7 @@ function partCommand(name: 'head' | 'tail', which: string, part: Part): CommandS
     name,
     synopsis: 'REMOTE…',
     describe: `Write the ${which} of files to standard output`,
-    details: 'Several files get a line with their name each, unless --quiet is given.',
+    details: `Several files get a line with their name each, unless --quiet is given. ${globWords}`,
     options: {
       lines: {
         type: 'string',
@@ -76,8 +77,9 @@ async function writeParts(context: CommandContext, part: Part): Promise<number> 
   const { paths, flags, io, report, signal, connect } = context;
   report.keepStdoutForData();
   const wanted = await wantedOf(flags);
-  const remotes = paths.map(remotePath);
+  const asked = paths.map(remotePath);
   const client = await connect();
+  const remotes = await expandGlobs(client, asked, signal);
   for (const [index, { path }] of remotes.entries()) {
     const entry = await client.stat(path, { signal });
     if (entry.type === 'directory') {

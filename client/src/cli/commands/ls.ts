@@ -1,46 +1,110 @@
-/** `client ls`: what is in a directory, in byte order of the names. */
+/** `client ls`: what is in a directory, in byte order of the names or sorted otherwise. */
 import { baseName } from '@holdfast/shared';
+import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
-import type { CommandSpec } from '../command.js';
+import type { CommandContext, CommandSpec } from '../command.js';
 import { remotePath } from '../flag-values.js';
-import { timeWords } from '../words.js';
+import { expandGlobs, globWords } from '../remote-globs.js';
+import {
+  type Order,
+  type Sorting,
+  inOrder,
+  limitBy,
+  limitOption,
+  sortOptions,
+  sortingBy,
+} from '../sorting.js';
+import { sizeWords, timeWords } from '../words.js';
 
 export const lsCommand: CommandSpec = {
   name: 'ls',
-  synopsis: '[REMOTE]',
-  describe: 'List a directory (default: /)',
+  synopsis: '[REMOTE…]',
+  describe: 'List directories (default: /)',
   details:
     'Directories end with "/". On a terminal, names with control characters are shown as $\'a\\nb\'; elsewhere ' +
-    'as they are. For programs that must tell names with newlines apart there is --json.',
-  options: { long: { type: 'boolean', alias: 'l', describe: 'Also mode, size in bytes and time' } },
-  examples: [['ls -l /photos', 'with sizes and times']],
+    'as they are. For programs that must tell names with newlines apart there is --json. In byte order of the names it ' +
+    'needs no memory; sorted otherwise, all entries of a directory are in memory, about 1 KB each, or with --limit so ' +
+    `many. ${globWords}`,
+  options: {
+    long: { type: 'boolean', alias: 'l', describe: 'Also mode, size in bytes and time' },
+    human: { type: 'boolean', describe: 'With -l, sizes as 1.5 MiB' },
+    ...sortOptions(['name', 'size', 'time']),
+    S: { type: 'boolean', describe: 'As --sort size' },
+    t: { type: 'boolean', describe: 'As --sort time' },
+    ...limitOption,
+  },
+  examples: [
+    ['ls -l /photos', 'with sizes and times'],
+    ['ls -lt --limit 10 /logs', 'the ten newest'],
+  ],
   minPaths: 0,
-  maxPaths: 1,
-  async run({ paths, flags, report, signal, connect }) {
-    const { path } = remotePath(paths[0] ?? '/');
+  maxPaths: Infinity,
+  async run(context) {
+    const { paths, flags, signal, connect } = context;
+    const limit = limitBy(flags);
+    const sorting = sortingBy(flags, orders, { S: 'size', t: 'time' });
+    const asked = (paths.length > 0 ? paths : ['/']).map(remotePath);
     const client = await connect();
-    const top = await client.stat(path, { signal });
-    const entries = top.type === 'file' ? [top] : client.list(path, { signal });
-    const long = flags.isSet('long');
-    const documents: Entry[] = [];
-    for await (const entry of entries) {
-      // One document at the end; lines as they come, so that a large directory needs no memory.
-      if (report.json) documents.push(entry);
-      else {
-        const name = report.name(entry === top ? path : baseName(entry.path));
-        report.result(`${long ? longPart(entry) : ''}${name}${entry.type === 'directory' ? '/' : ''}`, entry);
-      }
+    const remotes = await expandGlobs(client, asked, signal);
+    for (const [index, { path }] of remotes.entries()) {
+      const top = await client.stat(path, { signal });
+      await show(context, client, top, { sorting, limit, heading: remotes.length > 1, index });
     }
-    if (report.json) report.result('', { path, entries: documents });
     return 0;
   },
 };
 
-function longPart({ type, sizeBytes, createdAtUnixMs, attributes }: Entry): string {
+const timeOf = ({ attributes, createdAtUnixMs }: Entry): number =>
+  attributes.modifiedAtUnixMs ?? createdAtUnixMs;
+
+/** Largest and newest first, as ls has them. */
+const orders: Readonly<Record<string, Order<Entry>>> = {
+  size: (one, other) => other.sizeBytes - one.sizeBytes,
+  time: (one, other) => timeOf(other) - timeOf(one),
+};
+
+interface View {
+  readonly sorting: Sorting<Entry> | undefined;
+  readonly limit: number;
+  /** Whether directories are told apart by a line with their path, as several are shown. */
+  readonly heading: boolean;
+  readonly index: number;
+}
+
+async function show(
+  { flags, report, signal }: CommandContext,
+  client: HoldfastClient,
+  top: Entry,
+  { sorting, limit, heading, index }: View,
+): Promise<void> {
+  const { path } = top;
+  const isFile = top.type === 'file';
+  const listed = isFile ? only(top) : client.list(path, { signal });
+  const entries = inOrder(listed, sorting, limit);
+  const documents: Entry[] = [];
+  if (heading && !isFile && !report.json) report.result(`${index > 0 ? '\n' : ''}${report.name(path)}:`, {});
+  for await (const entry of entries) {
+    // One document at the end; lines as they come, so that a large directory needs no memory.
+    if (report.json) documents.push(entry);
+    else {
+      const name = report.name(isFile ? path : baseName(entry.path));
+      const long = flags.isSet('long') ? longPart(entry, flags.isSet('human')) : '';
+      report.result(`${long}${name}${entry.type === 'directory' ? '/' : ''}`, entry);
+    }
+  }
+  if (report.json) report.result('', { path, entries: documents });
+}
+
+async function* only(entry: Entry): AsyncGenerator<Entry, void, undefined> {
+  yield entry;
+}
+
+function longPart(entry: Entry, human: boolean): string {
+  const { type, sizeBytes, attributes } = entry;
   const kind = type === 'directory' ? 'd' : '-';
   const mode = attributes.mode === undefined ? '?????????' : modeWords(attributes.mode);
-  const time = timeWords(attributes.modifiedAtUnixMs ?? createdAtUnixMs);
-  return `${kind}${type === 'directory' ? '---------' : mode} ${String(sizeBytes).padStart(14)} ${time} `;
+  const size = human ? sizeWords(sizeBytes).padStart(10) : String(sizeBytes).padStart(14);
+  return `${kind}${type === 'directory' ? '---------' : mode} ${size} ${timeWords(timeOf(entry))} `;
 }
 
 /** 0o644 → "rw-r--r--". */

@@ -4,7 +4,7 @@ import type { HoldfastClient } from '../../client.js';
 import type { DownloadOptions } from '../../download/download.js';
 import type { UploadOptions } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
-import type { CommandContext, CommandSpec } from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { flagValue, isMarkedRemote, remotePath, wholeNumber } from '../flag-values.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { startProgress } from '../progress.js';
@@ -31,7 +31,7 @@ export const syncCommand: CommandSpec = {
     'followed. A file that changes while it is sent is reported, and the rest goes on.',
   options: {
     delete: { type: 'boolean', describe: 'Remove from DESTINATION what is not at SOURCE' },
-    'dry-run': { type: 'boolean', alias: 'n', describe: 'Only show what would be done' },
+    ...dryRunOption,
     ...checksumOption,
     ...excludeOption,
     concurrency: {
