@@ -35,6 +35,8 @@ export interface CommandSpec {
   /** More about it, for its own --help. */
   readonly details?: string;
   readonly options: Readonly<Record<string, Options>>;
+  /** The words that can stand behind the name, where they are few. */
+  readonly choices?: readonly string[];
   readonly examples: readonly (readonly [command: string, what: string])[];
   readonly minPaths: number;
   readonly maxPaths: number;

@@ -11,6 +11,7 @@ import type { ConnectOptions } from '../connect.js';
 import type { CommandSpec, Flags } from './command.js';
 import { appendCommand } from './commands/append.js';
 import { catCommand } from './commands/cat.js';
+import { completionCommand } from './commands/completion.js';
 import { cpCommand } from './commands/cp.js';
 import { diffCommand } from './commands/diff.js';
 import { downloadCommand } from './commands/download.js';
@@ -78,6 +79,7 @@ const commands: readonly CommandSpec[] = [
   jobsCommand,
   maintenanceCommand,
   forgetCommand,
+  completionCommand(() => commands),
 ];
 
 const groups = { trash: 'List, restore and give up what was deleted or replaced' };
