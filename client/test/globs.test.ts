@@ -229,3 +229,26 @@ describe('ls in other orders', () => {
     expect(stdout.split('\n').map((line) => line.split(' ').at(-1))).toEqual(['/', '/odd', '']);
   });
 });
+
+describe('--exclude and --dry-run of transfers', () => {
+  let dir = '';
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'holdfast-exclude-'));
+  });
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+  const flags = ['--exclude', '.*', '--exclude', '/sub/'];
+
+  it('leave out of a tree what they name, both ways, and show it before', async () => {
+    const to = join(dir, 'to');
+    const shown = await cli(cluster, ['download', '-rn', '/a', to, ...flags]);
+    expect(shown.stdout).toBe(`/a/1.txt → ${to}/1.txt\n/a/2.txt → ${to}/2.txt\n`);
+    expect(await readdir(dir)).toEqual([]);
+    expect(await cli(cluster, ['download', '-r', '/a', to, ...flags])).toMatchObject({ status: 0 });
+    expect((await readdir(to)).sort()).toEqual(['1.txt', '2.txt']);
+    const up = await cli(cluster, ['upload', '-rn', to, '/new', '--exclude', '1*']);
+    expect(up.stdout).toBe(`${to}/2.txt → /new/2.txt\n`);
+    expect(await found('/ne*').catch(() => 'nothing')).toBe('nothing');
+    await cli(cluster, ['upload', '-r', to, '/new', '--exclude', '1*']);
+    expect(await found('/new/**')).toEqual(['/new/2.txt']);
+  });
+});

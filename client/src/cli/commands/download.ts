@@ -2,17 +2,19 @@
 import type { Stats } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
-import { HoldfastError, errnoOf, fromErrno } from '@holdfast/shared';
+import { HoldfastError, baseName, errnoOf, fromErrno } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { DownloadOptions } from '../../download/download.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
-import { type CommandContext, type CommandSpec, transferOptions } from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { localPathIn } from '../local-names.js';
+import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Progress, startProgress } from '../progress.js';
+import { notExcluded, previewDownloads } from '../transfer-preview.js';
 import { countWords, durationWords, rateWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
 
@@ -23,8 +25,8 @@ export const downloadCommand: CommandSpec = {
   details:
     'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
     'directory. "-" is standard output. A file appears whole or not at all, with its time and mode. ' +
-    globWords,
-  options: transferOptions,
+    `${globWords} ${excludeWords}`,
+  options: { ...transferOptions, ...excludeOption, ...dryRunOption },
   examples: [
     ['download /photos/cat.jpg .', 'into the current directory'],
     ['download /backup.tar - | tar x', 'to a pipe'],
@@ -62,9 +64,13 @@ async function run(context: CommandContext): Promise<number> {
   const client = await context.connect();
   const remotes = await expandGlobs(client, asked, signal);
   if (remotes.length > 1 && !target?.isDirectory()) throw noDirectory(local, target);
-  const entries = await Promise.all(remotes.map(({ path }) => client.stat(path, { signal })));
+  const entries: Entry[] = [];
+  for (const { path } of remotes) entries.push(await client.stat(path, { signal }));
   for (const [index, entry] of entries.entries())
     checkKind(entry, remotes[index]?.asDirectory, flags.isSet('recursive'));
+  if (flags.isSet('dry-run')) {
+    return previewDownloads(context, client, entries, (entry) => placeFor(entry, local, target));
+  }
   const progress = await startProgress(io, report.quiet || report.json, 'downloaded');
   const batch = new Batch(report, ['OUT_OF_SPACE']);
   const job: Job = { context, client, options, batch, progress };
@@ -143,10 +149,12 @@ async function* walkRemote(
   job: Job,
   remote: string,
   local: string,
+  names: readonly string[] = [],
 ): AsyncGenerator<{ entry: Entry; to: string }, void, undefined> {
   const { client, batch, context } = job;
   const { signal } = context;
-  for await (const entry of client.list(remote, { signal })) {
+  const entries = client.list(remote, { signal });
+  for await (const entry of notExcluded(entries, names, excludedBy(context.flags))) {
     let to: string | undefined;
     await batch.run({ path: entry.path }, signal, async () => {
       const place = localPathIn(local, entry.path);
@@ -154,7 +162,7 @@ async function* walkRemote(
       to = place;
     });
     if (to === undefined) continue;
-    if (entry.type === 'directory') yield* walkRemote(job, entry.path, to);
+    if (entry.type === 'directory') yield* walkRemote(job, entry.path, to, [...names, baseName(entry.path)]);
     else yield { entry, to };
   }
 }

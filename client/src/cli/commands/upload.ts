@@ -5,12 +5,14 @@ import { HoldfastError, fromErrno, hasCode, joinPath, limits } from '@holdfast/s
 import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { UploadOptions } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
-import { type CommandContext, type CommandSpec, transferOptions } from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { type LocalEntry, nameOf, walkLocal } from '../local-tree.js';
 import { makeTop, notADirectory } from '../make-top.js';
+import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Progress, startProgress } from '../progress.js';
+import { previewUploads } from '../transfer-preview.js';
 import { copiesWords, countWords, durationWords, rateWords, sizeWords } from '../words.js';
 
 export const uploadCommand: CommandSpec = {
@@ -21,7 +23,8 @@ export const uploadCommand: CommandSpec = {
     'Works like cp: into REMOTE if that is a directory or ends with "/", else as REMOTE; several LOCALs need a ' +
     'directory. "-" is standard input. With -r, symbolic links are followed; links that lead nowhere or in circles, ' +
     'sockets, devices and pipes are skipped with a warning, and the status is then 1. Where there is no room until that ' +
-    'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that.',
+    'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that. ' +
+    excludeWords,
   options: {
     ...transferOptions,
     'chunk-size': { type: 'string', requiresArg: true, describe: 'Longest chunk, 64KiB to 64MiB' },
@@ -31,6 +34,8 @@ export const uploadCommand: CommandSpec = {
       requiresArg: true,
       describe: 'Copies that must be durable before it returns',
     },
+    ...excludeOption,
+    ...dryRunOption,
     'skip-links': { type: 'boolean', describe: 'With -r, leave symbolic links out' },
     parents: { type: 'boolean', alias: 'p', describe: 'Make missing remote directories' },
   },
@@ -65,6 +70,10 @@ async function run(context: CommandContext): Promise<number> {
   }
   const client = await context.connect();
   const intoDirectory = await isDirectoryTarget(client, target, sources, options, signal);
+  if (flags.isSet('dry-run')) {
+    const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
+    return previewUploads(context, sources, remoteOf);
+  }
   const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
   // With several files a failure is one of many; alone it is the command's.
   const many = sources.length > 1 || local.some((status) => status?.isDirectory());
@@ -185,7 +194,9 @@ async function uploadTree(job: Job, source: string, remote: string): Promise<voi
       });
     }
   };
-  const entries = walkLocal(source, remote, { skipLinks: job.context.flags.isSet('skip-links') });
+  const isExcluded = excludedBy(job.context.flags);
+  const skipLinks = job.context.flags.isSet('skip-links');
+  const entries = walkLocal(source, remote, { skipLinks, ...(isExcluded && { isExcluded }) });
   // The walk starts with the directory itself, which decides whether the rest can be there at all.
   await entries.next();
   if (remote !== '/') {
