@@ -99,7 +99,7 @@ async function remoteNames(path: string, list: Listing): Promise<string[]> {
 }
 
 /** A word as a shell takes it, of which the end may be missing. */
-export function unquoted(typed: string): string {
+function unquoted(typed: string): string {
   let word = '';
   let quote = '';
   for (let at = 0; at < typed.length; at += 1) {

@@ -19,7 +19,7 @@ export interface LocalDirectory {
   readonly holders: readonly string[];
 }
 
-export interface LocalFile {
+interface LocalFile {
   readonly kind: 'file';
   readonly path: string;
   readonly remote: string;
