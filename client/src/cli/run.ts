@@ -38,6 +38,7 @@ import { trashEmptyCommand, trashLsCommand, trashRestoreCommand } from './comman
 import { syncCommand } from './commands/sync.js';
 import { treeCommand } from './commands/tree.js';
 import { uploadCommand } from './commands/upload.js';
+import { verifyCommand } from './commands/verify.js';
 import { watchCommand } from './commands/watch.js';
 import { whatIfCommand } from './commands/what-if.js';
 import { flagValue } from './flag-values.js';
@@ -51,6 +52,7 @@ const commands: readonly CommandSpec[] = [
   appendCommand,
   syncCommand,
   diffCommand,
+  verifyCommand,
   lsCommand,
   treeCommand,
   findCommand,

@@ -1,7 +1,6 @@
 /** Whether a local file and a remote one have the same bytes, by their content digests: for --checksum. */
 import type { Options } from 'yargs';
 import type { HoldfastClient } from '../client.js';
-import { contentDigest } from '../local/content-digest.js';
 import type { CommandContext } from './command.js';
 import type { SameContent } from './differences.js';
 import type { LocalNode, RemoteNode } from './trees.js';
@@ -14,16 +13,12 @@ export const checksumOption: Readonly<Record<string, Options>> = {
   },
 };
 
-/** Undefined without --checksum. A remote file without a digest is fetched for it. */
+/** Undefined without --checksum. What no digest is known of is fetched. */
 export function sameContentBy(
   { flags, signal }: CommandContext,
   client: HoldfastClient,
 ): SameContent<LocalNode, RemoteNode> | undefined {
   if (!flags.isSet('checksum')) return undefined;
-  return async (local, { entry }) => {
-    const here = await contentDigest(local.entry.path, { signal });
-    const there =
-      entry.contentDigest ?? (await contentDigest(client.createReadStream(entry, { signal }), { signal }));
-    return here === there;
-  };
+  return async (local, { entry }) =>
+    (await client.compare(local.entry.path, entry, { fetch: true, signal })) === 'same';
 }
