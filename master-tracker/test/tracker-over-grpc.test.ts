@@ -110,6 +110,42 @@ describe('the master tracker over gRPC', () => {
     expect(known.keepers.map((keeper) => keeper.capacity?.trashBytes)).toEqual([70, 70, 70]);
   });
 
+  it('shows thousands of files of one chunk with one call, all but those that cannot be shown', async () => {
+    await registerKeepers();
+    await putFile('/taken');
+    const begun = await call(upload.BeginUpload, { requestId: id(), allocateCount: 1 });
+    const chunkId = begun.allocations[0]!.chunkId;
+    const digest = Buffer.from(digestOf(chunkId), 'hex');
+    const count = 3_000;
+    const seal = { ...{ chunkId, pieceIndex: 0 }, lengthBytes: 10 * count, digest };
+    const receipts = keepers.map(({ identity, receiptKey }) =>
+      writeReceipt(signReceipt({ ...identity, ...seal }, receiptKey)),
+    );
+    const paths = [...Array.from({ length: count - 2 }, (_, index) => `/p/${index % 50}/${index}`)];
+    const request = {
+      ...{ uploadId: begun.uploadId, requestId: id() },
+      files: [...paths, '/taken', '/taken/below'].map((path, index) => ({
+        ...{ path, sizeBytes: 10, createParents: true, expectedVersion: 0 },
+        extents: [{ chunkId, chunkOffset: 10 * index, length: 10 }],
+      })),
+      sealed: [{ chunkId, length: 10 * count, digest, receipts }],
+    };
+    await failure('ALREADY_EXISTS', call(upload.CommitUpload, request));
+    const { files } = await call(upload.CommitUpload, { ...request, requestId: id(), skipRefused: true });
+    expect(files).toHaveLength(count);
+    expect(files.filter(({ error }) => error !== null).map(({ path, error }) => [path, error?.code])).toEqual(
+      [
+        ['/taken', 'ERROR_CODE_ALREADY_EXISTS'],
+        ['/taken/below', 'ERROR_CODE_NOT_A_DIRECTORY'],
+      ],
+    );
+    expect(files[7]).toMatchObject({ path: '/p/7/7', durability: { chunks: 1, fewestPieces: 3 } });
+    const located = await call(location.LocateChunks, { path: '/p/7/7', target: 'path' });
+    expect(located.extents).toMatchObject([{ extent: { chunkId, chunkOffset: 70, length: 10 } }]);
+    const status = await call(cluster.GetClusterStatus, {});
+    expect(status).toMatchObject({ files: count - 1, directories: 51, chunks: 2 });
+  });
+
   it('lists in pages with an opaque token', async () => {
     for (const name of ['a', 'b', 'c'])
       await call(namespace.CreateDirectory, { path: `/${name}`, requestId: id() });

@@ -16,12 +16,19 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
     .select(['chunks.chunk_id', 'chunks.state', 'length', 'digest', 'chunks.pieces'])
     .select(['uploads.state as uploadState', 'given_up_through as givenUpThrough'])
     .select(['repair_queue.chunk_id as queued'])
+    .select((eb) =>
+      eb
+        .selectFrom('extents')
+        .select('extents.version')
+        .whereRef('extents.chunk_id', '=', 'chunks.chunk_id')
+        .limit(1)
+        .as('usedBy'),
+    )
     .where('chunks.chunk_id', '>', String(at[0] ?? ''))
     .orderBy('chunks.chunk_id')
     .limit(pageSize)
     .execute();
   const chunkIds = rows.map((row) => row.chunk_id);
-  const used = await versionsOf(snapshot, chunkIds);
   const standing = await standingOf(snapshot, chunkIds);
   const joining = await notLookedAt(snapshot, chunkIds);
   const findings: CheckFinding[] = [];
@@ -32,9 +39,8 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
     const add = (invariant: CheckFinding['invariant'], text: string): void => {
       findings.push({ invariant, subject, text });
     };
-    const versions = used.get(subject) ?? [];
-    if (row.state === 'garbage' && versions.length > 0) {
-      add('S5', `it was given up and is to be removed, and version ${versions[0]} uses it`);
+    if (row.state === 'garbage' && row.usedBy !== null) {
+      add('S5', `it was given up and is to be removed, and version ${row.usedBy} uses it`);
     }
     const isGivenUpSoon = row.givenUpThrough !== null && row.givenUpThrough < subject;
     const isUnused = row.state === 'allocated' || row.state === 'sealed';
@@ -45,10 +51,10 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
     chunks += 1;
     if (row.length === null || row.digest === null)
       add('S4', 'it is used, and its bytes are not written down');
-    if (versions.length === 0) add('S10', 'it takes room, and no version uses it');
+    if (row.usedBy === null) add('S10', 'it takes room, and no version uses it');
     const { counted, durable } = standing.get(subject) ?? { counted: 0, durable: 0 };
     if (counted === 0) {
-      const path = await pathShowing(snapshot, versions);
+      const path = await pathShowing(snapshot, await versionsOf(snapshot, subject));
       const where = durable === 0 ? 'no keeper has it' : `the ${durable} keepers that have it are gone`;
       add('S1', `it cannot be read: ${where}${path === undefined ? '' : `; ${path} uses it`}`);
     }
@@ -61,17 +67,17 @@ export async function checkChunks(snapshot: MetadataSnapshot, at: Position): Pro
   return { findings, next: last && [last.chunk_id], tally: { chunks, incomplete } };
 }
 
-async function versionsOf({ db }: MetadataSnapshot, chunkIds: readonly string[]) {
-  const byChunk = new Map<string, number[]>();
-  if (chunkIds.length === 0) return byChunk;
+/** Of some that use a chunk which cannot be read, one is named: thousands of small files may share it. */
+const maxVersionsLookedAt = 500;
+
+async function versionsOf({ db }: MetadataSnapshot, chunkId: string): Promise<number[]> {
   const rows = await db
     .selectFrom('extents')
-    .select(['chunk_id', 'version'])
-    .distinct()
-    .where('chunk_id', 'in', chunkIds)
+    .select('version')
+    .where('chunk_id', '=', chunkId)
+    .limit(maxVersionsLookedAt)
     .execute();
-  for (const row of rows) byChunk.set(row.chunk_id, [...(byChunk.get(row.chunk_id) ?? []), row.version]);
-  return byChunk;
+  return [...new Set(rows.map((row) => row.version))];
 }
 
 /** Durable pieces of each chunk, and those of them on keepers that are not dead. */

@@ -1,6 +1,7 @@
 /** UploadService: messages in, checked; core calls; messages out. */
 import type {
   ChunkAllocation as AllocationMessage,
+  CommittedFile as CommittedFileMessage,
   FileVersionOutput,
   SealedChunk as SealedMessage,
   SealedChunkOutput,
@@ -13,12 +14,19 @@ import {
   checkInteger,
   readPolicy,
   readReceipt,
+  toErrorDetail,
   unary,
   writeEndpoint,
   writePolicy,
 } from '@holdfast/shared/grpc';
 import type { TrackerSettings } from '../settings.js';
-import type { ChunkAllocation, FileExtent, FileVersion, SealedChunk } from '../uploads/upload.js';
+import type {
+  ChunkAllocation,
+  CommittedFile,
+  FileExtent,
+  FileVersion,
+  SealedChunk,
+} from '../uploads/upload.js';
 import type { Uploads } from '../uploads/uploads.js';
 import { readAttributes, readExpectedVersion, writeDurability } from './namespace-service.js';
 
@@ -72,14 +80,10 @@ export function uploadHandlers(
         files,
         // Whatever fits a message: a commit may bring all its chunks at once.
         readSealed(request.sealed, limits.maxExtentsPerCommit),
+        { skipRefused: request.skipRefused },
       );
       return {
-        files: committed.map(({ version, sizeBytes, durability }, index) => ({
-          path: request.files[index]?.path ?? '',
-          version,
-          sizeBytes,
-          durability: writeDurability(durability),
-        })),
+        files: committed.map((file, index) => writeCommitted(request.files[index]?.path ?? '', file)),
       };
     }, logger),
 
@@ -170,6 +174,13 @@ function readPlace(message: FileVersionOutput): Pick<FileVersion, 'expectedVersi
 
 function readContentDigest(value: Buffer): string | undefined {
   return value.length === 0 ? undefined : checkDigest(value, 'files.content_digest').toString('hex');
+}
+
+function writeCommitted(path: string, file: CommittedFile): CommittedFileMessage {
+  const { version, sizeBytes, durability, refused } = file;
+  if (!refused) return { path, version, sizeBytes, durability: writeDurability(durability) };
+  const { code, message, ...rest } = refused;
+  return { path, error: toErrorDetail(new HoldfastError(code, message, rest)) };
 }
 
 function writeAllocation({ chunkId, keepers, writeToken }: ChunkAllocation): AllocationMessage {

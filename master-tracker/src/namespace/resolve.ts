@@ -81,10 +81,12 @@ export async function resolveParent(snapshot: MetadataSnapshot, names: Names): P
 }
 
 /** How far the parents of a path exist: the deepest one, and how many names lead to it. */
-export async function deepestParent(
-  snapshot: MetadataSnapshot,
-  names: Names,
-): Promise<{ directoryId: number; depth: number }> {
+export interface DeepestParent {
+  readonly directoryId: number;
+  readonly depth: number;
+}
+
+export async function deepestParent(snapshot: MetadataSnapshot, names: Names): Promise<DeepestParent> {
   // The root is always there, and only its id is wanted.
   let directoryId = rootId;
   for (let depth = 0; depth < names.length - 1; depth += 1) {
@@ -102,7 +104,16 @@ export async function ensureParent(
   names: Names,
   nowUnixMs: number,
 ): Promise<number> {
-  const found = await deepestParent(tx, names);
+  return makeParents(tx, names, await deepestParent(tx, names), nowUnixMs);
+}
+
+/** Makes the parents that are missing below the deepest one; gives the last one's id. */
+export async function makeParents(
+  tx: MetadataTransaction,
+  names: Names,
+  found: DeepestParent,
+  nowUnixMs: number,
+): Promise<number> {
   let { directoryId } = found;
   for (let { depth } = found; depth < names.length - 1; depth += 1) {
     const path = pathOf(names.slice(0, depth + 1));

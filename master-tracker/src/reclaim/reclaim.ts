@@ -379,11 +379,19 @@ async function dropExtents(tx: MetadataTransaction, version: number, limit: numb
       .where('file_offset', '<=', last.file_offset)
       .execute();
     const chunkIds = [...new Set(extents.map((extent) => extent.chunk_id))];
+    // Not the extents themselves: a chunk that thousands of small files share has as many.
     const stillUsed = await tx.db
-      .selectFrom('extents')
+      .selectFrom('chunks')
       .select('chunk_id')
-      .distinct()
       .where('chunk_id', 'in', chunkIds)
+      .where((eb) =>
+        eb.exists(
+          eb
+            .selectFrom('extents')
+            .select('extents.version')
+            .whereRef('extents.chunk_id', '=', 'chunks.chunk_id'),
+        ),
+      )
       .execute();
     const used = new Set(stillUsed.map((row) => row.chunk_id));
     const unused = chunkIds.filter((chunkId) => !used.has(chunkId));

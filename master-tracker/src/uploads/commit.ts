@@ -3,15 +3,8 @@
  * transaction that makes it so; a refused commit changes nothing and leaves the session open.
  */
 import { HoldfastError, limits } from '@holdfast/shared';
-import {
-  checkExpected,
-  child,
-  ensureParent,
-  isADirectory,
-  pathOf,
-  resolveParent,
-} from '../namespace/resolve.js';
-import { type TrashRules, showVersion } from '../namespace/versions.js';
+import { isADirectory, makeParents, pathOf } from '../namespace/resolve.js';
+import { type Showing, type TrashRules, showVersion } from '../namespace/versions.js';
 import { countLive, queueForRepair } from '../registry/pieces.js';
 import { reasons } from '../registry/reasons.js';
 import { batches } from '../store/batches.js';
@@ -20,7 +13,8 @@ import { type Row, prepare } from '../store/prepared.js';
 import type { ExtentsTable, VersionsTable } from '../store/schema.js';
 import { type Beginning, checkTakenOver, takeOver } from './append.js';
 import { giveUpLeftovers } from './leftovers.js';
-import type { CommittedFile, FileVersion, UploadSession } from './upload.js';
+import { type KnownParents, type Target, findTarget } from './target.js';
+import type { CommitOptions, CommittedFile, FileVersion, RefusedFile, UploadSession } from './upload.js';
 
 /** An open session, and how many chunks it was given in all. */
 interface CommittingSession extends UploadSession {
@@ -69,26 +63,64 @@ export function checkFiles(files: readonly FileVersion[]): void {
   }
 }
 
-/** Makes all files of a commit visible and closes the session. Runs after the seals were recorded. */
+/** Of a file that was refused. */
+const nothing = { chunks: 0, fewestPieces: 0, policyPieces: 0, chunksBelowPolicy: 0 };
+
+/**
+ * Makes files of a commit visible and closes the session: all of them, or with `skipRefused` those that can be shown.
+ * Runs after the seals were recorded.
+ */
 export async function commitFiles(
   tx: MetadataTransaction,
   session: CommittingSession,
   files: readonly FileVersion[],
   rules: TrashRules,
+  { skipRefused = false }: CommitOptions,
 ): Promise<CommittedFile[]> {
-  const used = new Set(files.flatMap((file) => file.extents.map((extent) => extent.chunkId)));
-  const chunks = await usableChunks(tx, session, [...used]);
+  const chunks = await usableChunks(tx, session, chunksOf(files));
   checkExtents(files, chunks);
   checkDurable(session, chunks);
   await checkTakenOver(tx, files);
   const committed: CommittedFile[] = [];
+  const shown: FileVersion[] = [];
+  const known: KnownParents = new Map();
   for (const file of files) {
+    const target = await targetOf(tx, file, known, skipRefused);
+    if ('refused' in target) {
+      committed.push({ version: 0, sizeBytes: 0, durability: nothing, ...target });
+      continue;
+    }
     const version = tx.count('last_version', 1);
-    const sizeBytes = await commitFile(tx, session, file, version, rules);
+    const parentId = await makeParents(tx, file.names, target.parent, rules.clock.wallMs());
+    known.set(pathOf(file.names.slice(0, -1)), parentId);
+    const sizeBytes = await commitFile(tx, session, file, { parentId, shown: target.shown, version }, rules);
     committed.push({ version, sizeBytes, durability: durabilityIn(session, file, chunks) });
+    shown.push(file);
   }
-  await closeSession(tx, session, [...used], chunks);
+  await closeSession(tx, session, chunksOf(shown), chunks);
   return committed;
+}
+
+function chunksOf(files: readonly FileVersion[]): string[] {
+  const chunkIds = new Set<string>();
+  for (const { extents } of files) for (const { chunkId } of extents) chunkIds.add(chunkId);
+  return [...chunkIds];
+}
+
+/** Where a file goes; nothing has changed for it when it is refused. */
+async function targetOf(
+  tx: MetadataTransaction,
+  file: FileVersion,
+  known: KnownParents,
+  skipRefused: boolean,
+): Promise<Target | { readonly refused: RefusedFile }> {
+  try {
+    return await findTarget(tx, file, known);
+  } catch (error) {
+    if (!skipRefused || !HoldfastError.is(error)) throw error;
+    const { code, message, remedy, facts } = error;
+    return { refused: { code, message, remedy, facts } };
+  }
 }
 
 const sealedChunks = prepare((db, args: { uploadId: string; chunkIds: readonly string[] }) =>
@@ -167,18 +199,13 @@ async function commitFile(
   tx: MetadataTransaction,
   session: UploadSession,
   file: FileVersion,
-  version: number,
+  { parentId, shown, version }: Pick<Showing, 'parentId' | 'shown' | 'version'>,
   rules: TrashRules,
 ): Promise<number> {
   const { names, attributes, contentDigest = null, appendToVersion } = file;
   const nowUnixMs = rules.clock.wallMs();
   const path = pathOf(names);
   const name = names.at(-1) ?? '';
-  const parentId = file.createParents
-    ? await ensureParent(tx, names, nowUnixMs)
-    : await resolveParent(tx, names);
-  const shown = await child(tx, parentId, name);
-  checkExpected(path, shown, appendToVersion ?? file.expectedVersion);
   const before: Beginning =
     appendToVersion === undefined
       ? { sizeBytes: 0, mode: null }

@@ -1,5 +1,5 @@
 /** The words of uploads. */
-import type { KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
+import type { ErrorCode, HoldfastError, KeeperEndpoint, Policy, Receipt } from '@holdfast/shared';
 import type { Durability, FileAttributes } from '../namespace/entry.js';
 import type { Names } from '../namespace/resolve.js';
 
@@ -41,12 +41,29 @@ export interface FileVersion {
   readonly appendToVersion?: number | undefined;
 }
 
+/** What became of one file of a commit. */
 export interface CommittedFile {
+  /** 0 if it was refused. */
   readonly version: number;
   /** Of the whole version. */
   readonly sizeBytes: number;
   /** Of the chunks of the upload. */
   readonly durability: Durability;
+  /** Why it is not shown. */
+  readonly refused?: RefusedFile;
+}
+
+/** What is remembered of a HoldfastError. */
+export interface RefusedFile {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly remedy: string;
+  readonly facts: HoldfastError['facts'];
+}
+
+export interface CommitOptions {
+  /** Files that cannot be shown at their paths are left out; else they refuse all. Default false. */
+  readonly skipRefused?: boolean;
 }
 
 export interface BeginUpload {

@@ -9,7 +9,6 @@ import { HoldfastError, type Random, newId } from '@holdfast/shared';
 import type { TrackerIdentity } from '../cluster/identity.js';
 import type { RegressionGuard } from '../cluster/regression.js';
 import type { Membership } from '../membership/membership.js';
-import { checkExpected, child, deepestParent, isADirectory, notFound, pathOf } from '../namespace/resolve.js';
 import type { TrashRules } from '../namespace/versions.js';
 import { once } from '../requests/requests.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -20,9 +19,11 @@ import { checkFiles, commitFiles } from './commit.js';
 import type { UploadLeases } from './leases.js';
 import { giveUpLeftovers } from './leftovers.js';
 import { recordSeals, verifySeals } from './sealing.js';
+import { findTarget } from './target.js';
 import type {
   BeginUpload,
   ChunkAllocation,
+  CommitOptions,
   CommittedFile,
   FileVersion,
   SealedChunk,
@@ -64,7 +65,7 @@ export class Uploads {
     let isNew = false;
     const answer = await once(store, key, async (tx) => {
       isNew = true;
-      if (names) await checkTarget(tx, asked);
+      if (names) await findTarget(tx, { ...asked, names });
       // Chosen only now, so that asking again with the same request_id reserves nothing.
       const placed = allocator.choose(
         { policy, chunkSizeBytes },
@@ -122,7 +123,7 @@ export class Uploads {
   }
 
   /**
-   * Makes the files visible, all of them or none.
+   * Makes the files visible, all of them or none; with `skipRefused` all that can be shown at their paths.
    *
    * @throws HoldfastError UPLOAD_CLOSED, INVALID_ARGUMENT, VERSION_CONFLICT, ALREADY_EXISTS, NOT_FOUND,
    *   NOT_A_DIRECTORY, IS_A_DIRECTORY
@@ -132,18 +133,19 @@ export class Uploads {
     requestId: string,
     files: readonly FileVersion[],
     sealed: readonly SealedChunk[],
+    { skipRefused = false }: CommitOptions = {},
   ): Promise<CommittedFile[]> {
     const { store, guard, membership, identity, leases, rules } = this.#parts;
     guard.assertWritable();
     checkFiles(files);
     const seals = verifySeals(sealed, membership, identity);
     // Not the receipts: asking again with more of them is the same request.
-    const key = { requestId, asked: ['CommitUpload', uploadId, files] };
+    const key = { requestId, asked: ['CommitUpload', uploadId, files, skipRefused] };
     const committed = await once(store, key, async (tx) => {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
       await recordSeals(tx, session, seals, rules.clock.wallMs());
-      return commitFiles(tx, { ...session, allocated: row.allocated }, files, rules);
+      return commitFiles(tx, { ...session, allocated: row.allocated }, files, rules, { skipRefused });
     });
     leases.drop(uploadId);
     return committed;
@@ -210,17 +212,6 @@ export class Uploads {
     for (const uploadId of aborted) leases.drop(uploadId);
     return aborted.length;
   }
-}
-
-/** The early check of BeginUpload; the commit checks again. */
-async function checkTarget(snapshot: MetadataSnapshot, asked: BeginUpload): Promise<void> {
-  const { names = [], createParents, expectedVersion } = asked;
-  if (names.length === 0) throw isADirectory('/');
-  const found = await deepestParent(snapshot, names);
-  const hasParent = found.depth === names.length - 1;
-  if (!hasParent && !createParents) throw notFound(pathOf(names.slice(0, found.depth + 1)));
-  const target = hasParent ? await child(snapshot, found.directoryId, names.at(-1) ?? '') : undefined;
-  checkExpected(pathOf(names), target, expectedVersion);
 }
 
 const insertUpload = prepare((db, row: Row<UploadsTable>) => db.insertInto('uploads').values(row));
