@@ -22,7 +22,7 @@ export interface Contender {
 }
 
 /** Each stands for the optional members of RunningContender (or ContenderOptions) that say so. */
-export type Ability = 'many files' | 'ranges' | 'metadata' | 'many clients' | 'delay';
+export type Ability = 'many files' | 'trees' | 'ranges' | 'metadata' | 'many clients' | 'delay';
 
 export interface ContenderOptions {
   readonly dataDir: string;
@@ -57,6 +57,13 @@ export interface RunningContender {
   downloadMany?(batch: Batch): Promise<Float64Array>;
   /** Ability 'many files': reads each, and rejects if any byte is wrong. */
   verifyMany?(batch: Batch): Promise<void>;
+
+  /** Ability 'trees': stores a local directory with all that is in it, durably. */
+  uploadTree?(localDir: string, name: string): Promise<void>;
+  /** Ability 'trees': reads it into a local directory that is not there yet. */
+  downloadTree?(name: string, localDir: string): Promise<void>;
+  /** The same as uploadTree in the plainest way, if that is another: an upload for each file, some at a time. */
+  uploadTreeSingly?(localDir: string, name: string): Promise<void>;
 
   /** Ability 'ranges': reads each range of a file, and rejects if a length is wrong. */
   readRanges?(name: string, ranges: readonly Range[], inFlight: number): Promise<RangeTimes>;

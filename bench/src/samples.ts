@@ -2,7 +2,16 @@
 import type { ProcessUsage } from './machine/usage.js';
 
 /** The groups that `--only` chooses from, in the order in which they run and are shown. */
-export const workloads = ['machine', 'big', 'clients', 'small', 'ranges', 'metadata', 'latency'] as const;
+export const workloads = [
+  'machine',
+  'big',
+  'clients',
+  'small',
+  'trees',
+  'ranges',
+  'metadata',
+  'latency',
+] as const;
 export type Workload = (typeof workloads)[number];
 
 /** What was done, and how. Samples of two subjects can be compared if these are equal. */

@@ -9,6 +9,7 @@ import { command } from '../machine/command.js';
 
 export const cp: Contender = {
   name: 'cp',
+  abilities: ['trees'],
   async unavailable() {
     // `sync FILE` is GNU's (8.24 and later); elsewhere `sync` takes no names and syncs the whole machine.
     const version = await command('sync', '--version').catch(() => '');
@@ -44,6 +45,15 @@ async function startCp({ dataDir, replicas, sync }: ContenderOptions): Promise<R
     },
     async remove(name) {
       await Promise.all(folders.map((folder) => rm(join(folder, name))));
+    },
+    async uploadTree(localDir, name) {
+      const copies = folders.map((folder) => command('cp', '-r', '--', localDir, join(folder, name)));
+      await Promise.all(copies);
+      if (sync) await command('sync', '-f', dataDir);
+    },
+    async downloadTree(name, localDir) {
+      await command('cp', '-r', '--', join(first, name), localDir);
+      if (sync) await command('sync', '-f', localDir);
     },
     processes: () => [],
     stop: () => Promise.resolve(),

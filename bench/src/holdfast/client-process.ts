@@ -1,4 +1,6 @@
 /** The product's client library in a process of its own, as a program that uses it would be. */
+import { readdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import { connect, type HoldfastClient } from '@holdfast/client';
 import { serve } from '../children/serve.js';
 import { timed } from '../children/timed.js';
@@ -30,6 +32,9 @@ async function everyClient(
     }),
   );
 }
+
+/** As `upload -r` had it when every file was an upload of its own. */
+const singlyAtOnce = 32;
 
 const fileOf = (batch: Batch, index: number): string => `/${batch.name}/${index}`;
 
@@ -79,6 +84,17 @@ const methods = {
       const found = await first().createReadStream(fileOf(batch, index)).toArray();
       if (!Buffer.concat(found as Buffer[]).equals(contents(index)))
         throw new Error(`file ${index} came back with other bytes`);
+    });
+  },
+
+  async uploadTreeSingly(localDir: string, path: string): Promise<void> {
+    const entries = await readdir(localDir, { recursive: true, withFileTypes: true });
+    const files = entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => relative(localDir, join(parentPath, name)));
+    await timed(files.length, singlyAtOnce, async (index) => {
+      const file = files[index] ?? '';
+      await first().upload(join(localDir, file), `${path}/${file}`, { ...copies, createParents: true });
     });
   },
 

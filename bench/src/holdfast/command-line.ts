@@ -11,6 +11,16 @@ const program = join(
   ...['..', 'bin', 'client.cjs'],
 );
 
+/** All copies are durable when it returns. */
+export function copiesFlags(replicas: number): string[] {
+  return ['--replicas', String(replicas), '--min-write', String(replicas)];
+}
+
+/** Runs the command line against a tracker, and resolves to what it printed. */
+export function runClient(trackerAddress: string, ...words: readonly string[]): Promise<string> {
+  return command(process.execPath, program, ...words, '--tracker', trackerAddress);
+}
+
 export const commandLine: Contender = {
   name: 'holdfast-cli',
   alwaysSyncs: true,
@@ -19,8 +29,8 @@ export const commandLine: Contender = {
   async start({ replicas, ...options }) {
     const cluster = await startCluster(options);
     const client = (...words: readonly string[]): Promise<string> =>
-      command(process.execPath, program, ...words, '--tracker', cluster.trackerAddress);
-    const copies = ['--replicas', String(replicas), '--min-write', String(replicas)];
+      runClient(cluster.trackerAddress, ...words);
+    const copies = copiesFlags(replicas);
     const running: RunningContender = {
       async upload(localPath, name) {
         await client('upload', localPath, `/${name}`, ...copies);

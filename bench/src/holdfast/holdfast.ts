@@ -1,6 +1,7 @@
 /** The product: a tracker and three keepers as processes, and its library in a client process, with defaults. */
 import type { Child } from '../children/child.js';
 import type { Contender, ContenderOptions, RunningContender } from '../contender.js';
+import { copiesFlags, runClient } from './command-line.js';
 import { startClient } from './client.js';
 import type { ClientMethods } from './client-process.js';
 import { type BenchCluster, startCluster } from './cluster.js';
@@ -9,7 +10,7 @@ import { connectMany } from './many-clients.js';
 export const holdfast: Contender = {
   name: 'holdfast',
   alwaysSyncs: true,
-  abilities: ['many files', 'ranges', 'metadata', 'many clients', 'delay'],
+  abilities: ['many files', 'trees', 'ranges', 'metadata', 'many clients', 'delay'],
   unavailable: () => Promise.resolve(undefined),
   start: startHoldfast,
 };
@@ -35,6 +36,14 @@ function running(cluster: BenchCluster, client: Child<ClientMethods>, replicas: 
     uploadMany: (batch) => client.call('uploadMany', batch),
     downloadMany: (batch) => client.call('downloadMany', batch),
     verifyMany: (batch) => client.call('verifyMany', batch),
+    async uploadTree(localDir, name) {
+      const words = ['upload', '-r', localDir, `/${name}`, '--quiet', ...copiesFlags(replicas)];
+      await runClient(cluster.trackerAddress, ...words);
+    },
+    async downloadTree(name, localDir) {
+      await runClient(cluster.trackerAddress, 'download', '-r', `/${name}`, localDir, '--quiet');
+    },
+    uploadTreeSingly: (localDir, name) => client.call('uploadTreeSingly', localDir, `/${name}`),
     readRanges: (name, ranges, inFlight) => client.call('readRanges', `/${name}`, ranges, inFlight),
     digestRanges: (name, ranges) => client.call('digestRanges', `/${name}`, ranges),
     async callMany(call, count, inFlight) {

@@ -38,6 +38,10 @@ function othersFor(own: Selection): readonly Selection[] {
         },
       ];
     }
+    case 'trees':
+      return /one by one/.test(own.case.action)
+        ? []
+        : [{ ...own, case: { ...own.case, action: `${own.case.action}, one by one` } }];
     case 'machine':
     case 'big':
     case 'ranges':

@@ -9,6 +9,8 @@ export interface Sizes {
   /** Bare unary calls. */
   readonly calls: number;
   readonly smallFiles: readonly { readonly sizeBytes: number; readonly count: number }[];
+  /** A tree of files of 1 to 16 KiB. */
+  readonly tree: { readonly files: number; readonly directories: number };
   readonly rangedReads: number;
   readonly metadataCalls: number;
   /** Side by side, who share the big file's bytes. */
@@ -27,6 +29,7 @@ export const fullSizes: Sizes = {
     { sizeBytes: 4 * kib, count: 10_000 },
     { sizeBytes: 64 * kib, count: 2_000 },
   ],
+  tree: { files: 20_000, directories: 500 },
   rangedReads: 2_000,
   metadataCalls: 5_000,
   clients: 64,
@@ -41,6 +44,7 @@ export const quickSizes: Sizes = {
     { sizeBytes: 4 * kib, count: 64 },
     { sizeBytes: 64 * kib, count: 32 },
   ],
+  tree: { files: 100, directories: 10 },
   rangedReads: 32,
   metadataCalls: 64,
   clients: 4,

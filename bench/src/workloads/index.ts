@@ -9,6 +9,7 @@ import { machineTrials } from './machine.js';
 import { metadataTrials } from './metadata.js';
 import { rangeTrials } from './ranges.js';
 import { smallTrials } from './small.js';
+import { treeTrials } from './trees.js';
 
 export function allTrials(contenders: readonly Contender[], sizes: Sizes): Trial[] {
   return [
@@ -16,6 +17,7 @@ export function allTrials(contenders: readonly Contender[], sizes: Sizes): Trial
     ...bigTrials(contenders, sizes),
     ...clientsTrials(contenders),
     ...smallTrials(contenders, sizes),
+    ...treeTrials(contenders),
     ...rangeTrials(contenders),
     ...metadataTrials(contenders),
     ...latencyTrials(contenders),
