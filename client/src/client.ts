@@ -39,6 +39,12 @@ import { blobSource } from './upload/blob-source.js';
 import { bytesSource } from './upload/bytes-source.js';
 import type { ChunkSource } from './upload/chunk-source.js';
 import { streamSource } from './upload/stream-source.js';
+import {
+  type FileToUpload,
+  type UploadManyOptions,
+  type UploadOutcome,
+  uploadMany,
+} from './upload/upload-many.js';
 import { type UploadOptions, type UploadResult, upload } from './upload/upload.js';
 
 /** Bytes in memory, a Blob or File, or a stream of bytes of either kind: `response.body` of fetch is one. */
@@ -94,6 +100,30 @@ export class HoldfastClient {
     throwIfCancelled(own.signal);
     splitPath(remotePath);
     return upload(this.#context, await this.#open(source, own.signal), remotePath, own);
+  }
+
+  /**
+   * Stores many files and yields what became of each, in the order in which that is known. Small ones share chunks and
+   * calls, so a tree of thousands takes seconds; large ones go beside them as with `upload`, whose promises hold for
+   * each file. One that fails does not stop the others: an abort does, or leaving the loop. What is yielded has the
+   * file as it was given, with whatever a program put beside its source and path.
+   *
+   * The iterable may be of any length and is asked for more as there is room; what it throws is thrown after the
+   * outcomes of what it gave. Several sources that are streams are read one after the other.
+   *
+   * @throws HoldfastError CANCELLED, INVALID_ARGUMENT
+   * @example
+   * const files = names.map((name) => ({ source: `photos/${name}`, path: `/photos/${name}` }));
+   * for await (const { file, error } of client.uploadMany(files, { createParents: true })) {
+   *   if (error) console.error(file.path, error.message);
+   * }
+   */
+  uploadMany<File extends FileToUpload<UploadSource>>(
+    files: Iterable<File> | AsyncIterable<File>,
+    options: UploadManyOptions = {},
+  ): AsyncGenerator<UploadOutcome<File>, void, undefined> {
+    const open = ({ source }: File, signal: AbortSignal) => this.#open(source, signal);
+    return uploadMany(this.#context, files, open, heard(options));
   }
 
   /**

@@ -50,4 +50,5 @@ export type {
 export type { ClusterEvent, ExplainedChunk, ExplainedPiece, LossPreview } from './ports/inspection.js';
 export type { JobWaitOptions } from './cluster/jobs.js';
 export type { AppendOptions } from './upload/append.js';
+export type { FileToUpload, UploadManyOptions, UploadOutcome } from './upload/upload-many.js';
 export type { TransferProgress, UploadOptions, UploadResult } from './upload/upload.js';

@@ -10,7 +10,18 @@ import { durationWords, rateWords, sizeWords } from './words.js';
 const lineEveryMs = 5_000;
 const barFormat = '{bar} {percentage}% {amount} {rate} {rest}{files}';
 
+/** How much there is to do in all. */
+export interface Amount {
+  readonly bytes: number;
+  readonly files: number;
+}
+
 export interface Progress {
+  /**
+   * What there is to do is being counted, if anybody looks: until that is done no total is shown and no time left, as
+   * what was met so far says nothing of the rest. If it cannot be counted, what is met counts.
+   */
+  countAhead(count: () => Promise<Amount>): void;
   /** More to do is known. A stream's size is not: 0. */
   expect(bytes: number, files: number): void;
   /** Bytes moved; negative when an attempt was in vain. */
@@ -21,6 +32,7 @@ export interface Progress {
 }
 
 const silent: Progress = {
+  countAhead: () => undefined,
   expect: () => undefined,
   moved: () => undefined,
   fileDone: () => undefined,
@@ -51,8 +63,37 @@ abstract class Counter implements Progress {
   protected movedBytes = 0;
   protected files = 0;
   protected filesDone = 0;
+  #total: 'met' | 'to be counted' | 'counted' = 'met';
+  #count: (() => Promise<Amount>) | undefined;
+
+  countAhead(count: () => Promise<Amount>): void {
+    this.#total = 'to be counted';
+    this.#count = count;
+  }
+
+  /** Called when somebody looks. */
+  protected beginToCount(): void {
+    const count = this.#count;
+    this.#count = undefined;
+    count?.().then(
+      ({ bytes, files }) => {
+        this.#total = 'counted';
+        this.totalBytes = bytes;
+        this.files = files;
+        this.show();
+      },
+      () => {
+        this.#total = 'met';
+      },
+    );
+  }
+
+  protected get isTotalKnown(): boolean {
+    return this.#total !== 'to be counted';
+  }
 
   expect(bytes: number, files: number): void {
+    if (this.#total === 'counted') return;
     this.totalBytes += bytes;
     this.files += files;
     this.show();
@@ -75,12 +116,13 @@ abstract class Counter implements Progress {
     const elapsedMs = performance.now() - this.startedMs;
     const left = this.totalBytes - this.movedBytes;
     const restMs = this.movedBytes > 0 ? (elapsedMs / this.movedBytes) * left : 0;
-    const total = this.totalBytes > 0 ? ` of ${sizeWords(this.totalBytes)}` : '';
+    const isKnown = this.isTotalKnown;
+    const total = isKnown && this.totalBytes > 0 ? ` of ${sizeWords(this.totalBytes)}` : '';
     return {
       amount: `${sizeWords(Math.max(0, this.movedBytes))}${total}`,
       rate: rateWords(Math.max(0, this.movedBytes), elapsedMs),
-      rest: left > 0 && restMs > 0 ? `${durationWords(restMs)} left` : '',
-      files: this.files > 1 ? `  ${this.filesDone} of ${this.files} files` : '',
+      rest: isKnown && left > 0 && restMs > 0 ? `${durationWords(restMs)} left` : '',
+      files: this.files > 1 ? `  ${this.filesDone}${isKnown ? ` of ${this.files}` : ''} files` : '',
     };
   }
 }
@@ -99,8 +141,10 @@ class BarProgress extends Counter {
   }
 
   protected show(): void {
-    this.#bar.setTotal(Math.max(1, this.totalBytes));
-    this.#bar.update(Math.min(this.movedBytes, Math.max(1, this.totalBytes)), this.words);
+    this.beginToCount();
+    const total = Math.max(1, this.totalBytes);
+    this.#bar.setTotal(total);
+    this.#bar.update(this.isTotalKnown ? Math.min(this.movedBytes, total) : 0, this.words);
   }
 }
 
@@ -126,6 +170,8 @@ class LineProgress extends Counter {
   }
 
   #line(): void {
+    // Not before: what takes less time than a line needs no total.
+    this.beginToCount();
     const { amount, rate, rest, files } = this.words;
     const parts = [`${this.#verb} ${amount}`, rate, rest, files.trim()].filter((part) => part !== '');
     this.#io.stderr.write(`${parts.join(', ')}\n`);

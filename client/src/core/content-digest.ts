@@ -3,7 +3,7 @@
  * It tells whether two files are the same without moving their bytes.
  */
 import { createHash } from 'node:crypto';
-import { crc32, limits } from '@holdfast/shared';
+import { ChecksumTable, blockChecksums, crc32, limits } from '@holdfast/shared';
 
 /** Four bytes for a block of 64 KiB: 256 GiB that were sent past a chunk which finds no keepers. */
 const maxWaitingBytes = 16 * 1024 * 1024;
@@ -45,6 +45,13 @@ export class ContentDigest {
     this.#reachedBytes += next.lengthBytes;
     return next;
   }
+}
+
+/** The content digest of bytes that are all there. */
+export function digestOfWhole(bytes: Uint8Array): Buffer {
+  const table = new ChecksumTable(bytes.length, limits.blockSizeBytes);
+  blockChecksums(bytes, limits.blockSizeBytes).forEach((checksum, block) => table.set(block, checksum));
+  return table.digest();
 }
 
 /** The content digest of bytes that come in order, in pieces of any length. */

@@ -4,6 +4,7 @@
  */
 import type {
   ChunkAllocationOutput,
+  CommittedFileOutput,
   DurabilityOutput,
   EntryOutput,
   GetClusterStatusResponseOutput,
@@ -18,6 +19,7 @@ import {
   checkDigest,
   checkInteger,
   checkPresent,
+  fromErrorDetail,
   readAuthority,
   readEndpoint,
   readPolicy,
@@ -26,6 +28,7 @@ import type { ClusterStatus, KeeperStatus } from '../ports/cluster-status.js';
 import type { Job } from '../ports/jobs.js';
 import type {
   ChunkAllocation,
+  CommittedFile,
   Durability,
   Entry,
   FileAttributes,
@@ -82,9 +85,25 @@ function readAttributes(message: EntryOutput['attributes']): FileAttributes {
   };
 }
 
-export function readDurability(message: DurabilityOutput | null | undefined): Durability {
+function readDurability(message: DurabilityOutput | null | undefined): Durability {
   const { chunks, fewestPieces, policyPieces, chunksBelowPolicy } = checkPresent(message, 'durability');
   return { chunks, fewest: fewestPieces, wanted: policyPieces, chunksBelowPolicy };
+}
+
+export function readCommitted({
+  path,
+  version,
+  sizeBytes,
+  durability,
+  error,
+}: CommittedFileOutput): CommittedFile | HoldfastError {
+  if (error) return fromErrorDetail(error);
+  return {
+    path,
+    version: checkInteger(version, 'version', 1),
+    sizeBytes: checkInteger(sizeBytes, 'size_bytes'),
+    durability: readDurability(durability),
+  };
 }
 
 export function readTrashedVersion(message: TrashedVersionOutput): TrashedVersion {

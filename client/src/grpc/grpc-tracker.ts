@@ -3,7 +3,7 @@
  * answers and goes on to the next when it does not; a repetition then meets another tracker.
  */
 import { type SealedChunk as SealedChunkMessage, trackerV1 } from '@holdfast/proto';
-import { HoldfastError, checkId, hasCode, limits } from '@holdfast/shared';
+import { checkId, hasCode, limits } from '@holdfast/shared';
 import {
   type CallableMethod,
   type ChannelPool,
@@ -19,6 +19,7 @@ import type {
   AllocateChunksRequest,
   BeginUploadRequest,
   CommitUploadRequest,
+  FileVersion,
   SealedChunk,
   TrackerApi,
 } from '../ports/tracker-api.js';
@@ -27,7 +28,7 @@ import {
   answerOf,
   readAllocations,
   readClusterStatus,
-  readDurability,
+  readCommitted,
   readEntry,
   readJob,
   readKeeperStatus,
@@ -139,11 +140,9 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         leaseMs: checkInteger(answer.leaseMs, 'lease_ms', 1),
       })),
     commitUpload: (request, options) =>
-      call(uploadService.CommitUpload, commitMessage(request), options, ({ files: [file] }) => {
-        if (!file) throw new HoldfastError('INTERNAL', 'a commit without a file');
-        const version = checkInteger(file.version, 'version', 1);
-        const sizeBytes = checkInteger(file.sizeBytes, 'size_bytes');
-        return { path: file.path, version, sizeBytes, durability: readDurability(file.durability) };
+      call(uploadService.CommitUpload, commitMessage(request), options, ({ files }) => {
+        if (files.length !== request.files.length) throw new Error(`it tells of ${files.length} files`);
+        return files.map(readCommitted);
       }),
     abortUpload: (uploadId, options) =>
       call(uploadService.AbortUpload, { uploadId }, options, () => undefined),
@@ -229,19 +228,17 @@ function allocateMessage({ excludeKeeperIds, sealed, ...rest }: AllocateChunksRe
   return { ...rest, excludeKeeperIds: [...excludeKeeperIds], sealed: sealed.map(sealedMessage) };
 }
 
-function commitMessage(request: CommitUploadRequest) {
-  const { uploadId, requestId, sealed, extents, contentDigest, appendToVersion, ...rest } = defined(request);
-  const file = {
-    ...rest,
+function commitMessage({ files, sealed, ...request }: CommitUploadRequest) {
+  return { ...request, files: files.map(fileMessage), sealed: sealed.map(sealedMessage) };
+}
+
+function fileMessage(version: FileVersion) {
+  const { extents, contentDigest, appendToVersion, ...file } = defined(version);
+  return {
+    ...file,
+    extents: extents.map(({ lengthBytes, ...extent }) => ({ ...extent, length: lengthBytes })),
     ...(contentDigest && { contentDigest }),
     ...(appendToVersion !== undefined && { appendToVersion }),
-  };
-  const extentMessages = extents.map(({ lengthBytes, ...extent }) => ({ ...extent, length: lengthBytes }));
-  return {
-    uploadId,
-    requestId,
-    files: [{ ...file, extents: extentMessages }],
-    sealed: sealed.map(sealedMessage),
   };
 }
 

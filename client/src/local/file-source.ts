@@ -5,8 +5,8 @@
  * What it answers: a file that changes while it is uploaded would become a version that never existed. Size and
  * modification time are compared before the commit, and a read that comes short is taken for a change.
  */
-import { createReadStream } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import * as fs from 'node:fs';
+import { promisify } from 'node:util';
 import { HoldfastError, fromErrno, limits } from '@holdfast/shared';
 import type { MemoryShare } from '../core/memory-share.js';
 import { orAborted } from '../core/signals.js';
@@ -14,6 +14,12 @@ import { runsInFlight } from '../ports/keeper-api.js';
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { ChunkSource, SourceChunk } from '../upload/chunk-source.js';
 import { streamSource } from '../upload/stream-source.js';
+
+// By their numbers, not as FileHandles: those cost twice as much, and a tree of small files is made of these calls.
+const open = promisify(fs.open);
+const fstat = promisify(fs.fstat);
+const read = promisify(fs.read);
+const close = promisify(fs.close);
 
 /** Buffers of a chunk that is being sent: those the call may hold, and the one that is being filled. */
 const buffersPerChunk = runsInFlight + 1;
@@ -30,13 +36,13 @@ export async function openLocalSource(
   signal?: AbortSignal,
 ): Promise<ChunkSource> {
   const shown = JSON.stringify(path);
-  let handle: FileHandle;
+  let handle: number;
   const opening = open(path, 'r');
   try {
     handle = await orAborted(opening, signal);
   } catch (error) {
     // Should it be opened after all.
-    void opening.then((late) => late.close()).catch(() => undefined);
+    void opening.then(close).catch(() => undefined);
     throw fromErrno(error, `cannot read ${shown}`);
   }
   try {
@@ -49,10 +55,10 @@ export async function openLocalSource(
     if (state.isFile && (state.sizeBytes > 0 || !(await hasBytes(handle)))) {
       return new FileSource(path, handle, state, memory);
     }
-    const stream = createReadStream(path, { fd: handle, highWaterMark: limits.messageDataBytes });
+    const stream = fs.createReadStream(path, { fd: handle, highWaterMark: limits.messageDataBytes });
     return streamSource(stream, memory);
   } catch (error) {
-    await handle.close();
+    await close(handle);
     throw fromErrno(error, `cannot read ${shown}`);
   }
 }
@@ -66,8 +72,8 @@ interface FileState {
   readonly attributes: FileAttributes;
 }
 
-async function stateOf(handle: FileHandle): Promise<FileState> {
-  const status = await handle.stat({ bigint: true });
+async function stateOf(handle: number): Promise<FileState> {
+  const status = await fstat(handle, { bigint: true });
   return {
     isFile: status.isFile(),
     isDirectory: status.isDirectory(),
@@ -77,20 +83,22 @@ async function stateOf(handle: FileHandle): Promise<FileState> {
   };
 }
 
-async function hasBytes(handle: FileHandle): Promise<boolean> {
-  return (await handle.read(Buffer.alloc(1), 0, 1, 0)).bytesRead > 0;
+async function hasBytes(handle: number): Promise<boolean> {
+  return (await read(handle, Buffer.alloc(1), 0, 1, 0)).bytesRead > 0;
 }
 
 class FileSource implements ChunkSource {
   readonly sizeBytes: number;
   readonly attributes: FileAttributes;
   readonly #path: string;
-  readonly #handle: FileHandle;
+  readonly #handle: number;
   readonly #state: FileState;
   readonly #memory: MemoryShare;
+  /** They end before the file is closed: its number may be another file's right after. */
+  readonly #reads = new Set<Promise<unknown>>();
   #position = 0;
 
-  constructor(path: string, handle: FileHandle, state: FileState, memory: MemoryShare) {
+  constructor(path: string, handle: number, state: FileState, memory: MemoryShare) {
     this.#path = path;
     this.#handle = handle;
     this.#state = state;
@@ -109,6 +117,11 @@ class FileSource implements ChunkSource {
     return { fileOffset, lengthBytes, runs: () => this.#runs(fileOffset, lengthBytes, runBytes), release };
   }
 
+  async readWhole(target: Uint8Array): Promise<void> {
+    await this.#readFully(target, 0);
+    await this.checkUnchanged();
+  }
+
   async checkUnchanged(): Promise<void> {
     const now = await stateOf(this.#handle);
     if (now.sizeBytes !== this.#state.sizeBytes || now.modifiedAtNs !== this.#state.modifiedAtNs) {
@@ -116,8 +129,9 @@ class FileSource implements ChunkSource {
     }
   }
 
-  close(): Promise<void> {
-    return this.#handle.close();
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#reads);
+    await close(this.#handle);
   }
 
   async *#runs(fileOffset: number, lengthBytes: number, runBytes: number): AsyncGenerator<Uint8Array> {
@@ -131,16 +145,23 @@ class FileSource implements ChunkSource {
     }
   }
 
-  async #readFully(target: Buffer, position: number): Promise<void> {
+  async #readFully(target: Uint8Array, position: number): Promise<void> {
     for (let filled = 0; filled < target.length;) {
-      const left = target.length - filled;
-      const { bytesRead } = await this.#handle
-        .read(target, filled, left, position + filled)
-        .catch((error: unknown) => {
-          throw fromErrno(error, `cannot read ${JSON.stringify(this.#path)}`);
-        });
+      const bytesRead = await this.#read(target.subarray(filled), position + filled);
       if (bytesRead === 0) throw this.#changed();
       filled += bytesRead;
+    }
+  }
+
+  async #read(target: Uint8Array, position: number): Promise<number> {
+    const reading = read(this.#handle, target, 0, target.length, position);
+    this.#reads.add(reading);
+    try {
+      return (await reading).bytesRead;
+    } catch (error) {
+      throw fromErrno(error, `cannot read ${JSON.stringify(this.#path)}`);
+    } finally {
+      this.#reads.delete(reading);
     }
   }
 

@@ -145,12 +145,12 @@ export interface FileExtent {
   readonly lengthBytes: number;
 }
 
-export interface CommitUploadRequest {
-  readonly uploadId: string;
-  readonly requestId: string;
+/** One file of a commit. */
+export interface FileVersion {
   readonly path: string;
   /** Of the extents. */
   readonly sizeBytes: number;
+  /** Ranges of any chunks of the session, in the order of the file; none for an empty file. */
   readonly extents: readonly FileExtent[];
   readonly expectedVersion?: number | undefined;
   /** The version whose extents come first; not together with `expectedVersion`. */
@@ -159,8 +159,17 @@ export interface CommitUploadRequest {
   readonly attributes: FileAttributes;
   /** 32 bytes; absent if it is not known. */
   readonly contentDigest?: Buffer | undefined;
+}
+
+export interface CommitUploadRequest {
+  readonly uploadId: string;
+  readonly requestId: string;
+  /** 1 to limits.maxFilesPerCommit, of different paths. */
+  readonly files: readonly FileVersion[];
   /** Chunks that no AllocateChunks has reported. */
   readonly sealed: readonly SealedChunk[];
+  /** Leaves out the files that cannot be shown at their paths; else one refuses all. */
+  readonly skipRefused: boolean;
 }
 
 export interface CommittedFile {
@@ -269,7 +278,11 @@ export interface TrackerApi extends InspectionApi {
     request: AllocateChunksRequest,
     options?: CallOptions,
   ): Promise<{ readonly allocations: readonly ChunkAllocation[]; readonly leaseMs: number }>;
-  commitUpload(request: CommitUploadRequest, options?: CallOptions): Promise<CommittedFile>;
+  /** What became of each file, in the order of the request: an error only with `skipRefused`. */
+  commitUpload(
+    request: CommitUploadRequest,
+    options?: CallOptions,
+  ): Promise<readonly (CommittedFile | HoldfastError)[]>;
   abortUpload(uploadId: string, options?: CallOptions): Promise<void>;
 
   locateChunks(request: LocateChunksRequest, options?: CallOptions): Promise<LocatedPage>;

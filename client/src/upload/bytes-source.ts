@@ -13,6 +13,9 @@ export function bytesSource(bytes: Uint8Array): ChunkSource {
       position += chunk.lengthBytes;
       return chunk;
     },
+    async readWhole(target) {
+      target.set(bytes);
+    },
     // The caller's promise: it does not change the array meanwhile.
     checkUnchanged: async () => undefined,
     close: async () => undefined,

@@ -29,6 +29,13 @@ export interface ChunkSource {
   /** The next chunk, of at most `maxBytes` and shorter only at the end; undefined after the last. */
   next(maxBytes: number, signal: AbortSignal): Promise<SourceChunk | undefined>;
   /**
+   * Instead of `next`, for a source that is small: reads all of it into `target`, which has its length. Absent where
+   * the length is not known.
+   *
+   * @throws HoldfastError SOURCE_CHANGED if it has other bytes by now
+   */
+  readWhole?(target: Uint8Array): Promise<void>;
+  /**
    * Called after the last byte was sent and before the commit.
    *
    * @throws HoldfastError SOURCE_CHANGED if what was sent may be a mixture of two states

@@ -4,7 +4,7 @@
  *
  * Promise: what it returns has at least `minWrite` receipts that name exactly the bytes that were sent.
  */
-import pLimit, { type LimitFunction } from 'p-limit';
+import type { LimitFunction } from 'p-limit';
 import {
   ChecksumTable,
   HoldfastError,
@@ -48,12 +48,20 @@ export class ChunkWriter {
   /** Failures of an attempt by no fault of the source or the caller: another attempt may succeed. */
   readonly #survivable = new WeakSet<HoldfastError>();
 
-  /** @param senders how many chunks may be sent at a time; those that wait for their receipts do not count */
-  constructor(context: ClientContext, session: UploadSession, allocator: ChunkAllocator, senders: number) {
+  /**
+   * @param senders lets so many chunks be sent at a time, of one session or of several; those that wait for their
+   *   receipts do not count
+   */
+  constructor(
+    context: ClientContext,
+    session: UploadSession,
+    allocator: ChunkAllocator,
+    senders: LimitFunction,
+  ) {
     this.#context = context;
     this.#session = session;
     this.#allocator = allocator;
-    this.#senders = pLimit(senders);
+    this.#senders = senders;
   }
 
   /**

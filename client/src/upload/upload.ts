@@ -7,23 +7,12 @@
  * be learnt in time, which its message then says.
  */
 import pLimit from 'p-limit';
-import {
-  HoldfastError,
-  hasCode,
-  limits,
-  newId,
-  splitPath,
-  throwIfCancelled,
-  withRetry,
-} from '@holdfast/shared';
+import { HoldfastError, limits, splitPath, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { ContentDigest } from '../core/content-digest.js';
-import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
-import { asking, mutating } from '../core/retrying.js';
+import { isOutcomeUnknown } from '../core/outcome.js';
 import { firstOf } from '../core/signals.js';
-import type { CallOptions } from '../ports/call-options.js';
 import type {
-  BeginUploadRequest,
   CommittedFile,
   Durability,
   FileAttributes,
@@ -34,7 +23,8 @@ import { ChunkAllocator } from './allocator.js';
 import type { ChunkSource } from './chunk-source.js';
 import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
 import { chunkSizeFor, cutSizeFor } from './plan.js';
-import { awaitingRoom } from './room.js';
+import { type RoomOptions, awaitingRoom } from './room.js';
+import { commitSession, endSession, openSession } from './session.js';
 
 export interface UploadOptions {
   /** Chunks that are sent at once, 1 to 64. Default 3; up to 4 more wait until keepers have made them durable. */
@@ -83,12 +73,8 @@ const defaultConcurrency = 3;
  * bytes take to arrive, so this keeps the senders busy; what waits keeps its part of the client's
  * memory: 3 MiB of a file, all of its bytes of a stream.
  */
-const maxUnconfirmed = 4;
+export const maxUnconfirmed = 4;
 const maxConcurrency = 64;
-/** Keepers that restart are back within seconds; a user with too few of them should not wait long to hear it. */
-const beginRetry = { initialBackoffMs: 200, maxBackoffMs: 1_000, factor: 2, budgetMs: 4_000 };
-/** An abort is a courtesy: the session's lease ends by itself. */
-const abortDeadlineMs = 2_000;
 
 /** What must be at the path when it is committed: as FileVersion has it in the contract. */
 export interface Place {
@@ -119,7 +105,7 @@ export async function upload(
 }
 
 /** A plan that is checked before anything is sent. */
-function checkConcurrency(concurrency = defaultConcurrency): number {
+export function checkConcurrency(concurrency = defaultConcurrency): number {
   if (Number.isSafeInteger(concurrency) && concurrency >= 1 && concurrency <= maxConcurrency) {
     return concurrency;
   }
@@ -179,18 +165,12 @@ class Upload {
     } catch (error) {
       this.#abort.abort(error);
       // A commit that got no answer has ended the session already, as far as that was possible.
-      if (!isOutcomeUnknown(error)) await this.#end(session).catch(() => undefined);
+      if (!isOutcomeUnknown(error)) await endSession(this.#context, session).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Gives the session up. Not under the caller's signal, which may be why. */
-  #end({ uploadId }: UploadSession): Promise<void> {
-    return this.#context.tracker.abortUpload(uploadId, { deadlineMs: abortDeadlineMs });
-  }
-
   async #begin(): Promise<UploadSession> {
-    const { health } = this.#context;
     const { replicas, minWrite, createParents = false } = this.#options;
     const chunkSizeBytes = chunkSizeFor(this.#source.sizeBytes, this.#options.chunkSizeBytes);
     // Of a stream only its first chunk is sure to come, or not even that.
@@ -204,40 +184,11 @@ class Upload {
       allocateCount: Math.min(wantedChunks, this.#concurrency),
       chunkSizeBytes,
     };
-    const isRetryable = (error: HoldfastError): boolean => hasCode(error, 'NOT_ENOUGH_KEEPERS');
-    const retryOptions = { ...this.#context, signal: this.#signal, isRetryable };
-    const begin = () => {
-      const excludeKeeperIds = [...health.recentlyFailed()];
-      return mutating(this.#context, this.#signal, (requestId) =>
-        this.#open({ ...request, requestId, excludeKeeperIds }),
-      );
-    };
-    return this.#awaitingRoom(() => withRetry(beginRetry, retryOptions, begin));
+    return openSession(this.#context, request, this.#room);
   }
 
-  #awaitingRoom<T>(call: () => Promise<T>): Promise<T> {
-    return awaitingRoom(this.#context, { signal: this.#signal, onWaiting: this.#options.onWaiting }, call);
-  }
-
-  /**
-   * One attempt to open the session. An abort does not cut it short at once: a session whose id never arrived
-   * could not be ended, and would stay open for as long as its lease.
-   */
-  async #open(request: BeginUploadRequest): Promise<UploadSession> {
-    const { tracker, clock } = this.#context;
-    const late = new AbortController();
-    let cancelTimer = (): void => undefined;
-    const onAbort = (): void => {
-      cancelTimer = clock.schedule(abortDeadlineMs, () => late.abort(this.#signal.reason));
-    };
-    throwIfCancelled(this.#signal);
-    this.#signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await tracker.beginUpload(request, { signal: late.signal });
-    } finally {
-      this.#signal.removeEventListener('abort', onAbort);
-      cancelTimer();
-    }
+  get #room(): RoomOptions {
+    return { signal: this.#signal, onWaiting: this.#options.onWaiting };
   }
 
   async #write(session: UploadSession): Promise<UploadResult> {
@@ -266,7 +217,7 @@ class Upload {
 
   /** All chunks in the order of the file: `concurrency` are sent at a time, and `maxUnconfirmed` more get durable. */
   async #writeChunks(session: UploadSession, allocator: ChunkAllocator): Promise<WrittenFile> {
-    const writer = new ChunkWriter(this.#context, session, allocator, this.#concurrency);
+    const writer = new ChunkWriter(this.#context, session, allocator, pLimit(this.#concurrency));
     const oneAtATime = pLimit(1);
     const chunkSizeBytes = cutSizeFor(session.chunkSizeBytes);
     const chunks: SealedChunk[] = [];
@@ -278,7 +229,7 @@ class Upload {
         if (!chunk) return;
         try {
           if (begun++ >= limits.maxExtentsPerCommit) throw tooManyChunks(chunkSizeBytes);
-          const { checksums, ...sealed } = await this.#awaitingRoom(() =>
+          const { checksums, ...sealed } = await awaitingRoom(this.#context, this.#room, () =>
             writer.write(chunk, this.#signal, (bytes) => this.#progress(bytes)),
           );
           allocator.seal(sealed);
@@ -308,8 +259,7 @@ class Upload {
     const { createParents = false, attributes = this.#source.attributes } = this.#options;
     // Of what comes before nothing is known here.
     const contentDigest = place.appendToVersion === undefined ? writtenDigest : undefined;
-    const request = {
-      uploadId: session.uploadId,
+    const file = {
       path: this.#path,
       sizeBytes,
       extents: chunks.map(({ chunkId, lengthBytes }) => ({ chunkId, chunkOffset: 0, lengthBytes })),
@@ -317,46 +267,13 @@ class Upload {
       createParents,
       attributes,
       contentDigest,
-      sealed,
     };
-    const requestId = newId(this.#context.random);
-    const commit = (options: CallOptions): Promise<CommittedFile> =>
-      this.#context.tracker.commitUpload({ ...request, requestId }, options);
-    const signal = this.#signal;
-    const committed = await asking(this.#context, signal, () => commit({ signal })).catch(
-      (error: unknown) => {
-        if (!(signal.aborted || hasCode(error, ...answerless))) throw error;
-        return this.#settle(session, error, commit);
-      },
-    );
-    return {
-      path: committed.path,
-      sizeBytes: committed.sizeBytes,
-      version: committed.version,
-      ...(contentDigest && { contentDigest: contentDigest.toString('hex') }),
-      copies: committed.durability,
-    };
-  }
-
-  /**
-   * After a commit that got no answer: ends the session, which fails only if it was committed. So either the file
-   * is there, or it is not and never will be; what cannot be learnt is said to be unknown.
-   */
-  async #settle(
-    session: UploadSession,
-    error: unknown,
-    commit: (options: CallOptions) => Promise<CommittedFile>,
-  ): Promise<CommittedFile> {
-    try {
-      await this.#end(session);
-    } catch (refusal) {
-      if (!hasCode(refusal, 'UPLOAD_CLOSED')) throw outcomeUnknown(this.#path, error);
-      // The same request_id, so the same answer.
-      return commit({ deadlineMs: abortDeadlineMs }).catch(() => {
-        throw outcomeUnknown(this.#path, error);
-      });
+    const request = { files: [file], sealed, skipRefused: false };
+    const [committed] = await commitSession(this.#context, session, request, this.#path, this.#signal);
+    if (!committed || HoldfastError.is(committed)) {
+      throw new Error('a commit without its file', { cause: committed });
     }
-    throw error;
+    return resultOf(committed, contentDigest);
   }
 
   get #expectedVersion(): number | undefined {
@@ -372,11 +289,18 @@ class Upload {
   }
 }
 
-/** Codes under which a commit may have happened. */
-const answerless = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL'] as const;
+/** What the uploader of a file is told. */
+export function resultOf(committed: CommittedFile, contentDigest: Buffer | undefined): UploadResult {
+  const { path, sizeBytes, version, durability } = committed;
+  return {
+    ...{ path, sizeBytes, version },
+    ...(contentDigest && { contentDigest: contentDigest.toString('hex') }),
+    copies: durability,
+  };
+}
 
 /** Checked before the bytes go, because the tracker sees them only at the commit. */
-function checkAttributes({ mode = 0, modifiedAtUnixMs = 0 }: FileAttributes = {}): void {
+export function checkAttributes({ mode = 0, modifiedAtUnixMs = 0 }: FileAttributes = {}): void {
   if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) {
     throw new HoldfastError('INVALID_ARGUMENT', `attributes.mode must be 0 to 0o7777, not ${mode}`, {
       remedy: 'Of the mode that fs.stat gives, take the permission bits: mode & 0o7777.',

@@ -433,32 +433,43 @@ export class FakeCluster {
       commitUpload: (request, o) =>
         this.#call('commitUpload', request, o?.signal, () => {
           const session = this.#session(request.uploadId);
-          const { appendToVersion } = request;
-          this.#checkTarget(request.path, appendToVersion ?? request.expectedVersion, request.createParents);
           for (const chunk of request.sealed) session.sealed.set(chunk.chunkId, chunk);
-          let sizeBytes = 0;
-          for (const { chunkId, lengthBytes } of request.extents) {
-            const sealed = session.sealed.get(chunkId);
-            const fits = session.chunkIds.has(chunkId) && sealed?.lengthBytes === lengthBytes;
-            if (!fits || sealed.receipts.length < session.minWrite || sealed.fileOffset !== sizeBytes) {
-              throw new HoldfastError('INVALID_ARGUMENT', `extent ${chunkId} does not fit`);
+          const outcomes = request.files.map((file) => {
+            try {
+              this.#checkTarget(file.path, file.appendToVersion ?? file.expectedVersion, file.createParents);
+            } catch (error) {
+              if (request.skipRefused) return error as HoldfastError;
+              throw error;
             }
-            sizeBytes += lengthBytes;
-          }
-          if (sizeBytes !== request.sizeBytes)
-            throw new HoldfastError('INVALID_ARGUMENT', 'sizes do not add up');
+            let sizeBytes = 0;
+            for (const { chunkId, chunkOffset, lengthBytes } of file.extents) {
+              const sealed = session.sealed.get(chunkId);
+              const fits = session.chunkIds.has(chunkId) && chunkOffset + lengthBytes <= sealed!.lengthBytes;
+              const inOrder = request.files.length > 1 || sealed?.fileOffset === sizeBytes;
+              if (!fits || sealed!.receipts.length < session.minWrite || !inOrder) {
+                throw new HoldfastError('INVALID_ARGUMENT', `extent ${chunkId} does not fit`);
+              }
+              sizeBytes += lengthBytes;
+            }
+            if (sizeBytes !== file.sizeBytes)
+              throw new HoldfastError('INVALID_ARGUMENT', 'sizes do not add up');
+            const digest = file.contentDigest?.toString('hex');
+            const before = this.versions.get(file.appendToVersion ?? 0);
+            return this.#show(
+              file.path,
+              sizeBytes + (before?.entry.sizeBytes ?? 0),
+              [...(before?.extents ?? []), ...file.extents],
+              file.attributes,
+              session.pieces,
+              digest,
+            );
+          });
           session.state = 'committed';
-          const before = appendToVersion === undefined ? undefined : this.versions.get(appendToVersion);
-          const entry = this.#show(
-            request.path,
-            sizeBytes + (before?.entry.sizeBytes ?? 0),
-            [...(before?.extents ?? []), ...request.extents],
-            request.attributes,
-            session.pieces,
-            request.contentDigest?.toString('hex'),
-          );
-          const { version, durability } = entry;
-          return { path: entry.path, version, sizeBytes: entry.sizeBytes, durability: durability! };
+          return outcomes.map((entry) => {
+            if (HoldfastError.is(entry)) return entry;
+            const { path, version, sizeBytes, durability } = entry;
+            return { path, version, sizeBytes, durability: durability! };
+          });
         }),
       abortUpload: (uploadId, o) =>
         this.#call('abortUpload', uploadId, o?.signal, () => {

@@ -3,15 +3,16 @@ import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { HoldfastError, fromErrno, hasCode, joinPath, limits } from '@holdfast/shared';
 import type { HoldfastClient, UploadSource } from '../../client.js';
-import type { UploadOptions } from '../../upload/upload.js';
+import type { FileToUpload } from '../../upload/upload-many.js';
+import type { TransferProgress, UploadOptions, UploadResult } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
-import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
-import { type LocalEntry, nameOf, walkLocal } from '../local-tree.js';
+import { filesAtOnce } from '../for-each.js';
+import { nameOf, walkLocal } from '../local-tree.js';
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
-import { type Progress, startProgress } from '../progress.js';
+import { type Amount, type Progress, startProgress } from '../progress.js';
 import { previewUploads } from '../transfer-preview.js';
 import { copiesWords, countWords, durationWords, rateWords, sizeWords } from '../words.js';
 
@@ -81,17 +82,15 @@ async function run(context: CommandContext): Promise<number> {
   const startedMs = performance.now();
   const progress = await startProgress(io, report.quiet || report.json, 'uploaded');
   const job: Job = { context, client, options, batch, progress };
+  const counting = new AbortController();
+  if (many) progress.countAhead(() => amountOf(context, sources, local, counting.signal));
+  const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
   try {
-    for (const [index, source] of sources.entries()) {
-      const status = local[index];
-      const remote = intoDirectory ? placeIn(target.path, source) : target.path;
-      if (status?.isDirectory()) await uploadTree(job, source, remote);
-      else {
-        const take = () => uploadFile(job, source, remote, status?.isFile() ? status.size : 0);
-        await (many ? batch.run({ local: source, path: remote }, signal, take) : take());
-      }
-    }
+    const [source = ''] = sources;
+    if (many) await uploadMany(job, filesOf(job, sources, local, remoteOf));
+    else await uploadFile(job, fileAt(job, source, remoteOf(source), local[0]));
   } finally {
+    counting.abort();
     progress.stop();
   }
   if (many) summary(job, performance.now() - startedMs);
@@ -179,57 +178,151 @@ function placeIn(directory: string, source: string): string {
   return name === '' ? directory : joinPath(directory, name);
 }
 
-async function uploadTree(job: Job, source: string, remote: string): Promise<void> {
-  const { batch, client } = job;
-  const { signal } = job.context;
-  // Directories are made as they are met, and by files that are sooner than theirs.
-  const inTree: Job = { ...job, options: { ...job.options, createParents: true } };
-  const take = async (entry: LocalEntry): Promise<void> => {
-    if (entry.kind === 'skipped') batch.skip(entry.why);
-    else {
-      await batch.run({ local: entry.path }, signal, async () => {
-        if (entry.kind === 'failed') throw entry.error;
-        if (entry.kind === 'file') await uploadFile(inTree, entry.path, entry.remote, entry.sizeBytes);
-        else if (entry.remote !== '/') await client.makeDirectory(entry.remote, { parents: true, signal });
-      });
-    }
+/** A file on its way. */
+interface LocalFile extends FileToUpload<UploadSource> {
+  readonly local: string;
+  readonly sizeBytes: number;
+  /** What to call it when it fails. */
+  readonly about: Readonly<Record<string, unknown>>;
+  readonly startedMs: number;
+}
+
+function fileAt({ context }: Job, local: string, path: string, status: Stats | undefined): LocalFile {
+  return {
+    ...{ local, path, about: { local, path }, startedMs: performance.now() },
+    source: local === '-' ? context.io.stdin : local,
+    sizeBytes: status?.isFile() ? status.size : 0,
   };
-  const isExcluded = excludedBy(job.context.flags);
-  const skipLinks = job.context.flags.isSet('skip-links');
+}
+
+/** All files that the sources stand for. */
+async function* filesOf(
+  job: Job,
+  sources: readonly string[],
+  local: readonly (Stats | undefined)[],
+  remoteOf: (source: string) => string,
+): AsyncGenerator<LocalFile, void, undefined> {
+  for (const [index, source] of sources.entries()) {
+    const remote = remoteOf(source);
+    if (local[index]?.isDirectory()) yield* filesInTree(job, source, remote);
+    else yield fileAt(job, source, remote, local[index]);
+  }
+}
+
+/** The files of a directory; makes the directories as they are met, as they may be empty. */
+async function* filesInTree(
+  job: Job,
+  source: string,
+  remote: string,
+): AsyncGenerator<LocalFile, void, undefined> {
+  const { batch, client, options, context } = job;
+  const { signal, flags } = context;
+  const isExcluded = excludedBy(flags);
+  const skipLinks = flags.isSet('skip-links');
   const entries = walkLocal(source, remote, { skipLinks, ...(isExcluded && { isExcluded }) });
   // The walk starts with the directory itself, which decides whether the rest can be there at all.
   await entries.next();
   if (remote !== '/') {
-    const { createParents = false } = job.options;
+    const { createParents = false } = options;
     await makeTop(client, remote, { createParents, signal });
   }
-  const cost = (entry: LocalEntry): number => (entry.kind === 'file' ? costOf(entry.sizeBytes) : 1);
-  await forEachOf(entries, filesAtOnce, cost, take);
+  const making = new Set<Promise<void>>();
+  for await (const entry of entries) {
+    if (entry.kind === 'skipped') batch.skip(entry.why);
+    else if (entry.kind === 'file') {
+      const { path: local, remote: path, sizeBytes } = entry;
+      // A file may be there sooner than its directory.
+      yield {
+        ...{ local, source: local, path, sizeBytes, createParents: true },
+        ...{ about: { local }, startedMs: performance.now() },
+      };
+    } else {
+      const made = batch
+        .run({ local: entry.path }, signal, async () => {
+          if (entry.kind === 'failed') throw entry.error;
+          if (entry.remote !== '/') await client.makeDirectory(entry.remote, { parents: true, signal });
+        })
+        .then(() => void making.delete(made));
+      made.catch(() => undefined);
+      making.add(made);
+      while (making.size >= filesAtOnce) await Promise.race(making);
+    }
+  }
+  await Promise.all(making);
 }
 
-async function uploadFile(job: Job, source: string, remote: string, sizeBytes: number): Promise<void> {
+/** How much the sources have, for whoever looks at the progress. @throws what ended it before all was counted */
+async function amountOf(
+  { flags }: CommandContext,
+  sources: readonly string[],
+  local: readonly (Stats | undefined)[],
+  signal: AbortSignal,
+): Promise<Amount> {
+  let [bytes, files] = [0, 0];
+  for (const [index, source] of sources.entries()) {
+    const status = local[index];
+    if (!status?.isDirectory()) {
+      bytes += status?.isFile() ? status.size : 0;
+      files += 1;
+      continue;
+    }
+    for await (const entry of walkLocal(source, '/', { skipLinks: flags.isSet('skip-links') })) {
+      signal.throwIfAborted();
+      if (entry.kind !== 'file') continue;
+      bytes += entry.sizeBytes;
+      files += 1;
+    }
+  }
+  return { bytes, files };
+}
+
+async function uploadMany(job: Job, files: AsyncGenerator<LocalFile, void, undefined>): Promise<void> {
   const { client, options, batch, progress } = job;
-  const { io, report } = job.context;
-  const startedMs = performance.now();
+  const { signal } = job.context;
+  const expected = async function* (): AsyncGenerator<LocalFile, void, undefined> {
+    for await (const file of files) {
+      progress.expect(file.sizeBytes, 1);
+      yield file;
+    }
+  };
+  const outcomes = client.uploadMany(expected(), { ...options, onProgress: movedOf(progress) });
+  for await (const { file, result, error } of outcomes) {
+    await batch.run(file.about, signal, async () => {
+      if (error) throw error;
+      done(job, file, result);
+    });
+  }
+}
+
+async function uploadFile(job: Job, file: LocalFile): Promise<void> {
+  const { client, options, progress } = job;
+  progress.expect(file.sizeBytes, 1);
+  done(job, file, await client.upload(file.source, file.path, { ...options, onProgress: movedOf(progress) }));
+}
+
+/** What a transfer is to tell of its bytes. */
+function movedOf(progress: Progress): (now: TransferProgress) => void {
   let seen = 0;
-  progress.expect(sizeBytes, 1);
-  const what: UploadSource = source === '-' ? io.stdin : source;
-  const result = await client.upload(what, remote, {
-    ...options,
-    onProgress: ({ transferredBytes }) => {
-      progress.moved(transferredBytes - seen);
-      seen = transferredBytes;
-    },
-  });
+  return ({ transferredBytes }) => {
+    progress.moved(transferredBytes - seen);
+    seen = transferredBytes;
+  };
+}
+
+function done(
+  { context: { report }, batch, progress }: Job,
+  { local, startedMs }: LocalFile,
+  result: UploadResult,
+): void {
   progress.fileDone();
   batch.files += 1;
   batch.bytes += result.sizeBytes;
   const durationMs = performance.now() - startedMs;
   const rate = rateWords(result.sizeBytes, durationMs);
   report.done(
-    `${report.name(source)} → ${report.name(result.path)}: ${sizeWords(result.sizeBytes)} in ` +
+    `${report.name(local)} → ${report.name(result.path)}: ${sizeWords(result.sizeBytes)} in ` +
       `${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}; ${copiesWords(result.copies)}`,
-    { event: 'uploaded', local: source, ...result, durationMs: Math.round(durationMs) },
+    { event: 'uploaded', local, ...result, durationMs: Math.round(durationMs) },
   );
 }
 
