@@ -53,8 +53,8 @@ describe('packs', () => {
     );
     tracker.statements = 0;
     await tracker.core.uploads.commit(session.uploadId, id(), files, sealed);
-    // Of each: a look for what is there, and its version, extent and entry; the way to a directory once.
-    expect(tracker.statements).toBeLessThan(4 * files.length + 50);
+    // Of each: a look for what is there, and its version, extent, entry and change; the way to a directory once.
+    expect(tracker.statements).toBeLessThan(5 * files.length + 50);
     expect(tracker.store.transactionId).toBe(before + 2);
     expect(tracker.store.counters).toMatchObject({ files: 1_001, logical_bytes: 10_010 });
   });
