@@ -6,10 +6,16 @@ import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { FileToUpload } from '../../upload/upload-many.js';
 import type { TransferProgress, UploadOptions, UploadResult } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
-import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
+import {
+  type CommandContext,
+  type CommandSpec,
+  type Flags,
+  dryRunOption,
+  transferOptions,
+} from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { filesAtOnce } from '../for-each.js';
-import { nameOf, walkLocal } from '../local-tree.js';
+import { type WalkOptions, nameOf, walkLocal } from '../local-tree.js';
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Amount, type Progress, startProgress } from '../progress.js';
@@ -209,6 +215,11 @@ async function* filesOf(
   }
 }
 
+function walkOptions(flags: Flags): WalkOptions {
+  const isExcluded = excludedBy(flags);
+  return { skipLinks: flags.isSet('skip-links'), ...(isExcluded && { isExcluded }) };
+}
+
 /** The files of a directory; makes the directories as they are met, as they may be empty. */
 async function* filesInTree(
   job: Job,
@@ -217,9 +228,7 @@ async function* filesInTree(
 ): AsyncGenerator<LocalFile, void, undefined> {
   const { batch, client, options, context } = job;
   const { signal, flags } = context;
-  const isExcluded = excludedBy(flags);
-  const skipLinks = flags.isSet('skip-links');
-  const entries = walkLocal(source, remote, { skipLinks, ...(isExcluded && { isExcluded }) });
+  const entries = walkLocal(source, remote, walkOptions(flags));
   // The walk starts with the directory itself, which decides whether the rest can be there at all.
   await entries.next();
   if (remote !== '/') {
@@ -266,7 +275,7 @@ async function amountOf(
       files += 1;
       continue;
     }
-    for await (const entry of walkLocal(source, '/', { skipLinks: flags.isSet('skip-links') })) {
+    for await (const entry of walkLocal(source, '/', walkOptions(flags))) {
       signal.throwIfAborted();
       if (entry.kind !== 'file') continue;
       bytes += entry.sizeBytes;
