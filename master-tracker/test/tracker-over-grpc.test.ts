@@ -146,6 +146,35 @@ describe('the master tracker over gRPC', () => {
     expect(status).toMatchObject({ files: count - 1, directories: 51, chunks: 2 });
   });
 
+  it('locates many files in one call, each chunk once', async () => {
+    await registerKeepers();
+    const { uploadId, allocations } = await call(upload.BeginUpload, { requestId: id(), allocateCount: 1 });
+    const { chunkId } = allocations[0]!;
+    const digest = Buffer.from(digestOf(chunkId), 'hex');
+    const receipts = keepers.map(({ identity, receiptKey }) =>
+      writeReceipt(signReceipt({ ...identity, chunkId, pieceIndex: 0, lengthBytes: 10, digest }, receiptKey)),
+    );
+    const extentsOf = [0, 3, 7].map((chunkOffset, n) => ({ chunkId, chunkOffset, length: [3, 4, 3][n]! }));
+    const { files } = await call(upload.CommitUpload, {
+      uploadId,
+      requestId: id(),
+      files: extentsOf.map((extent, n) => ({ path: `/${n}`, sizeBytes: extent.length, extents: [extent] })),
+      sealed: [{ chunkId, length: 10, digest, receipts }],
+    });
+    const [first, second, third] = files.map(({ version }) => version);
+    const versions = [third!, 1_000_000, first!, second!, first!];
+    const located = await call(location.LocateFiles, { versions });
+    expect(located.files.map(({ version }) => version)).toEqual(versions);
+    expect(located.files.map(({ status }) => status.replace('FILE_LOCATION_STATUS_', ''))).toEqual([
+      ...['LOCATED', 'GONE', 'LOCATED', 'LOCATED', 'LOCATED'],
+    ]);
+    expect(located.files[3]).toMatchObject({ sizeBytes: 4, extents: [extentsOf[1]] });
+    expect(located.chunks).toMatchObject([{ chunkId, length: 10, blockSizeBytes: 65_536 }]);
+    expect(located.chunks[0]?.digest).toEqual(digest);
+    expect(located.chunks[0]?.pieces).toHaveLength(3);
+    expect(located.tokenLifetimeMs).toBeGreaterThan(0);
+  });
+
   it('lists in pages with an opaque token', async () => {
     for (const name of ['a', 'b', 'c'])
       await call(namespace.CreateDirectory, { path: `/${name}`, requestId: id() });
@@ -501,6 +530,9 @@ describe('the master tracker over gRPC', () => {
     ['LocateChunks, nothing', location.LocateChunks, {}],
     ['LocateChunks, version 0', location.LocateChunks, { version: 0, target: 'version' }],
     ['LocateChunks, offset', location.LocateChunks, { path: '/a', target: 'path', offset: 2 ** 60 }],
+    ['LocateFiles, nothing', location.LocateFiles, {}],
+    ['LocateFiles, version 0', location.LocateFiles, { versions: [1, 0] }],
+    ['LocateFiles, version 2^60', location.LocateFiles, { versions: [2 ** 60] }],
     ['ReportBadPiece', location.ReportBadPiece, { chunkId: id(), keeperId: 'x' }],
     ['RegisterKeeper, nothing', registry.RegisterKeeper, {}],
     ['RegisterKeeper, address', registry.RegisterKeeper, { ...keeper, capacity, address: 'http://x' }],
@@ -553,6 +585,8 @@ describe('the master tracker over gRPC', () => {
       'LIMIT_EXCEEDED',
       call(registry.CompleteTask, { ...keeper, taskId: id(), trashedChunkIds: chunkIds }),
     );
+    const versions = Array.from({ length: 1_001 }, () => 1);
+    await failure('LIMIT_EXCEEDED', call(location.LocateFiles, { versions }));
     const files = Array.from({ length: 10_001 }, (_, index) => ({ path: `/${index}` }));
     await failure('LIMIT_EXCEEDED', call(upload.CommitUpload, { uploadId: id(), requestId: id(), files }));
   });

@@ -50,9 +50,13 @@ export const limits = {
   /** A page of a listing. */
   defaultListPageSize: 1_000,
   maxListPageSize: 10_000,
-  /** A page of LocateChunks. */
+  /** A page of LocateChunks, and chunks in an answer of LocateFiles: 6 KiB each with 16 pieces. */
   defaultLocatePageSize: 256,
   maxLocatePageSize: 1_024,
+  /** Versions in one LocateFiles: a call is then little beside its files, and holds others up for milliseconds. */
+  maxLocatedFiles: 1_000,
+  /** Extents of a version that LocateFiles answers for; what has more is not small, and LocateChunks has pages. */
+  maxExtentsPerLocatedFile: 16,
   /** Pieces in one page of a full report: about 80 bytes each. */
   maxPiecesPerReportPage: 5_000,
   /** Newly stored pieces in one heartbeat. */
@@ -83,4 +87,9 @@ hold(limits.messageDataBytes % limits.blockSizeBytes === 0, 'a message carries w
 hold(limits.minChunkSizeBytes >= limits.blockSizeBytes, 'a chunk has room for a block');
 hold(limits.maxDataMessageBytes > limits.messageDataBytes, 'a full message fits its own limit');
 hold(limits.defaultChunkSizeBytes <= limits.maxChunkSizeBytes, 'the default is allowed');
+hold(
+  limits.maxLocatedFiles * limits.maxExtentsPerLocatedFile * 80 + limits.maxLocatePageSize * 7 * KiB <
+    limits.maxControlMessageBytes,
+  'the largest answer of LocateFiles fits a message',
+);
 hold(limits.maxExtentsPerCommit * 80 < limits.maxControlMessageBytes, 'the largest commit fits a message');

@@ -1,12 +1,17 @@
 /** ChunkLocationService: messages in, checked; core calls; messages out. */
 import type {
   ChunkLocationServiceHandlers,
+  FileLocation as FileLocationMessage,
+  FileLocationStatus,
   LocateChunksRequestOutput,
+  LocatedChunk as LocatedChunkMessage,
   LocatedExtent as LocatedExtentMessage,
+  PieceLocation as PieceLocationMessage,
 } from '@holdfast/proto';
 import { HoldfastError, type Logger, checkId, limits, splitPath } from '@holdfast/shared';
-import { checkInteger, unary, writeEndpoint, writePolicy } from '@holdfast/shared/grpc';
-import type { LocateRequest, LocatedExtent, Locations } from '../locations/locations.js';
+import { checkAtMost, checkInteger, unary, writeEndpoint, writePolicy } from '@holdfast/shared/grpc';
+import type { FileLocation } from '../locations/file-extents.js';
+import type { LocateRequest, LocatedChunk, LocatedExtent, Locations } from '../locations/locations.js';
 
 export function locationHandlers(
   locations: Locations,
@@ -27,6 +32,19 @@ export function locationHandlers(
         policy: writePolicy(located.policy),
         extents: located.extents.map(writeExtent),
         nextOffset: located.nextOffset,
+        tokenLifetimeMs,
+      };
+    }, logger),
+
+    LocateFiles: unary(async ({ versions }) => {
+      if (versions.length === 0) throw new HoldfastError('INVALID_ARGUMENT', 'versions are needed');
+      const wanted = checkAtMost(versions, limits.maxLocatedFiles, 'versions');
+      const located = await locations.locateFiles(
+        wanted.map((version) => checkInteger(version, 'versions', 1)),
+      );
+      return {
+        files: located.files.map(writeFileLocation),
+        chunks: located.chunks.map(writeChunk),
         tokenLifetimeMs,
       };
     }, logger),
@@ -56,11 +74,35 @@ function writeExtent(extent: LocatedExtent): LocatedExtentMessage {
     chunkLength: extent.chunkLengthBytes,
     chunkDigest: Buffer.from(extent.chunkDigest, 'hex'),
     blockSizeBytes: limits.blockSizeBytes,
-    pieces: extent.pieces.map(({ keeper, reachable }) => ({
-      pieceIndex: 0,
-      keeper: writeEndpoint(keeper),
-      reachable,
-    })),
+    pieces: writePieces(extent.pieces),
     readToken: extent.readToken,
+  };
+}
+
+function writePieces(pieces: LocatedExtent['pieces']): PieceLocationMessage[] {
+  return pieces.map(({ keeper, reachable }) => ({ pieceIndex: 0, keeper: writeEndpoint(keeper), reachable }));
+}
+
+const fileStatuses: Readonly<Record<FileLocation['status'], FileLocationStatus>> = {
+  located: 'FILE_LOCATION_STATUS_LOCATED',
+  gone: 'FILE_LOCATION_STATUS_GONE',
+  'left-out': 'FILE_LOCATION_STATUS_LEFT_OUT',
+};
+
+function writeFileLocation(file: FileLocation): FileLocationMessage {
+  const { status, version } = file;
+  if (status !== 'located') return { version, status: fileStatuses[status] };
+  const extents = file.extents.map(({ lengthBytes, ...extent }) => ({ ...extent, length: lengthBytes }));
+  return { version, status: fileStatuses[status], sizeBytes: file.sizeBytes, extents };
+}
+
+function writeChunk(chunk: LocatedChunk): LocatedChunkMessage {
+  return {
+    chunkId: chunk.chunkId,
+    length: chunk.lengthBytes,
+    digest: Buffer.from(chunk.digest, 'hex'),
+    blockSizeBytes: limits.blockSizeBytes,
+    pieces: writePieces(chunk.pieces),
+    readToken: chunk.readToken,
   };
 }

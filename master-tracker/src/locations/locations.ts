@@ -13,6 +13,7 @@ import type { TaskBoard } from '../registry/task-board.js';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
 import type { VersionsTable } from '../store/schema.js';
+import { type ChunkRow, type FileLocation, fileExtents } from './file-extents.js';
 import type { Readers } from './readers.js';
 
 export interface LocatedExtent {
@@ -25,6 +26,19 @@ export interface LocatedExtent {
   readonly chunkDigest: string;
   readonly pieces: readonly { readonly keeper: KeeperEndpoint; readonly reachable: boolean }[];
   readonly readToken: Buffer;
+}
+
+/** A chunk with all that is needed to read it. */
+export interface LocatedChunk extends ChunkRow {
+  readonly pieces: LocatedExtent['pieces'];
+  readonly readToken: Buffer;
+}
+
+export interface LocatedFiles {
+  /** As many as were asked for, in the same order. */
+  readonly files: readonly FileLocation[];
+  /** Those of the files that are located, once each. */
+  readonly chunks: readonly LocatedChunk[];
 }
 
 export interface LocatedVersion {
@@ -96,6 +110,24 @@ export class Locations {
       policy: { scheme: 'replicas', pieces: version.pieces, needed: 1, minWrite: version.min_write },
       extents: rows.map((row) => this.#describe(row, holders.get(row.chunk_id) ?? [])),
       nextOffset: covered < end ? covered : 0,
+    };
+  }
+
+  /** Whole versions, at most `limits.maxLocatedFiles`; one that is gone or does not fit says so and fails no other. */
+  async locateFiles(versions: readonly number[]): Promise<LocatedFiles> {
+    const { files, chunks, holders } = await this.#parts.store.read(async (snapshot) => {
+      const found = await fileExtents(snapshot, versions);
+      const chunkIds = found.chunks.map(({ chunkId }) => chunkId);
+      return { ...found, holders: await holdersOf(snapshot, chunkIds) };
+    });
+    for (const { status, version } of files) if (status === 'located') this.#parts.readers.note(version);
+    return {
+      files,
+      chunks: chunks.map((chunk) => ({
+        ...chunk,
+        pieces: this.#inOrder(chunk.chunkId, holders.get(chunk.chunkId) ?? []),
+        readToken: this.#parts.tokens.read(chunk.chunkId),
+      })),
     };
   }
 
