@@ -13,11 +13,18 @@ import { MemoryShare } from './core/memory-share.js';
 import { mutating } from './core/retrying.js';
 import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
+import { type DownloadOutcome, type FileToDownload, downloadMany } from './download/download-many.js';
 import { type ReadFileOptions, checkEncoding, readFile } from './download/read-file.js';
 import { type ReadOptions, readBytes } from './download/read-stream.js';
 import { type CompareOptions, type Comparison, compareFile } from './local/compare.js';
 import { openLocalSource } from './local/file-source.js';
-import { isSpecialFile, openPartFile, writeSpecialFile } from './local/part-file.js';
+import {
+  createPartFile,
+  isPlainTarget,
+  isSpecialFile,
+  openPartFile,
+  writeSpecialFile,
+} from './local/part-file.js';
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
 import { bytesReadableStream, uploadWritableStream } from './local/web-streams.js';
 import * as namespace from './namespace/namespace.js';
@@ -192,6 +199,32 @@ export class HoldfastClient {
     checkFile(file);
     const entry = await fileEntry(this.#context, file, own.signal);
     return compareFile(this.#context, localPath, entry, own);
+  }
+
+  /**
+   * Fetches many files, of any sizes, and yields what became of each in the order in which that is known: a `result`,
+   * or the `error` of that file alone. Each appears as with `download`, verified and synced. Small files (up
+   * to 1 MiB) are fetched together: one call locates a thousand of them, and a chunk that several share is read once.
+   * `files` is read as they get on, some thousands ahead. `concurrency` is that of each large file. `onProgress` tells of the bytes of all files. Leaving the loop, or an abort, ends what is on its way and
+   * leaves nothing of it behind.
+   *
+   * @throws HoldfastError CANCELLED, and what `files` throws
+   * @example
+   * for await (const { file, error } of client.downloadMany(files)) if (error) console.error(file.localPath, error);
+   */
+  downloadMany<File extends FileToDownload>(
+    files: Iterable<File> | AsyncIterable<File>,
+    options: DownloadOptions = {},
+  ): AsyncGenerator<DownloadOutcome<File>, void, undefined> {
+    const { overwrite = false } = options;
+    const local = {
+      isPlain: ({ localPath }: FileToDownload) => isPlainTarget(localPath, overwrite),
+      create: ({ entry, localPath }: FileToDownload) =>
+        createPartFile(localPath, entry.attributes, overwrite, this.#context.random),
+      download: ({ entry, localPath }: FileToDownload, own: DownloadOptions) =>
+        this.download(entry, localPath, own),
+    };
+    return downloadMany(this.#context, files, local, heard(options));
   }
 
   /**

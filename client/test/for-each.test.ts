@@ -1,6 +1,6 @@
 /** Jobs side by side: how many at once, in which order, and what one that fails does to the others. */
 import { describe, expect, it } from '@jest/globals';
-import { costOf, filesAtOnce, forEachOf } from '../src/cli/for-each.js';
+import { costOf, filesAtOnce, forEachOf } from '../src/core/for-each.js';
 
 /** Lets every promise that can settle do so. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

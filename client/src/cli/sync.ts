@@ -5,7 +5,7 @@
 import { HoldfastError } from '@holdfast/shared';
 import type { Batch } from './batch.js';
 import { type SameContent, differencesOf } from './differences.js';
-import { costOf, filesAtOnce, forEachOf } from './for-each.js';
+import { costOf, filesAtOnce, forEachOf } from '../core/for-each.js';
 import type { IsExcluded } from './path-pattern.js';
 import type { Progress } from './progress.js';
 import { type Reporter, asHoldfastError } from './reporter.js';

@@ -3,7 +3,24 @@
  * cost round trips and large ones bytes and memory, so each job takes its part of a common room.
  */
 
-export { costOf, filesAtOnce } from '../core/side-by-side.js';
+/**
+ * How many small files are on their way at once: with 32 a local cluster stores half as many again a second as
+ * with 8, and one client takes half of what a keeper serves at a time.
+ */
+export const filesAtOnce = 32;
+
+/** What fits a message; a longer one has up to 4 chunks on their way and counts as 4. */
+const smallBytes = 1024 * 1024;
+const largeCost = 4;
+
+export function isSmall(sizeBytes: number): boolean {
+  return sizeBytes <= smallBytes;
+}
+
+/** The part of `filesAtOnce` that a file of this size takes: 32 small files, or 8 large ones, or some of each. */
+export function costOf(sizeBytes: number): number {
+  return isSmall(sizeBytes) ? 1 : largeCost;
+}
 
 /**
  * Calls `job` for each item, in order of their coming and as many at once as their costs fit into `room`. The

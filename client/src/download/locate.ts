@@ -3,7 +3,7 @@
  * page has named the version, all others are asked for by it, so a reader sees one version whatever is
  * committed meanwhile.
  */
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, hasCode } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { asking } from '../core/retrying.js';
 import type { LocateChunksRequest, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
@@ -11,7 +11,7 @@ import type { LocateChunksRequest, LocatedExtent, LocatedPage } from '../ports/t
 type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
 
 function nonsense(what: string): HoldfastError {
-  return new HoldfastError('INTERNAL', `the tracker's answer to LocateChunks makes no sense: ${what}`, {
+  return new HoldfastError('INTERNAL', `the tracker's answer about where bytes are makes no sense: ${what}`, {
     remedy: 'Use a client of the same version as the tracker; if it is, this is a defect.',
   });
 }
@@ -23,6 +23,36 @@ export async function locatePage(
   signal?: AbortSignal,
 ): Promise<LocatedPage> {
   const page = await asking(tools, signal, () => tools.tracker.locateChunks(request, { signal }));
+  checkPage(page, request);
+  return page;
+}
+
+/**
+ * Whole versions in one call, in the order asked for; undefined for one that has to be asked for by itself.
+ *
+ * @param versions at most `limits.maxLocatedFiles`
+ */
+export async function locateFiles(
+  tools: Tools,
+  versions: readonly number[],
+  signal?: AbortSignal,
+): Promise<readonly (LocatedPage | undefined)[]> {
+  const pages = await asking(tools, signal, () => tools.tracker.locateFiles(versions, { signal })).catch(
+    (error: unknown) => {
+      // A tracker from before there was this call.
+      if (hasCode(error, 'UNIMPLEMENTED')) return versions.map(() => undefined);
+      throw error;
+    },
+  );
+  if (pages.length !== versions.length) throw nonsense(`of ${pages.length} files, not ${versions.length}`);
+  for (const [index, version] of versions.entries()) {
+    const page = pages[index];
+    if (page) checkPage(page, { target: { version }, offset: 0, lengthBytes: 0 });
+  }
+  return pages;
+}
+
+function checkPage(page: LocatedPage, request: LocateChunksRequest): void {
   const { offset, target } = request;
   if ('version' in target && page.version !== target.version) throw nonsense('it is of another version');
   let reached = offset;
@@ -41,7 +71,6 @@ export async function locatePage(
   if (page.nextOffset === 0 && reached < Math.min(end, page.sizeBytes)) {
     throw nonsense(`it ends at ${reached} of ${page.sizeBytes} bytes`);
   }
-  return page;
 }
 
 /** The extents of a range from the page `first` on, with what is behind it asked for as it is needed. */

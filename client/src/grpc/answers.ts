@@ -11,6 +11,7 @@ import type {
   JobOutput,
   KeeperStatusOutput,
   LocatedExtentOutput,
+  PieceLocationOutput,
   TrashedVersionOutput,
 } from '@holdfast/proto';
 import { HoldfastError, checkId, limits, splitPath } from '@holdfast/shared';
@@ -33,6 +34,7 @@ import type {
   Entry,
   FileAttributes,
   LocatedExtent,
+  PieceLocation,
   TrashedVersion,
 } from '../ports/tracker-api.js';
 import { readKeeperState, readRepairStatus, readScrubProgress } from './inspection-answers.js';
@@ -144,12 +146,16 @@ export function readLocatedExtent(message: LocatedExtentOutput): LocatedExtent {
     chunkLengthBytes,
     chunkDigest: checkDigest(message.chunkDigest, 'chunk_digest'),
     blockSizeBytes,
-    pieces: message.pieces.map((piece) => ({
-      pieceIndex: checkInteger(piece.pieceIndex, 'piece_index', 0, limits.maxPieces - 1),
-      keeper: readEndpoint(piece.keeper, 'piece.keeper'),
-      reachable: piece.reachable,
-    })),
+    pieces: message.pieces.map(readPieceLocation),
     readToken: Buffer.from(message.readToken),
+  };
+}
+
+export function readPieceLocation(message: PieceLocationOutput): PieceLocation {
+  return {
+    pieceIndex: checkInteger(message.pieceIndex, 'piece_index', 0, limits.maxPieces - 1),
+    keeper: readEndpoint(message.keeper, 'piece.keeper'),
+    reachable: message.reachable,
   };
 }
 

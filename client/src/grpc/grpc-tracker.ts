@@ -36,6 +36,7 @@ import {
   readLocatedExtent,
   readTrashedVersion,
 } from './answers.js';
+import { readFileLocations } from './file-locations.js';
 import { readEvent, readExplainedChunk, readLossPreview } from './inspection-answers.js';
 import { readWatchMessage } from './watch-answers.js';
 
@@ -154,6 +155,8 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         extents: page.extents.map(readLocatedExtent),
         nextOffset: checkInteger(page.nextOffset, 'next_offset'),
       })),
+    locateFiles: (versions, options) =>
+      call(locationService.LocateFiles, { versions: [...versions] }, options, readFileLocations),
     reportBadPiece: ({ error, ...piece }, options) =>
       call(
         locationService.ReportBadPiece,

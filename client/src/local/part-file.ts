@@ -3,7 +3,7 @@
  * are renamed when all of them are on stable storage, so nobody ever sees half a file, and a download that is
  * given up leaves nothing behind.
  */
-import { createWriteStream } from 'node:fs';
+import { type Stats, createWriteStream } from 'node:fs';
 import { type FileHandle, link, lstat, open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -27,22 +27,58 @@ const maxStemBytes = 200;
  */
 export async function openPartFile(
   path: string,
+  attributes: FileAttributes,
+  overwrite: boolean,
+  random: Random,
+): Promise<DownloadTarget> {
+  try {
+    const there = await refuseTaken(path, overwrite);
+    // Through a symbolic link the file is replaced, not the link.
+    const target = there?.isSymbolicLink() === true ? await realpath(path).catch(() => path) : path;
+    return await createPartFile(target, attributes, overwrite, random);
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+/**
+ * The same at a path of which `isPlainTarget` has told that it is fit. What comes there meanwhile is replaced if
+ * `overwrite`, and refused by `finish` if not.
+ */
+export async function createPartFile(
+  path: string,
   { mode }: FileAttributes,
   overwrite: boolean,
   random: Random,
 ): Promise<DownloadTarget> {
-  const shown = JSON.stringify(path);
   try {
-    await refuseTaken(path, overwrite);
-    // Through a symbolic link the file is replaced, not the link.
-    const target = await realpath(path).catch(() => path);
-    const part = partPath(target, random);
+    const part = partPath(path, random);
     // Nobody may read what will not be for them; without a mode of its own it is a new file like any other.
     const handle = await open(part, 'wx', mode === undefined ? 0o666 : 0o600);
-    return new PartFile(target, part, handle, overwrite);
+    return new PartFile(path, part, handle, overwrite);
   } catch (error) {
-    throw fromErrno(error, `cannot write ${shown}`);
+    throw cannotWrite(path, error);
   }
+}
+
+/**
+ * Whether nothing is at `path`, or a plain file that may be replaced; not so links, and what bytes are written into.
+ *
+ * @throws HoldfastError as openPartFile
+ */
+export async function isPlainTarget(path: string, overwrite: boolean): Promise<boolean> {
+  try {
+    const there = await statusAt(path);
+    if (there && !there.isFile() && !there.isDirectory()) return false;
+    if (there) await refuseTaken(path, overwrite);
+    return true;
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+function cannotWrite(path: string, error: unknown): HoldfastError {
+  return fromErrno(error, `cannot write ${JSON.stringify(path)}`);
 }
 
 /** True if `path` is a device, a pipe or the like: bytes are written into it, and it is never replaced. */
@@ -60,12 +96,19 @@ export async function writeSpecialFile(path: string, bytes: Readable, signal?: A
   }
 }
 
-async function refuseTaken(path: string, overwrite: boolean): Promise<void> {
-  const status = await lstat(path).catch((error: unknown) => {
+async function statusAt(path: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(path);
+  } catch (error) {
     if (errnoOf(error) === 'ENOENT') return undefined;
     throw error;
-  });
-  if (!status) return;
+  }
+}
+
+/** What is there, if it may be replaced. */
+async function refuseTaken(path: string, overwrite: boolean): Promise<Stats | undefined> {
+  const status = await statusAt(path);
+  if (!status) return undefined;
   const kind = status.isSymbolicLink() ? await stat(path).catch(() => undefined) : status;
   if (kind?.isDirectory()) {
     throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a directory`, {
@@ -78,6 +121,7 @@ async function refuseTaken(path: string, overwrite: boolean): Promise<void> {
     });
   }
   if (!overwrite) throw taken(path);
+  return status;
 }
 
 /**

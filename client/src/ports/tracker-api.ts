@@ -286,6 +286,14 @@ export interface TrackerApi extends InspectionApi {
   abortUpload(uploadId: string, options?: CallOptions): Promise<void>;
 
   locateChunks(request: LocateChunksRequest, options?: CallOptions): Promise<LocatedPage>;
+  /**
+   * Whole versions, in the order asked for and at most `limits.maxLocatedFiles`; undefined for one that has to be asked
+   * for by itself, because it is gone or has more extents than fit.
+   */
+  locateFiles(
+    versions: readonly number[],
+    options?: CallOptions,
+  ): Promise<readonly (LocatedPage | undefined)[]>;
   reportBadPiece(piece: BadPiece, options?: CallOptions): Promise<void>;
 
   clusterStatus(options?: CallOptions): Promise<ClusterStatus>;

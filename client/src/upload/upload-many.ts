@@ -22,7 +22,7 @@ import { digestOfWhole } from '../core/content-digest.js';
 import { MemoryShare } from '../core/memory-share.js';
 import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
 import { Outbox } from '../core/outbox.js';
-import { costOf, filesAtOnce } from '../core/side-by-side.js';
+import { costOf, filesAtOnce } from '../core/for-each.js';
 import { firstOf, orAborted } from '../core/signals.js';
 import type { FileAttributes, FileVersion, SealedChunk, UploadSession } from '../ports/tracker-api.js';
 import { ChunkAllocator } from './allocator.js';

@@ -204,6 +204,19 @@ export class FakeCluster {
     return this.#show(path, bytes.length, extents, {}, 3);
   }
 
+  /** Stores files one after the other in one chunk, on all keepers. */
+  putPacked(files: readonly (readonly [path: string, bytes: Buffer])[]): Entry[] {
+    const chunk = Buffer.concat(files.map(([, bytes]) => bytes));
+    const chunkId = newId(systemRandom);
+    for (const { chunks } of this.keepers) chunks.set(chunkId, chunk);
+    let chunkOffset = 0;
+    return files.map(([path, { length: lengthBytes }]) => {
+      const extents = lengthBytes === 0 ? [] : [{ chunkId, chunkOffset, lengthBytes }];
+      chunkOffset += lengthBytes;
+      return this.#show(path, lengthBytes, extents, {}, 3);
+    });
+  }
+
   #show(
     path: string,
     sizeBytes: number,
@@ -494,6 +507,15 @@ export class FakeCluster {
           const nextOffset = last && inRange.length > extents.length ? last.fileOffset + last.lengthBytes : 0;
           return { version, sizeBytes, extents, nextOffset };
         }),
+      locateFiles: (versions, o) =>
+        this.#call('locateFiles', versions, o?.signal, () =>
+          versions.map((version) => {
+            const stored = this.versions.get(version);
+            if (!stored || stored.extents.length > limits.maxExtentsPerLocatedFile) return undefined;
+            const extents = this.locate(this.#located(stored.extents));
+            return { version, sizeBytes: stored.entry.sizeBytes, extents, nextOffset: 0 };
+          }),
+        ),
       reportBadPiece: (piece, o) =>
         this.#call('reportBadPiece', piece, o?.signal, () => void this.bad.push(piece)),
       checkCluster: (requestId, o) =>

@@ -4,13 +4,13 @@ import { mkdir, stat } from 'node:fs/promises';
 import { sep } from 'node:path';
 import { HoldfastError, baseName, errnoOf, fromErrno } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
-import type { DownloadOptions } from '../../download/download.js';
+import type { FileToDownload } from '../../download/download-many.js';
+import type { DownloadOptions, DownloadResult } from '../../download/download.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
-import { costOf, filesAtOnce, forEachOf } from '../for-each.js';
 import { localPathIn } from '../local-names.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Progress, startProgress } from '../progress.js';
@@ -77,12 +77,13 @@ async function run(context: CommandContext): Promise<number> {
   const many = entries.length > 1 || entries.some(({ type }) => type === 'directory');
   const startedMs = performance.now();
   try {
-    for (const entry of entries) {
-      const to = placeFor(entry, local, target);
-      const take = () => downloadFile(job, entry, to);
-      if (entry.type === 'directory') await downloadTree(job, entry.path, to);
-      else await (many ? batch.run({ path: entry.path, local: to }, signal, take) : take());
-    }
+    const [only] = entries;
+    if (!many && only) await downloadFile(job, only, placeFor(only, local, target));
+    else
+      await downloadAll(
+        job,
+        filesOf(job, entries, (entry) => placeFor(entry, local, target)),
+      );
   } finally {
     progress.stop();
   }
@@ -132,16 +133,46 @@ function placeFor(entry: Entry, local: string, target: Stats | undefined): strin
   return local;
 }
 
-async function downloadTree(job: Job, remote: string, local: string): Promise<void> {
-  const { batch, context } = job;
-  await makeLocalDirectory(local);
-  await forEachOf(
-    walkRemote(job, remote, local),
-    filesAtOnce,
-    ({ entry }) => costOf(entry.sizeBytes),
-    ({ entry, to }) =>
-      batch.run({ path: entry.path, local: to }, context.signal, () => downloadFile(job, entry, to)),
-  );
+/** The files that `entries` are or have below them, with their places. */
+async function* filesOf(
+  job: Job,
+  entries: readonly Entry[],
+  placeOf: (entry: Entry) => string,
+): AsyncGenerator<FileToDownload, void, undefined> {
+  for (const entry of entries) {
+    const localPath = placeOf(entry);
+    if (entry.type === 'directory') {
+      await makeLocalDirectory(localPath);
+      yield* walkRemote(job, entry.path, localPath);
+    } else yield expected(job, entry, localPath);
+  }
+}
+
+function expected({ progress }: Job, entry: Entry, localPath: string): FileToDownload {
+  progress.expect(entry.sizeBytes, 1);
+  return { entry, localPath };
+}
+
+async function downloadAll(job: Job, files: AsyncIterable<FileToDownload>): Promise<void> {
+  const { client, context, batch } = job;
+  for await (const outcome of client.downloadMany(files, withProgress(job))) {
+    const { entry, localPath } = outcome.file;
+    await batch.run({ path: entry.path, local: localPath }, context.signal, async () => {
+      if (!outcome.result) throw outcome.error;
+      downloaded(job, localPath, outcome.result, outcome.durationMs);
+    });
+  }
+}
+
+function withProgress({ options, progress }: Job): DownloadOptions {
+  let seen = 0;
+  return {
+    ...options,
+    onProgress: ({ transferredBytes }) => {
+      progress.moved(transferredBytes - seen);
+      seen = transferredBytes;
+    },
+  };
 }
 
 /** The files below a remote directory, with their places; local directories are made on the way. */
@@ -150,7 +181,7 @@ async function* walkRemote(
   remote: string,
   local: string,
   names: readonly string[] = [],
-): AsyncGenerator<{ entry: Entry; to: string }, void, undefined> {
+): AsyncGenerator<FileToDownload, void, undefined> {
   const { client, batch, context } = job;
   const { signal } = context;
   const entries = client.list(remote, { signal });
@@ -163,7 +194,7 @@ async function* walkRemote(
     });
     if (to === undefined) continue;
     if (entry.type === 'directory') yield* walkRemote(job, entry.path, to, [...names, baseName(entry.path)]);
-    else yield { entry, to };
+    else yield expected(job, entry, to);
   }
 }
 
@@ -178,25 +209,26 @@ async function makeLocalDirectory(path: string): Promise<void> {
   }
 }
 
-async function downloadFile({ client, options, batch, progress, context }: Job, entry: Entry, to: string) {
-  const { report } = context;
+async function downloadFile(job: Job, entry: Entry, to: string): Promise<void> {
   const startedMs = performance.now();
-  let seen = 0;
-  progress.expect(entry.sizeBytes, 1);
-  const result = await client.download(entry, to, {
-    ...options,
-    onProgress: ({ transferredBytes }) => {
-      progress.moved(transferredBytes - seen);
-      seen = transferredBytes;
-    },
-  });
+  expected(job, entry, to);
+  const result = await job.client.download(entry, to, withProgress(job));
+  downloaded(job, to, result, performance.now() - startedMs);
+}
+
+function downloaded(
+  { batch, progress, context }: Job,
+  to: string,
+  result: DownloadResult,
+  durationMs: number,
+) {
+  const { report } = context;
   progress.fileDone();
   batch.files += 1;
   batch.bytes += result.sizeBytes;
-  const durationMs = performance.now() - startedMs;
   const rate = rateWords(result.sizeBytes, durationMs);
   report.done(
-    `${report.name(entry.path)} → ${report.name(to)}: ${sizeWords(result.sizeBytes)} in ` +
+    `${report.name(result.path)} → ${report.name(to)}: ${sizeWords(result.sizeBytes)} in ` +
       `${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}`,
     { event: 'downloaded', local: to, ...result, durationMs: Math.round(durationMs) },
   );

@@ -5,7 +5,7 @@ import type { TrashedVersion } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
-import { filesAtOnce, forEachOf } from '../for-each.js';
+import { filesAtOnce, forEachOf } from '../../core/for-each.js';
 import { countWords, durationWords, sizeWords, timeWords } from '../words.js';
 
 export const trashLsCommand: CommandSpec = {

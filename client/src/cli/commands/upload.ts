@@ -14,7 +14,7 @@ import {
   transferOptions,
 } from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
-import { filesAtOnce } from '../for-each.js';
+import { filesAtOnce } from '../../core/for-each.js';
 import { type WalkOptions, nameOf, walkLocal } from '../local-tree.js';
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
