@@ -6,7 +6,7 @@ import { limits } from '@holdfast/shared';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot } from '../store/metadata-store.js';
 
-export interface FileExtent {
+interface FileExtent {
   readonly chunkId: string;
   readonly chunkOffset: number;
   readonly lengthBytes: number;
