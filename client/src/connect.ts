@@ -1,19 +1,11 @@
-/** Where the client is put together: the real channels, clock and randomness around the core. */
-import { ByteBudget, HoldfastError } from '@holdfast/shared';
-import {
-  ChannelPool,
-  checkAddress,
-  controlChannelOptions,
-  dataChannelOptions,
-  dataConnections,
-} from '@holdfast/shared/grpc';
+/** Connecting: the client around the real channels, clock and randomness, once a tracker has answered. */
+import { HoldfastError } from '@holdfast/shared';
+import { checkAddress, grpcTransport } from '@holdfast/shared/grpc';
 import { systemClock, systemRandom } from '@holdfast/shared/node';
-import { HoldfastClient } from './client.js';
-import { KeeperHealth } from './core/keeper-health.js';
+import type { HoldfastClient } from './client.js';
+import { composeClient } from './compose.js';
 import { heard } from './core/signals.js';
 import { firstContact } from './grpc/first-contact.js';
-import { createGrpcKeepers } from './grpc/grpc-keeper.js';
-import { createGrpcTracker } from './grpc/grpc-tracker.js';
 
 export interface ConnectOptions {
   /**
@@ -54,29 +46,13 @@ export async function connect(options: ConnectOptions = {}): Promise<HoldfastCli
     throw new HoldfastError('INVALID_ARGUMENT', `memoryBytes must be a number of bytes, not ${memoryBytes}`);
   }
   const addresses = addressList.split(',').map((address) => checkAddress(address.trim()));
-  // Bytes have channels of their own: a metadata call must not wait behind a chunk.
-  const control = new ChannelPool(controlChannelOptions);
-  const writes = new ChannelPool(dataChannelOptions, dataConnections);
-  const reads = new ChannelPool(dataChannelOptions, dataConnections);
-  const close = (): void => {
-    control.close();
-    writes.close();
-    reads.close();
-  };
   const tools = { clock: systemClock, random: systemRandom };
-  const tracker = createGrpcTracker(control, addresses);
+  const { client, tracker } = composeClient({ ...tools, addresses, memoryBytes, transport: grpcTransport });
   try {
     await firstContact(tracker, addresses, { ...tools, signal });
   } catch (error) {
-    close();
+    client.close();
     throw error;
   }
-  const context = {
-    ...tools,
-    tracker,
-    keepers: createGrpcKeepers({ writes, reads }),
-    memory: new ByteBudget(memoryBytes),
-    health: new KeeperHealth(systemClock),
-  };
-  return new HoldfastClient(context, close);
+  return client;
 }

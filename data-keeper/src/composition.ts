@@ -19,13 +19,12 @@ import {
   silentLogger,
 } from '@holdfast/shared';
 import {
+  type Transport,
+  type TransportServer,
   addReflection,
   checkAddress,
   checkZone,
-  createServer,
-  cutOff,
-  listen,
-  shutDown,
+  grpcTransport,
 } from '@holdfast/shared/grpc';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { type DataDirLock, acquireDataDirLock } from '@holdfast/shared/program';
@@ -78,6 +77,7 @@ export interface DataKeeperOptions {
   readonly clock?: Clock;
   readonly random?: Random;
   readonly fileSystem?: FileSystem;
+  readonly transport?: Transport;
   readonly settings?: Partial<KeeperSettings>;
   /** Gives up the start. */
   readonly signal?: AbortSignal;
@@ -137,7 +137,7 @@ async function lockDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<
 async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const settings = completeSettings(options.settings);
   const { clock = systemClock, random = systemRandom, logger = silentLogger, dataDir } = options;
-  const { zone: zoneWish = '' } = options;
+  const { zone: zoneWish = '', transport = grpcTransport } = options;
   if (typeof zoneWish === 'string') checkZone(zoneWish);
   checkAddress(options.tracker);
   const disk = cuttable(options.fileSystem ?? nodeFileSystem);
@@ -165,8 +165,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const replicas = new Slots('replica streams', settings.maxReplicaStreams);
   const copiesHere = new Slots('copies', settings.copySlots);
   const copiesElsewhere = new Slots('streams of copies', settings.maxCopyStreams);
-  const peers = new GrpcPeerKeepers(identity.keeperId);
-  const link = new GrpcTrackerLink(options.tracker, softwareVersion);
+  const peers = new GrpcPeerKeepers(identity.keeperId, transport);
+  const link = new GrpcTrackerLink(options.tracker, softwareVersion, transport);
   const tokens = new TokenGate(authority, () => session().keys.tokenKey, settings.tokenLifetimeMs);
   const receiptFor = (piece: StoredPiece): Receipt => {
     const { chunkId, pieceIndex, lengthBytes, digest } = piece;
@@ -235,11 +235,11 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
       ),
   });
 
-  const server = createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
+  const server = transport.createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
   server.addService(chunkServiceDefinition, chunkService({ writer, reader, clock, logger, settings }));
   server.addService(replicaServiceDefinition, replicaService({ writer, source, peers, logger, settings }));
   const healthService = new HealthImplementation();
-  healthService.addToServer(server);
+  healthService.addToServer(server as unknown as Server);
   addReflection(server, [...services, 'grpc.health.v1.Health']);
   const trashWorker = new Worker({
     name: 'trash',
@@ -257,7 +257,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
     store.close();
   };
   try {
-    boundAddress = await listen(server, options.listen);
+    boundAddress = await server.listen(options.listen);
     address = advertisedAddress(boundAddress, options.advertise);
     started = new TrackerSession({
       ...{ link, identity, authority, lease, store, storedLog, tasks, clock, random, logger, settings },
@@ -308,7 +308,7 @@ function advertisedAddress(bound: string, advertise: string | undefined): string
 }
 
 interface Running {
-  readonly server: Server;
+  readonly server: TransportServer;
   readonly session: TrackerSession;
   readonly tasks: TaskRunner;
   readonly trashWorker: Worker;
@@ -330,7 +330,7 @@ function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
     setHealth(healthService, 'NOT_SERVING');
     // It ends within a read; one that hangs in its disk is not waited for, as the goodbye matters more.
     const scrubbed = Promise.race([scrubber.stop(true), clock.sleep(settings.stopGraceMs, { unref: true })]);
-    await shutDown(server, settings.stopGraceMs);
+    await server.shutDown(settings.stopGraceMs);
     await Promise.all([tasks.stop(), trashWorker.stop(), scrubbed]);
     await session.stop(true).finally(closeAll);
   };
@@ -338,7 +338,7 @@ function lifeOf(running: Running): Pick<DataKeeper, 'stop' | 'kill'> {
     // Before the disk is gone: what it cannot read then is no fault of the pieces.
     const scrubbed = scrubber.stop(false);
     disk.cut();
-    cutOff(server);
+    server.cutOff();
     closeAll();
     await Promise.allSettled([tasks.stop(), trashWorker.stop(), scrubbed, session.stop(false)]);
   };

@@ -12,7 +12,6 @@ import {
   fromErrno,
   silentLogger,
 } from '@holdfast/shared';
-import { listen, shutDown } from '@holdfast/shared/grpc';
 import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
 import { mkdir } from 'node:fs/promises';
@@ -76,7 +75,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     const core = await buildCore({ store, clock, random, logger, settings });
     const wire = createTrackerServer({ ...core, store, settings, logger });
     const { server } = wire;
-    const address = await listen(server, options.listen);
+    const address = await server.listen(options.listen);
     core.workers.start();
     wire.setServing(true);
     const { clusterId, epoch } = core.identity;
@@ -85,7 +84,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     const stop = async (): Promise<void> => {
       wire.setServing(false);
       core.watches.stop();
-      await shutDown(server, stopGraceMs);
+      await server.shutDown(stopGraceMs);
       await core.workers.stop();
       await unwind();
     };

@@ -3,6 +3,7 @@
  * that a program of somebody else's should build on.
  */
 export { type TrackerCore, buildCore } from './core.js';
+export { createTrackerServer } from './grpc/server.js';
 export { queueNextPage } from './registry/keeper-changes.js';
 export { defaultSettings } from './settings.js';
 export { openDatabase } from './store/sqlite/database.js';

@@ -9,6 +9,7 @@ import {
   checkDigest,
   checkInteger,
   checkPresent,
+  type Transport,
   controlChannelOptions,
   dataChannelOptions,
   dataConnections,
@@ -36,12 +37,14 @@ function nameOf({ keeperId, address }: KeeperEndpoint): string {
 }
 
 export class GrpcPeerKeepers implements PeerKeepers {
-  readonly #control = new ChannelPool(controlChannelOptions);
-  readonly #data = new ChannelPool(dataChannelOptions, dataConnections);
+  readonly #control: ChannelPool;
+  readonly #data: ChannelPool;
   readonly #selfId: string;
 
-  constructor(selfId: string) {
+  constructor(selfId: string, transport: Transport) {
     this.#selfId = selfId;
+    this.#control = new ChannelPool(controlChannelOptions, 1, transport);
+    this.#data = new ChannelPool(dataChannelOptions, dataConnections, transport);
   }
 
   async replicate(

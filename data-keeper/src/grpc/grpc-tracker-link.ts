@@ -11,6 +11,7 @@ import {
 import { HoldfastError, checkId, checkRequestId, limits } from '@holdfast/shared';
 import {
   PeerChannel,
+  type Transport,
   callUnary,
   checkAtMost,
   checkDigest,
@@ -116,11 +117,11 @@ export class GrpcTrackerLink implements TrackerLink {
   readonly #others: PeerChannel;
 
   /** @param address HOST:PORT of the tracker */
-  constructor(address: string, softwareVersion: string) {
+  constructor(address: string, softwareVersion: string, transport: Transport) {
     this.#name = `tracker ${address}`;
     this.#softwareVersion = softwareVersion;
-    this.#heartbeats = new PeerChannel(address, controlChannelOptions);
-    this.#others = new PeerChannel(address, controlChannelOptions);
+    this.#heartbeats = new PeerChannel(address, controlChannelOptions, 1, transport);
+    this.#others = new PeerChannel(address, controlChannelOptions, 1, transport);
   }
 
   async register(request: RegisterRequest, options: LinkOptions): Promise<RegisterAnswer> {

@@ -2,7 +2,7 @@
 import type { Server } from '@grpc/grpc-js';
 import { trackerV1 } from '@holdfast/proto';
 import { type Logger, limits } from '@holdfast/shared';
-import { addReflection, createServer } from '@holdfast/shared/grpc';
+import { type Transport, type TransportServer, addReflection, grpcTransport } from '@holdfast/shared/grpc';
 import { HealthImplementation } from 'grpc-health-check';
 import type { TrackerCore } from '../core.js';
 import type { TrackerSettings } from '../settings.js';
@@ -14,7 +14,7 @@ import { registryHandlers } from './registry-service.js';
 import { uploadHandlers } from './upload-service.js';
 
 export interface TrackerServer {
-  readonly server: Server;
+  readonly server: TransportServer;
   /** What grpc.health.v1 answers from now on, for the server and each service. */
   setServing(serving: boolean): void;
 }
@@ -23,6 +23,8 @@ export interface TrackerServerParts extends TrackerCore {
   readonly store: MetadataStore;
   readonly settings: TrackerSettings;
   readonly logger: Logger;
+  /** Default: gRPC over sockets. */
+  readonly transport?: Transport;
 }
 
 const services = [
@@ -34,8 +36,8 @@ const services = [
 ];
 
 export function createTrackerServer(parts: TrackerServerParts): TrackerServer {
-  const { settings, logger } = parts;
-  const server = createServer({ maxMessageBytes: limits.maxControlMessageBytes, logger });
+  const { settings, logger, transport = grpcTransport } = parts;
+  const server = transport.createServer({ maxMessageBytes: limits.maxControlMessageBytes, logger });
   server.addService(trackerV1.NamespaceService.service, namespaceHandlers(parts, logger));
   server.addService(trackerV1.UploadService.service, uploadHandlers(parts.uploads, settings, logger));
   server.addService(
@@ -45,7 +47,7 @@ export function createTrackerServer(parts: TrackerServerParts): TrackerServer {
   server.addService(trackerV1.KeeperRegistryService.service, registryHandlers(parts));
   server.addService(trackerV1.ClusterService.service, clusterHandlers(parts));
   const health = new HealthImplementation();
-  health.addToServer(server);
+  health.addToServer(server as unknown as Server);
   addReflection(server, [...services, 'grpc.health.v1.Health']);
   return {
     server,

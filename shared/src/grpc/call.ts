@@ -29,11 +29,6 @@ export interface CallableMethod<Request, Response> {
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
-/** A deadline as grpc-js wants it. It is sent as a duration, so a wrong clock harms nobody. */
-function deadlineIn(durationMs: number): Date {
-  return new Date(Date.now() + durationMs);
-}
-
 /**
  * Calls a unary RPC.
  *
@@ -58,7 +53,7 @@ export async function callUnary<Request, Response>(
       joiningParts(method.responseDeserialize),
       request,
       new Metadata(),
-      { deadline: deadlineIn(deadlineMs) },
+      { deadline: slot.deadlineIn(deadlineMs) },
       (error, response) => {
         signal?.removeEventListener('abort', onAbort);
         slot.ended(signOfLife(error?.code, signal));
@@ -118,7 +113,7 @@ export function callClientStream<Request, Response>(
     method.requestSerialize,
     joiningParts(method.responseDeserialize),
     new Metadata(),
-    { deadline: deadlineIn(deadlineMs) },
+    { deadline: slot.deadlineIn(deadlineMs) },
     (error, answer) => settle(error, answer),
   );
   const onAbort = (): void => stream.cancel();
@@ -176,7 +171,7 @@ export async function* callServerStream<Request, Response>(
     joiningParts(method.responseDeserialize),
     request,
     new Metadata(),
-    { deadline: deadlineIn(deadlineMs) },
+    { deadline: slot.deadlineIn(deadlineMs) },
   );
   readLittleAhead(stream);
   // Not in `finally`: a generator that nobody goes on with never gets there, but its call always has a status.

@@ -3,11 +3,12 @@
  * process) leaves a connection CONNECTING for ever, and neither backoff nor keepalive end that. So connections here
  * are watched: after two deadlines in a row without any answer between them new ones take their place.
  */
-import { type ChannelOptions, Client, credentials } from '@grpc/grpc-js';
+import type { ChannelOptions, Deadline } from '@grpc/grpc-js';
 import { HoldfastError } from '../errors/index.js';
 import { limits } from '../limits.js';
 import { partsOption } from './insides/parts.js';
 import { flowControlWindowBytes } from './insides/server.js';
+import { type CallStarter, type Transport, grpcTransport } from './transport.js';
 
 /** For calls that carry metadata. */
 export const controlChannelOptions: ChannelOptions = {
@@ -57,7 +58,7 @@ export const dataConnections = 16;
 const silentDeadlinesBeforeRebuild = 2;
 
 interface Connection {
-  readonly client: Client;
+  readonly client: CallStarter;
   calls: number;
   silentDeadlines: number;
 }
@@ -67,7 +68,9 @@ export type SignOfLife = 'alive' | 'silent' | 'none';
 
 /** One call's place on a channel. */
 export interface CallSlot {
-  readonly client: Client;
+  readonly client: CallStarter;
+  /** When a call that starts now has to be over. */
+  deadlineIn(durationMs: number): Deadline;
   /** To be called once, whatever became of the call. */
   ended(sign: SignOfLife): void;
 }
@@ -77,15 +80,17 @@ export class PeerChannel {
   readonly address: string;
   readonly #options: ChannelOptions;
   readonly #maxConnections: number;
+  readonly #transport: Transport;
   #connections: Connection[] = [];
   #silentDeadlines = 0;
   #closed = false;
 
   /** @param maxConnections how many calls can have a connection to themselves */
-  constructor(address: string, options: ChannelOptions, maxConnections = 1) {
+  constructor(address: string, options: ChannelOptions, maxConnections = 1, transport = grpcTransport) {
     this.address = address;
     this.#options = options;
     this.#maxConnections = maxConnections;
+    this.#transport = transport;
   }
 
   /** A place for one call: on a connection without any if there may be one, else on the one with the fewest. */
@@ -95,6 +100,7 @@ export class PeerChannel {
     connection.calls += 1;
     return {
       client: connection.client,
+      deadlineIn: (durationMs) => this.#transport.deadlineIn(durationMs),
       ended: (sign) => {
         connection.calls -= 1;
         // A call of a connection that is closed already says nothing about those that took its place.
@@ -108,7 +114,7 @@ export class PeerChannel {
     const [least] = [...this.#connections].sort((a, b) => a.calls - b.calls);
     if (least && (least.calls === 0 || this.#connections.length >= this.#maxConnections)) return least;
     const added = {
-      client: new Client(this.address, credentials.createInsecure(), this.#options),
+      client: this.#transport.open(this.address, this.#options),
       calls: 0,
       silentDeadlines: 0,
     };
@@ -150,14 +156,16 @@ function closedError(): HoldfastError {
 export class ChannelPool {
   readonly #options: ChannelOptions;
   readonly #maxConnections: number;
+  readonly #transport: Transport;
   readonly #max: number;
   readonly #channels = new Map<string, PeerChannel>();
   #closed = false;
 
   /** @param maxConnections to each address; see PeerChannel */
-  constructor(options: ChannelOptions, maxConnections = 1, max = 1_000) {
+  constructor(options: ChannelOptions, maxConnections = 1, transport = grpcTransport, max = 1_000) {
     this.#options = options;
     this.#maxConnections = maxConnections;
+    this.#transport = transport;
     this.#max = max;
   }
 
@@ -165,7 +173,8 @@ export class ChannelPool {
   get(address: string): PeerChannel {
     if (this.#closed) throw closedError();
     const channel =
-      this.#channels.get(address) ?? new PeerChannel(address, this.#options, this.#maxConnections);
+      this.#channels.get(address) ??
+      new PeerChannel(address, this.#options, this.#maxConnections, this.#transport);
     // A Map keeps the order of insertion: taken out and put in again means used last.
     this.#channels.delete(address);
     this.#channels.set(address, channel);

@@ -7,3 +7,4 @@ export { cutOff } from './insides/server.js';
 export * from './messages.js';
 export { addReflection } from './reflection.js';
 export * from './server.js';
+export * from './transport.js';

@@ -15,7 +15,7 @@ const maxQuestionBytes = limits.maxPathBytes;
 type Answer = Omit<ReflectionResponse, 'originalRequest'>;
 
 /** @param services the full names of what the server serves, beside reflection */
-export function addReflection(server: Server, services: readonly string[]): void {
+export function addReflection(server: Pick<Server, 'addService'>, services: readonly string[]): void {
   for (const version of ['v1', 'v1alpha'] as const) {
     server.addService(definitionOf(version), {
       ServerReflectionInfo: (call: ServerDuplexStream<Buffer, ReflectionResponse>) => {

@@ -1,0 +1,229 @@
+/**
+ * A cluster of the real tracker, keepers and clients on virtual time, with a simulated network and simulated disks. The
+ * tracker's metadata is a real SQLite file, which is trusted: a killed tracker finds what it had committed.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { HoldfastClient } from '@holdfast/client';
+import { composeClient } from '@holdfast/client/insides';
+import { type DataKeeper, startDataKeeper } from '@holdfast/data-keeper';
+import {
+  type SqliteStore,
+  type TrackerCore,
+  buildCore,
+  createTrackerServer,
+  defaultSettings,
+  openDatabase,
+  openSqliteStore,
+} from '@holdfast/master-tracker/insides';
+import type { Logger } from '@holdfast/shared';
+import { SeededRandom } from './seeded-random.js';
+import { SimulatedDisk } from './simulated-disk.js';
+import { SimulatedNetwork } from './simulated-network.js';
+import { SimulatedProcess } from './simulated-process.js';
+import type { Trace } from './trace.js';
+import { VirtualTime } from './virtual-time.js';
+
+const trackerAddress = 'tracker:7400';
+/** What a supervisor waits before it starts a keeper again that ended by itself. */
+const restartMs = 1_000;
+const clientMemoryBytes = 16 * 1024 * 1024;
+
+/** Shorter than in production, so that deaths, leases and reclamation come to pass within a history. */
+const trackerSettings = {
+  ...defaultSettings,
+  suspectAfterMs: 3_000,
+  deadAfterMs: 10_000,
+  maintenanceMs: 20_000,
+  uploadLeaseMs: 30_000,
+  tokenLifetimeMs: 120_000,
+  reclaimGraceMs: 20_000,
+  trashRetentionMs: 60_000,
+  defaultChunkSizeBytes: 65_536,
+};
+const keeperSettings = { tokenLifetimeMs: 120_000, trashTtlMs: 20_000, trashIntervalMs: 5_000 };
+
+/** Below it a keeper has everything. */
+export const dataDir = '/data';
+
+export class SimulatedKeeper {
+  readonly name: string;
+  readonly disk: SimulatedDisk;
+  process: SimulatedProcess | undefined;
+  keeper: DataKeeper | undefined;
+  /** Whether it is meant to run: a supervisor starts it again when it ends. */
+  wanted = false;
+  wallOffsetMs = 0;
+
+  constructor(name: string, disk: SimulatedDisk) {
+    this.name = name;
+    this.disk = disk;
+  }
+}
+
+export class SimulatedCluster {
+  readonly time = new VirtualTime();
+  readonly network: SimulatedNetwork;
+  readonly keepers: readonly SimulatedKeeper[];
+  readonly trace: Trace;
+  readonly #seed: number;
+  readonly #directory: string;
+  #starts = 0;
+  trackerProcess: SimulatedProcess | undefined;
+  #store: SqliteStore | undefined;
+  #core: TrackerCore | undefined;
+
+  constructor(seed: number, keepers: number, trace: Trace) {
+    this.#seed = seed;
+    this.trace = trace;
+    trace.useClock(() => this.time.nowMs);
+    this.network = new SimulatedNetwork(this.time, this.#random('network'));
+    this.#directory = mkdtempSync(join(tmpdir(), 'holdfast-simulation-'));
+    this.keepers = Array.from({ length: keepers }, (_, index) => {
+      const name = `keeper-${index + 1}`;
+      return new SimulatedKeeper(name, new SimulatedDisk(this.#random(`disk of ${name}`)));
+    });
+  }
+
+  /** Starts all of it. */
+  async start(): Promise<void> {
+    await this.startTracker();
+    for (const keeper of this.keepers) this.startKeeper(keeper);
+    await this.time.runUntil(() => this.keepers.every(({ keeper }) => keeper !== undefined), 60_000);
+  }
+
+  /** A client in a process of its own. */
+  startClient(name: string): { readonly process: SimulatedProcess; readonly client: HoldfastClient } {
+    const process = new SimulatedProcess(name, this.time);
+    const { client } = composeClient({
+      addresses: [trackerAddress],
+      memoryBytes: clientMemoryBytes,
+      clock: process.clock,
+      random: this.#random(name),
+      transport: this.network.transportOf(process),
+    });
+    return { process, client };
+  }
+
+  get metadataPath(): string {
+    return join(this.#directory, 'metadata.sqlite');
+  }
+
+  async startTracker(): Promise<void> {
+    if (this.trackerProcess) return;
+    const process = new SimulatedProcess('tracker', this.time);
+    this.trackerProcess = process;
+    const logger = this.#logger('tracker');
+    const store = await openSqliteStore({
+      path: this.metadataPath,
+      wrapWriter: (connection) =>
+        new Proxy(connection, {
+          get: (target, property) => {
+            // What is done in the database counts as something that happens: time must not pass over it.
+            if (property === 'exec') this.time.note();
+            const value = Reflect.get(target, property) as unknown;
+            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+          },
+        }),
+    });
+    this.#store = store;
+    const core = await buildCore({
+      ...{ store, clock: process.clock, random: this.#random('tracker'), logger },
+      settings: trackerSettings,
+    });
+    this.#core = core;
+    const transport = this.network.transportOf(process);
+    const wire = createTrackerServer({ ...core, store, settings: trackerSettings, logger, transport });
+    await wire.server.listen(trackerAddress);
+    core.workers.start();
+    wire.setServing(true);
+  }
+
+  killTracker(): void {
+    const { trackerProcess: process } = this;
+    if (!process) return;
+    this.network.killed(process);
+    process.kill();
+    this.#store?.abandon();
+    void this.#core?.workers.stop();
+    this.trackerProcess = undefined;
+  }
+
+  /** Starts a keeper, and starts it again for as long as that does not work. */
+  startKeeper(target: SimulatedKeeper): void {
+    target.wanted = true;
+    if (target.process) return;
+    const process = new SimulatedProcess(target.name, this.time);
+    process.wallOffsetMs = target.wallOffsetMs;
+    target.process = process;
+    startDataKeeper({
+      dataDir,
+      listen: `${target.name}:7500`,
+      tracker: trackerAddress,
+      clock: process.clock,
+      random: this.#random(target.name),
+      fileSystem: target.disk.viewOf(process),
+      transport: this.network.transportOf(process),
+      logger: this.#logger(target.name),
+      settings: keeperSettings,
+    }).then(
+      (keeper) => {
+        if (target.process === process) target.keeper = keeper;
+      },
+      (error: unknown) => {
+        if (target.process !== process) return;
+        this.trace.add(target.name, `did not start: ${String(error)}`);
+        this.killKeeper(target);
+        this.time.after(restartMs, () => target.wanted && this.startKeeper(target));
+      },
+    );
+  }
+
+  killKeeper(target: SimulatedKeeper): void {
+    const { process } = target;
+    if (!process) return;
+    this.network.killed(process);
+    process.kill();
+    target.process = undefined;
+    target.keeper = undefined;
+  }
+
+  /** The tracker's tables, looked at from outside. */
+  query(sql: string): Readonly<Record<string, string | number | Uint8Array | null>>[] {
+    const database = openDatabase(this.metadataPath, { readOnly: true });
+    try {
+      return database.prepare(sql).all([]) as ReturnType<SimulatedCluster['query']>;
+    } finally {
+      database.close();
+    }
+  }
+
+  /** Ends everything and removes what is on the real disk. */
+  dispose(): void {
+    for (const keeper of this.keepers) {
+      keeper.wanted = false;
+      this.killKeeper(keeper);
+    }
+    this.killTracker();
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  /** Numbers of its own for each user, and for each of its starts. */
+  #random(name: string): SeededRandom {
+    return new SeededRandom(this.#seed, `${name} ${this.#starts++}`);
+  }
+
+  #logger(name: string): Logger {
+    const line = (level: string) => (message: string, fields?: Readonly<Record<string, unknown>>) =>
+      this.trace.add(name, `${level} ${message}`, fields);
+    const logger: Logger = {
+      debug: () => undefined,
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+      child: () => logger,
+    };
+    return logger;
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * A keeper's disk in memory, under a seed and on virtual time. It is as harsh as POSIX allows: at a power cut each thing
+ * that was not synced survives or not by itself. Beside that it is slow for a while, fills up, fails, and flips bits.
+ *
+ * It outlives the processes that use it; each has a view of its own, which never answers once the process was killed.
+ */
+import { posix } from 'node:path';
+import {
+  type FileSystem,
+  type FileSystemSpace,
+  type OpenDirectory,
+  type OpenFile,
+  type OpenMode,
+  copyBytes,
+} from '@holdfast/shared';
+import type { SeededRandom } from './seeded-random.js';
+import type { SimulatedProcess } from './simulated-process.js';
+
+const { basename, dirname } = posix;
+
+interface FileNode {
+  readonly kind: 'file';
+  content: Buffer;
+  sizeBytes: number;
+  /** As of the last sync; undefined for a file that was never synced. */
+  durable: Buffer | undefined;
+}
+
+interface DirectoryNode {
+  readonly kind: 'directory';
+  entries: Map<string, Node>;
+  /** As of the last sync. */
+  durable: Map<string, Node>;
+}
+
+type Node = FileNode | DirectoryNode;
+
+/** What an operation does to the disk, as far as faults tell them apart. */
+type Operation = 'read' | 'write' | 'sync';
+
+function errno(code: string, what: string): Error {
+  return Object.assign(new Error(`${code}: ${what}`), { code });
+}
+
+function newDirectory(): DirectoryNode {
+  return { kind: 'directory', entries: new Map(), durable: new Map() };
+}
+
+function copyOf(node: FileNode): Buffer {
+  return Buffer.from(node.content.subarray(0, node.sizeBytes));
+}
+
+export class SimulatedDisk {
+  readonly #random: SeededRandom;
+  #root = newDirectory();
+  /** An operation takes from the first to the second, in ms. */
+  latencyMs: readonly [number, number] = [0.02, 1];
+  /** Rejects operations of this kind with this error. */
+  failing: { readonly operation: Operation; readonly code: string } | undefined;
+  freeBytes = 2 ** 39;
+
+  constructor(random: SeededRandom) {
+    this.#random = random;
+  }
+
+  /** As good as new, with what is on it. */
+  mend(): void {
+    this.latencyMs = [0.02, 1];
+    this.failing = undefined;
+    this.freeBytes = 2 ** 39;
+  }
+
+  /** The power is gone: what was not synced survives or not. */
+  losePower(): void {
+    this.#forget(this.#root);
+  }
+
+  /** Another disk in its place, with nothing on it. */
+  replace(): void {
+    this.#root = newDirectory();
+  }
+
+  /** The files below a directory, as paths. */
+  files(directory: string): string[] {
+    const found = this.#find(directory);
+    if (found?.kind !== 'directory') return [];
+    return [...found.entries].flatMap(([name, node]) =>
+      node.kind === 'file' ? [`${directory}/${name}`] : this.files(`${directory}/${name}`),
+    );
+  }
+
+  contentOf(path: string): Buffer {
+    const node = this.#file(path);
+    return copyOf(node);
+  }
+
+  /** Flips one bit of a file, on the medium too. */
+  flipBit(path: string): void {
+    const node = this.#file(path);
+    if (node.sizeBytes === 0) return;
+    const at = this.#random.integer(0, node.sizeBytes - 1);
+    const bit = 1 << this.#random.integer(0, 7);
+    for (const bytes of [node.content, node.durable]) {
+      if (bytes && at < bytes.length) bytes[at] = (bytes[at] ?? 0) ^ bit;
+    }
+  }
+
+  /** The disk as a process sees it. */
+  viewOf(process: SimulatedProcess): FileSystem {
+    const enter = (operation: Operation, path: string): Promise<void> => this.#enter(process, operation, path);
+    const syncDirectory = async (path: string): Promise<void> => {
+      await enter('sync', path);
+      const directory = this.#directory(path);
+      directory.durable = new Map(directory.entries);
+    };
+    return {
+      open: async (path, mode) => {
+        await enter(mode === 'create' ? 'write' : 'read', path);
+        return this.#handle(this.#opened(path, mode), path, enter);
+      },
+      readFile: async (path) => {
+        await enter('read', path);
+        return this.contentOf(path);
+      },
+      rename: async (from, to) => {
+        await enter('write', from);
+        const source = this.#directory(dirname(from));
+        const node = source.entries.get(basename(from));
+        if (!node) throw errno('ENOENT', from);
+        this.#directory(dirname(to)).entries.set(basename(to), node);
+        source.entries.delete(basename(from));
+      },
+      unlink: async (path) => {
+        await enter('write', path);
+        const { entries } = this.#directory(dirname(path));
+        const node = entries.get(basename(path));
+        if (!node) throw errno('ENOENT', path);
+        entries.delete(basename(path));
+        if (node.kind === 'file') this.freeBytes += node.sizeBytes;
+      },
+      makeDirectory: async (path) => {
+        await enter('write', path);
+        const { entries } = this.#directory(dirname(path));
+        if (entries.has(basename(path))) throw errno('EEXIST', path);
+        entries.set(basename(path), newDirectory());
+      },
+      readDirectory: async (path) => {
+        await enter('read', path);
+        return [...this.#directory(path).entries.keys()];
+      },
+      stat: async (path) => {
+        await enter('read', path);
+        const node = this.#find(path);
+        if (!node) return undefined;
+        const isDirectory = node.kind === 'directory';
+        return { sizeBytes: isDirectory ? 0 : node.sizeBytes, isDirectory, deviceId: 1 };
+      },
+      syncDirectory,
+      openDirectory: async (path): Promise<OpenDirectory> => {
+        await enter('read', path);
+        this.#directory(path);
+        return { sync: () => syncDirectory(path), close: () => Promise.resolve() };
+      },
+      space: async (path): Promise<FileSystemSpace> => {
+        await enter('read', path);
+        return { totalBytes: 2 ** 40, freeBytes: Math.max(0, this.freeBytes), freeFiles: Infinity };
+      },
+    };
+  }
+
+  #handle(
+    node: FileNode,
+    path: string,
+    enter: (operation: Operation, path: string) => Promise<void>,
+  ): OpenFile {
+    return {
+      read: async (target, targetOffset, length, position) => {
+        await enter('read', path);
+        const end = Math.min(position + length, node.sizeBytes);
+        return end <= position ? 0 : node.content.copy(target, targetOffset, position, end);
+      },
+      write: async (data, position) => {
+        // A short write: what had room is there.
+        await enter('write', path);
+        const grows = Math.max(0, position + data.length - node.sizeBytes);
+        if (grows > this.freeBytes) throw errno('ENOSPC', path);
+        this.freeBytes -= grows;
+        grow(node, position + data.length);
+        copyBytes(data, node.content, position);
+      },
+      syncData: async () => {
+        await enter('sync', path);
+        node.durable = copyOf(node);
+      },
+      sizeBytes: async () => {
+        await enter('read', path);
+        return node.sizeBytes;
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  #opened(path: string, mode: OpenMode): FileNode {
+    const node = this.#find(path);
+    if (mode !== 'create') return this.#file(path);
+    if (node) throw errno('EEXIST', path);
+    const made: FileNode = { kind: 'file', content: Buffer.alloc(0), sizeBytes: 0, durable: undefined };
+    this.#directory(dirname(path)).entries.set(basename(path), made);
+    return made;
+  }
+
+  /** Each operation takes its time, and never ends for a process that was killed meanwhile. */
+  async #enter(process: SimulatedProcess, operation: Operation, path: string): Promise<void> {
+    const [least, most] = this.latencyMs;
+    const tookMs = least + this.#random.fraction() * (most - least);
+    await new Promise<void>((resolve) => process.after(tookMs, resolve));
+    if (this.failing?.operation === operation) throw errno(this.failing.code, path);
+  }
+
+  #forget(node: Node): void {
+    if (node.kind === 'file') {
+      if (this.#random.chance(0.5)) {
+        node.content = Buffer.from(node.durable ?? Buffer.alloc(0));
+        node.sizeBytes = node.content.length;
+      }
+      node.durable = copyOf(node);
+      return;
+    }
+    const left = new Map<string, Node>();
+    for (const name of new Set([...node.entries.keys(), ...node.durable.keys()])) {
+      const [now, synced] = [node.entries.get(name), node.durable.get(name)];
+      const kept = now === synced || this.#random.chance(0.5) ? now : synced;
+      if (kept) left.set(name, kept);
+    }
+    node.entries = left;
+    node.durable = new Map(left);
+    for (const child of left.values()) this.#forget(child);
+  }
+
+  #file(path: string): FileNode {
+    const node = this.#find(path);
+    if (!node) throw errno('ENOENT', path);
+    if (node.kind !== 'file') throw errno('EISDIR', path);
+    return node;
+  }
+
+  #find(path: string): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (const name of path.split('/').filter(Boolean)) {
+      if (node?.kind !== 'directory') return undefined;
+      node = node.entries.get(name);
+    }
+    return node;
+  }
+
+  #directory(path: string): DirectoryNode {
+    const node = this.#find(path);
+    if (!node) throw errno('ENOENT', path);
+    if (node.kind !== 'directory') throw errno('ENOTDIR', path);
+    return node;
+  }
+}
+
+/** Makes room in memory, twice as much each time, so that appending stays cheap. */
+function grow(node: FileNode, sizeBytes: number): void {
+  if (sizeBytes > node.content.length) {
+    const larger = Buffer.alloc(Math.max(sizeBytes, node.content.length * 2));
+    node.content.copy(larger, 0, 0, node.sizeBytes);
+    node.content = larger;
+  }
+  node.sizeBytes = Math.max(node.sizeBytes, sizeBytes);
+}

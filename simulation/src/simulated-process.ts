@@ -1,0 +1,91 @@
+/**
+ * A process of the simulation: a clock that stops with it, and stands still while it is frozen. A process that was
+ * killed does nothing any more: its timers never fire, its disk and its network never answer, so whatever was under way
+ * is cut off in the middle, as by SIGKILL.
+ */
+import type { Clock } from '@holdfast/shared';
+import type { VirtualTime } from './virtual-time.js';
+
+/** 2026-01-01, so that dates look like dates. */
+const epochMs = 1_767_225_600_000;
+
+export class SimulatedProcess {
+  readonly name: string;
+  readonly clock: Clock;
+  readonly #time: VirtualTime;
+  readonly #startedMs: number;
+  #alive = true;
+  #frozen = false;
+  /** What would have happened while it was frozen. */
+  #deferred: (() => void)[] = [];
+  /** How far the wall clock is off; nothing may depend on it (S11). */
+  wallOffsetMs = 0;
+
+  constructor(name: string, time: VirtualTime) {
+    this.name = name;
+    this.#time = time;
+    this.#startedMs = time.nowMs;
+    this.clock = {
+      monotonicMs: () => this.#time.nowMs - this.#startedMs,
+      wallMs: () => Math.floor(epochMs + this.#time.nowMs + this.wallOffsetMs),
+      schedule: (durationMs, callback) => this.after(durationMs, callback),
+      sleep: (durationMs, options = {}) => this.#sleep(durationMs, options.signal),
+    };
+  }
+
+  get alive(): boolean {
+    return this.#alive;
+  }
+
+  get frozen(): boolean {
+    return this.#frozen;
+  }
+
+  /** Has `fire` called in `delayMs`, if the process lives then; later if it is frozen. */
+  after(delayMs: number, fire: () => void): () => void {
+    let cancelled = false;
+    const cancelTimer = this.#time.after(delayMs, () => this.#fire(() => cancelled || fire()));
+    return () => {
+      cancelled = true;
+      cancelTimer();
+    };
+  }
+
+  kill(): void {
+    this.#alive = false;
+    this.#deferred = [];
+  }
+
+  freeze(): void {
+    this.#frozen = true;
+  }
+
+  thaw(): void {
+    this.#frozen = false;
+    for (const fire of this.#deferred.splice(0)) this.#time.after(0, () => this.#fire(fire));
+  }
+
+  #fire(fire: () => void): void {
+    if (!this.#alive) return;
+    if (this.#frozen) this.#deferred.push(fire);
+    else fire();
+  }
+
+  #sleep(durationMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      const cancel = this.after(durationMs, () => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      });
+      const onAbort = (): void => {
+        cancel();
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+}

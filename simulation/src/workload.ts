@@ -1,0 +1,234 @@
+/**
+ * What a client of a history does: random changes and reads, one after the other, in a directory of its own, each held
+ * against the model.
+ */
+import { type HoldfastClient, HoldfastError, hasCode } from '@holdfast/client';
+import { absent, type Content, type Model } from './model.js';
+import type { SeededRandom } from './seeded-random.js';
+import type { SimulatedProcess } from './simulated-process.js';
+import type { Trace } from './trace.js';
+import { Violation } from './violation.js';
+
+const names = ['a', 'b', 'c', 'd', 'sub/e', 'sub/f'];
+/** Up to four chunks of the history's size, often less than a block. */
+const sizes = [0, 1, 100, 5_000, 65_535, 65_536, 65_537, 150_000, 262_144];
+/** After this no request of before is on its way any more, whatever froze or came twice. */
+const afterUnknownMs = 60_000;
+/** Between two operations, at most. */
+const pauseMs = 1_500;
+
+/** Refusals that say that nothing was done. */
+const refusals = [
+  ...(['NOT_FOUND', 'ALREADY_EXISTS', 'NOT_EMPTY', 'NOT_A_DIRECTORY', 'IS_A_DIRECTORY'] as const),
+  ...(['VERSION_CONFLICT', 'OUT_OF_SPACE', 'NOT_ENOUGH_KEEPERS', 'LIMIT_EXCEEDED'] as const),
+];
+
+export interface WorkloadOptions {
+  readonly name: string;
+  readonly client: HoldfastClient;
+  readonly process: SimulatedProcess;
+  readonly model: Model;
+  readonly random: SeededRandom;
+  readonly trace: Trace;
+}
+
+export class Workload {
+  readonly #options: WorkloadOptions;
+  readonly #home: string;
+  /** What was done, by its kind and outcome. */
+  readonly outcomes = new Map<string, number>();
+
+  constructor(options: WorkloadOptions) {
+    this.#options = options;
+    this.#home = `/${options.name}`;
+  }
+
+  /** Goes on until `isOver`. @throws Violation */
+  async run(isOver: () => boolean): Promise<void> {
+    const { process, random } = this.#options;
+    while (!isOver()) {
+      await this.#step();
+      await process.clock.sleep(random.fraction() * pauseMs);
+    }
+  }
+
+  async #step(): Promise<void> {
+    const { random } = this.#options;
+    const path = this.#path();
+    const roll = random.fraction();
+    if (roll < 0.35) await this.#upload(path);
+    else if (roll < 0.65) await this.#read(path);
+    else if (roll < 0.72) await this.#remove(path);
+    else if (roll < 0.8) await this.#move(path, this.#path());
+    else if (roll < 0.88) await this.#copy(path, this.#path());
+    else if (roll < 0.94) await this.#restore(path);
+    else await this.#list();
+  }
+
+  #path(): string {
+    return `${this.#home}/${this.#options.random.pick(names)}`;
+  }
+
+  async #upload(path: string): Promise<void> {
+    const { client, model, random } = this.#options;
+    const bytes = random.bytes(random.pick(sizes));
+    const content = model.contentOf(bytes);
+    const options = { overwrite: true, createParents: true, minWrite: 2 };
+    await this.#change('upload', [[path, content]], () => client.upload(bytes, path, options));
+  }
+
+  async #remove(path: string): Promise<void> {
+    const { client } = this.#options;
+    await this.#change('remove', [[path, absent]], () => client.remove(path));
+  }
+
+  async #move(from: string, to: string): Promise<void> {
+    const { client, model } = this.#options;
+    const content = model.known(from);
+    if (content === undefined || content === absent || from === to) return;
+    await this.#change('move', [[to, content], [from, absent]], () =>
+      client.move(from, to, { overwrite: true }),
+    );
+  }
+
+  async #copy(from: string, to: string): Promise<void> {
+    const { client, model } = this.#options;
+    const content = model.known(from);
+    if (content === undefined || content === absent || from === to) return;
+    await this.#change('copy', [[to, content]], () => client.copy(from, to, { overwrite: true }));
+  }
+
+  /** Brings back what was deleted last; what that is only the cluster knows, so it is read. */
+  async #restore(path: string): Promise<void> {
+    const { client, model } = this.#options;
+    if (model.known(path) !== absent) return;
+    const to = `${this.#home}/restored`;
+    const before = model.allowed(to);
+    try {
+      await client.restore(path, { to, overwrite: true });
+      this.#count('restore', 'ok');
+      const bytes = await this.#readAll(to);
+      const content = model.contentOf(bytes);
+      model.is(to, content);
+    } catch (error) {
+      const refused = hasCode(error, ...refusals);
+      this.#count('restore', refused ? 'failed' : 'unknown');
+      if (refused) return;
+      // Any version that ever was at the path may be there now; it is removed, and then known.
+      model.maybe(to, ...before);
+      await this.#forget(to);
+    }
+  }
+
+  /** Removes a path of which nobody knows what it shows, until it certainly shows nothing. */
+  async #forget(path: string): Promise<void> {
+    const { client, model, process } = this.#options;
+    for (;;) {
+      await process.clock.sleep(afterUnknownMs);
+      try {
+        await client.remove(path);
+        break;
+      } catch (error) {
+        if (hasCode(error, 'NOT_FOUND')) break;
+      }
+    }
+    model.is(path, absent);
+  }
+
+  async #change(
+    kind: string,
+    changes: readonly (readonly [path: string, content: Content])[],
+    call: () => Promise<unknown>,
+  ): Promise<void> {
+    const { model, process, trace, name } = this.#options;
+    const before = changes.map(([path]) => [path, model.allowed(path)] as const);
+    for (const [path, content] of changes) model.maybe(path, content);
+    const what = `${kind} ${changes.map(([path, content]) => `${path}=${content.slice(0, 8)}`).join(' ')}`;
+    trace.add(name, `${what} …`);
+    try {
+      await call();
+      for (const [path, content] of changes) model.is(path, content);
+      this.#count(kind, 'ok');
+      trace.add(name, `${what} ok`);
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      const refused = hasCode(error, ...refusals) && error.facts['outcome'] !== 'unknown';
+      trace.add(name, `${what} ${refused ? 'refused' : 'unknown'}: ${error.code} ${error.message}`);
+      if (hasCode(error, 'INTERNAL', 'DATA_LOSS')) throw new Violation(`${what} ended with ${String(error)}`);
+      this.#count(kind, refused ? 'failed' : 'unknown');
+      if (refused) {
+        this.#checkRefusal(kind, changes, error);
+        for (const [path, contents] of before) model.was(path, contents);
+      } else await process.clock.sleep(afterUnknownMs);
+    }
+  }
+
+  /** A refusal is an answer like any other, and may be wrong. */
+  #checkRefusal(kind: string, changes: readonly (readonly [string, Content])[], error: HoldfastError): void {
+    const { model } = this.#options;
+    const [[path] = ['']] = changes;
+    // What was there before is in `allowed` beside what the change would have made it.
+    const couldBeAbsent = kind === 'remove' ? model.allowed(path).size > 1 : true;
+    const wasKnown = kind === 'remove' && model.allowed(path).size === 2;
+    if (error.code === 'NOT_FOUND' && wasKnown && couldBeAbsent) {
+      throw new Violation(`${path} was acknowledged, and cannot be removed: ${error.message}`);
+    }
+  }
+
+  async #read(path: string): Promise<void> {
+    const { model, random, trace, name } = this.#options;
+    const start = random.chance(0.5) ? 0 : random.integer(0, 200_000);
+    const end = start === 0 ? undefined : start + random.integer(0, 100_000);
+    try {
+      const bytes = await this.#readAll(path, start, end);
+      const fits = [...model.allowed(path)].some(
+        (content) =>
+          content !== absent && model.bytesOf(content).subarray(start, (end ?? Infinity) + 1).equals(bytes),
+      );
+      trace.add(name, `read ${path} ${start}-${end ?? ''}: ${bytes.length} bytes`);
+      if (!fits) throw new Violation(`${path} has other bytes than were stored, from ${start} to ${end ?? 'its end'}`);
+      this.#count('read', 'ok');
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      trace.add(name, `read ${path}: ${error.code} ${error.message}`);
+      this.#count('read', 'failed');
+      if (error.code === 'INTERNAL') throw new Violation(`reading ${path} ended with ${String(error)}`);
+      if (error.code === 'NOT_FOUND' && !model.allowed(path).has(absent)) {
+        throw new Violation(`${path} was acknowledged and is not there: ${error.message}`);
+      }
+    }
+  }
+
+  async #list(): Promise<void> {
+    const { client, model } = this.#options;
+    try {
+      const found = new Set<string>();
+      for await (const { path, type } of client.list(this.#home, { depth: Infinity })) {
+        if (type === 'file') found.add(path);
+      }
+      for (const path of model.paths.filter((each) => each.startsWith(`${this.#home}/`))) {
+        const allowed = model.allowed(path);
+        if (found.has(path) ? allowed.size === 1 && allowed.has(absent) : !allowed.has(absent)) {
+          throw new Violation(`${path} is ${found.has(path) ? '' : 'not '}listed, and should ${found.has(path) ? 'not ' : ''}be`);
+        }
+      }
+      this.#count('list', 'ok');
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      this.#count('list', 'failed');
+    }
+  }
+
+  async #readAll(path: string, start = 0, end?: number): Promise<Buffer> {
+    const { client } = this.#options;
+    const parts: Buffer[] = [];
+    const range = { start, ...(end !== undefined && { end }) };
+    for await (const part of client.createReadStream(path, range)) parts.push(Buffer.from(part as Uint8Array));
+    return Buffer.concat(parts);
+  }
+
+  #count(kind: string, outcome: string): void {
+    const key = `${kind} ${outcome}`;
+    this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
+  }
+}
