@@ -32,16 +32,23 @@ export interface HistoryResult {
   readonly fingerprint: string;
 }
 
-/** @param without faults of the plan, by their place in it, that are left out */
-export async function runHistory(
-  seed: number,
-  without: ReadonlySet<number> = new Set(),
-): Promise<HistoryResult> {
+export interface HistoryOptions {
+  /** Faults of the plan, by their place in it, that are left out. */
+  readonly without?: ReadonlySet<number>;
+  /** Disks that only say that they sync: for a test of the judge. */
+  readonly lyingDisks?: boolean;
+}
+
+/** Never rejects: whatever goes wrong is the violation. */
+export async function runHistory(seed: number, options: HistoryOptions = {}): Promise<HistoryResult> {
   const random = new SeededRandom(seed, 'history');
   const lengthMs = random.integer(...faultsMs);
-  const plan = planFaults(new SeededRandom(seed, 'plan'), lengthMs).filter((_, index) => !without.has(index));
+  const plan = planFaults(new SeededRandom(seed, 'plan'), lengthMs).filter(
+    (_, index) => options.without?.has(index) !== true,
+  );
   const trace = new Trace();
   const cluster = new SimulatedCluster(seed, random.integer(3, 5), trace);
+  for (const { disk } of cluster.keepers) disk.lies = options.lyingDisks === true;
   const nemesis = new Nemesis(cluster, new SeededRandom(seed, 'nemesis'));
   const outcomes = new Map<string, number>();
   let violation: string | undefined;

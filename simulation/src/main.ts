@@ -1,9 +1,95 @@
-import { runHistory } from './history.js';
-const from = Number(process.argv[2] ?? 1); const count = Number(process.argv[3] ?? 1);
-for (let seed = from; seed < from + count; seed++) {
-  const t = performance.now();
-  const r = await runHistory(seed);
-  console.log(seed, (r.simulatedMs/1000).toFixed(0)+'s', ((performance.now()-t)/1000).toFixed(2)+'s', r.fingerprint, r.violation ?? 'ok');
-  const lines = Number(process.env['LINES'] ?? 0);
-  if (lines) console.log(r.trace.slice(-lines).join('\n'));
+/** `npm run simulate`: histories side by side, until one breaks a promise. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type HistoryResult, runHistory } from './history.js';
+import { minimise } from './minimise.js';
+import { type SimulateOptions, parseOptions, usage } from './options.js';
+import { type HistorySum, add, nothing, summaryLines, sumOf } from './summary.js';
+
+/** Lines of a trace that are shown after a failure. */
+const shownLines = 400;
+/** How often progress is told. */
+const tellEvery = 100;
+
+interface Answer {
+  readonly seed: number;
+  readonly violation?: string;
+  readonly sum: HistorySum;
 }
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+async function main(): Promise<number> {
+  let options;
+  try {
+    options = parseOptions(process.argv.slice(2));
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}`);
+    return 2;
+  }
+  if (options === 'help') {
+    say(usage);
+    return 0;
+  }
+  if (options.seeds === 1) return runOne(options);
+  return runMany(options);
+}
+
+async function runOne({ firstSeed, trace, minimise: shrink }: SimulateOptions): Promise<number> {
+  const startedMs = performance.now();
+  const result = await runHistory(firstSeed);
+  if (trace) say(result.trace.join('\n'));
+  for (const line of summaryLines(sumOf(result), performance.now() - startedMs)) say(line);
+  say(`fingerprint ${result.fingerprint}`);
+  if (result.violation === undefined) return 0;
+  await tell(result, shrink);
+  return 1;
+}
+
+async function runMany(options: SimulateOptions): Promise<number> {
+  const { firstSeed, seeds, minutes, jobs } = options;
+  say(`seeds from ${firstSeed} on`);
+  const startedMs = performance.now();
+  const isTimeOver = (): boolean => performance.now() - startedMs > minutes * 60_000;
+  let sum = nothing;
+  let next = 0;
+  let failed: Answer | undefined;
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const child = fork(fileURLToPath(new URL('worker-process.js', import.meta.url)));
+      const giveNext = (): void => {
+        if (failed || next >= seeds || isTimeOver()) child.disconnect();
+        else child.send(firstSeed + next++);
+      };
+      child.on('message', (answer: Answer) => {
+        sum = add(sum, answer.sum);
+        if (answer.violation !== undefined) failed ??= answer;
+        if (sum.histories % tellEvery === 0) say(`${sum.histories} histories, no violation`);
+        giveNext();
+      });
+      child.on('error', reject);
+      child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(ended(child, code)))));
+      giveNext();
+    });
+  await Promise.all(Array.from({ length: jobs }, work));
+  for (const line of summaryLines(sum, performance.now() - startedMs)) say(line);
+  if (!failed) return 0;
+  await tell(await runHistory(failed.seed), options.minimise);
+  return 1;
+}
+
+function ended(child: ChildProcess, code: number | null): string {
+  return `a process of the simulation ended with ${child.signalCode ?? code}`;
+}
+
+async function tell(failing: HistoryResult, shrink: boolean): Promise<void> {
+  say(`\nseed ${failing.seed} breaks a promise: ${failing.violation}`);
+  const { result, without } = shrink ? await minimise(failing) : { result: failing, without: new Set() };
+  if (shrink) {
+    say(`\nwith ${failing.plan.length - without.size} of its ${failing.plan.length} faults: ${result.violation}`);
+  }
+  say(result.trace.slice(-shownLines).join('\n'));
+  say(`\nIt again: npm run simulate -- --seed ${failing.seed} --trace`);
+}
+
+process.exitCode = await main();

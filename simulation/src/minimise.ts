@@ -4,14 +4,19 @@
  * Source: Zeller and Hildebrandt, "Simplifying and Isolating Failure-Inducing Input", IEEE TSE 2002 (ddmin), with halves
  * that shrink to single faults.
  */
-import { type HistoryResult, runHistory } from './history.js';
+import { type HistoryOptions, type HistoryResult, runHistory } from './history.js';
 
 /** A history takes about a second; this bounds the whole to minutes. */
 const maxRuns = 200;
 
-/** The smallest failing history that was found, and which faults of its plan are left out in it. */
+/**
+ * The smallest failing history that was found, and which faults of its plan are left out in it.
+ *
+ * @param options those under which it failed
+ */
 export async function minimise(
   failing: HistoryResult,
+  options: HistoryOptions = {},
 ): Promise<{ readonly result: HistoryResult; readonly without: ReadonlySet<number> }> {
   let best = { result: failing, without: new Set<number>() as ReadonlySet<number> };
   let left = failing.plan.map((_, index) => index);
@@ -20,7 +25,7 @@ export async function minimise(
     for (let from = 0; from < left.length && runs < maxRuns;) {
       const tried = left.filter((_, place) => place < from || place >= from + size);
       const without = new Set(failing.plan.map((_, index) => index).filter((index) => !tried.includes(index)));
-      const result = await runHistory(failing.seed, without);
+      const result = await runHistory(failing.seed, { ...options, without });
       runs += 1;
       // Any violation counts: one that is easier to have is easier to understand.
       if (result.violation === undefined) from += size;

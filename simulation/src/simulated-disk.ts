@@ -58,6 +58,8 @@ export class SimulatedDisk {
   /** Rejects operations of this kind with this error. */
   failing: { readonly operation: Operation; readonly code: string } | undefined;
   freeBytes = 2 ** 39;
+  /** Says that it synced and does not: nothing that is built on it can keep its promises. */
+  lies = false;
 
   constructor(random: SeededRandom) {
     this.#random = random;
@@ -190,7 +192,7 @@ export class SimulatedDisk {
       },
       syncData: async () => {
         await enter('sync', path);
-        node.durable = copyOf(node);
+        if (!this.lies) node.durable = copyOf(node);
       },
       sizeBytes: async () => {
         await enter('read', path);

@@ -1,0 +1,74 @@
+/** The command line of `npm run simulate`. */
+import { parseArgs } from 'node:util';
+import { randomInt } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+
+export interface SimulateOptions {
+  readonly firstSeed: number;
+  /** How many seeds in a row; or as many as fit into the minutes. */
+  readonly seeds: number;
+  readonly minutes: number;
+  /** Processes side by side. */
+  readonly jobs: number;
+  /** Prints the whole trace of each history. */
+  readonly trace: boolean;
+  readonly minimise: boolean;
+}
+
+export const usage = `Usage: npm run simulate -- [options]
+
+Runs histories: a whole cluster of the real code on virtual time, with faults that follow from the seed. Stops with
+status 1 at the first one that breaks a promise, after finding the fewest faults that break it.
+
+  --seeds N     how many histories (default 100; with --minutes as many as fit)
+  --minutes M   how long at most
+  --seed S      the first seed (default: a random one, which is printed); alone it runs that one history
+  --jobs J      processes side by side (default: one for each core)
+  --trace       print what happened
+  --no-minimise show a failing history as it was
+
+Examples:
+  npm run simulate                         100 fresh histories
+  npm run simulate -- --minutes 30         half an hour of fresh ones
+  npm run simulate -- --seed 4711 --trace  one again, with what happened
+`;
+
+const maxSeed = 2 ** 40;
+
+/** @throws Error in words for the user */
+export function parseOptions(args: readonly string[]): SimulateOptions | 'help' {
+  const { values } = parseArgs({
+    args: [...args],
+    allowNegative: true,
+    options: {
+      seeds: { type: 'string' },
+      minutes: { type: 'string' },
+      seed: { type: 'string' },
+      jobs: { type: 'string' },
+      trace: { type: 'boolean', default: false },
+      minimise: { type: 'boolean', default: true },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return 'help';
+  const number = (name: 'seeds' | 'minutes' | 'seed' | 'jobs', most: number): number | undefined => {
+    const text = values[name];
+    if (text === undefined) return undefined;
+    const value = Number(text);
+    if (text.trim() !== '' && value >= 0 && value <= most && (name === 'minutes' || Number.isInteger(value))) {
+      return value;
+    }
+    throw new Error(`--${name} must be a number from 0 to ${most}, not "${text}"`);
+  };
+  const seed = number('seed', maxSeed);
+  const minutes = number('minutes', 100_000);
+  const one = seed !== undefined && values.seeds === undefined && minutes === undefined;
+  return {
+    firstSeed: seed ?? randomInt(maxSeed),
+    seeds: number('seeds', maxSeed) ?? (one ? 1 : minutes === undefined ? 100 : Infinity),
+    minutes: minutes ?? Infinity,
+    jobs: one ? 1 : Math.max(1, number('jobs', 256) ?? availableParallelism()),
+    trace: values.trace,
+    minimise: values.minimise,
+  };
+}
