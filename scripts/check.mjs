@@ -26,7 +26,7 @@ const steps = [
       '--config=.dependency-cruiser.cjs',
       '--output-type=err-long',
       ...['proto', 'shared', 'master-tracker', 'data-keeper', 'client', 'local-cluster', 'tests']
-        .concat(['bench', 'examples'])
+        .concat(['bench', 'simulation', 'examples'])
         .filter((folder) => filesBelow(folder).length > 0),
     ],
     remedy: '.dependency-cruiser.cjs says beside each rule why it is there',

@@ -2,7 +2,6 @@
  * The composition root: the one place that knows every part of a keeper and how they fit, and the order in which
  * it starts (storage, port, registration) and stops.
  */
-import type { Server } from '@grpc/grpc-js';
 import {
   ByteBudget,
   type Clock,
@@ -239,7 +238,7 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   server.addService(chunkServiceDefinition, chunkService({ writer, reader, clock, logger, settings }));
   server.addService(replicaServiceDefinition, replicaService({ writer, source, peers, logger, settings }));
   const healthService = new HealthImplementation();
-  healthService.addToServer(server as unknown as Server);
+  healthService.addToServer(server);
   addReflection(server, [...services, 'grpc.health.v1.Health']);
   const trashWorker = new Worker({
     name: 'trash',

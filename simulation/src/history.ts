@@ -56,7 +56,9 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     await cluster.start();
     const model = new Model();
     const clients = ['client-1', 'client-2'].map((name) => ({ name, ...cluster.startClient(name) }));
-    const workloads = clients.map((each) => new Workload({ ...each, model, trace, random: new SeededRandom(seed, each.name) }));
+    const workloads = clients.map(
+      (each) => new Workload({ ...each, model, trace, random: new SeededRandom(seed, each.name) }),
+    );
     nemesis.start(plan);
     let isOver = false;
     let running = workloads.length;
@@ -74,7 +76,7 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     for (const { outcomes: some } of workloads) {
       for (const [kind, count] of some) outcomes.set(kind, (outcomes.get(kind) ?? 0) + count);
     }
-    if (failure) throw (failure as { readonly error: unknown }).error;
+    if (failure) throw failure.error;
     if (!ended) throw new Violation('an operation of a client does not end');
     await judge(cluster, model);
   } catch (error) {

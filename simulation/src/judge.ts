@@ -24,9 +24,9 @@ export async function judge(cluster: SimulatedCluster, model: Model): Promise<vo
       (error: unknown) => (failure = { error }),
     );
     await cluster.time.runUntil(() => result !== undefined || failure !== undefined, wholeWithinMs);
-    if (failure) throw (failure as { readonly error: unknown }).error;
+    if (failure) throw failure.error;
     if (!result) throw new Violation(`${what} does not come to an end`);
-    return (result as { readonly value: T }).value;
+    return result.value;
   };
   let problems: readonly string[] = [];
   const whole = async (): Promise<void> => {
@@ -37,7 +37,9 @@ export async function judge(cluster: SimulatedCluster, model: Model): Promise<vo
     }
   };
   await inTime('healing', whole()).catch((error: unknown) => {
-    throw error instanceof Violation ? new Violation(`the cluster does not heal: ${problems.join('; ')}`) : error;
+    throw error instanceof Violation
+      ? new Violation(`the cluster does not heal: ${problems.join('; ')}`)
+      : error;
   });
   await inTime('reading all files', checkFiles(client, model));
   // Reading may have found what nobody had seen.
@@ -88,7 +90,8 @@ async function checkFiles(client: HoldfastClient, model: Model): Promise<void> {
     }
   }
   for await (const { path, type } of client.list('/', { depth: Infinity })) {
-    if (type === 'file' && !model.paths.includes(path)) throw new Violation(`${path} is there, and nobody stored it`);
+    if (type === 'file' && !model.paths.includes(path))
+      throw new Violation(`${path} is there, and nobody stored it`);
   }
 }
 

@@ -86,7 +86,9 @@ async function tell(failing: HistoryResult, shrink: boolean): Promise<void> {
   say(`\nseed ${failing.seed} breaks a promise: ${failing.violation}`);
   const { result, without } = shrink ? await minimise(failing) : { result: failing, without: new Set() };
   if (shrink) {
-    say(`\nwith ${failing.plan.length - without.size} of its ${failing.plan.length} faults: ${result.violation}`);
+    say(
+      `\nwith ${failing.plan.length - without.size} of its ${failing.plan.length} faults: ${result.violation}`,
+    );
   }
   say(result.trace.slice(-shownLines).join('\n'));
   say(`\nIt again: npm run simulate -- --seed ${failing.seed} --trace`);

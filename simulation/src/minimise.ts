@@ -24,7 +24,9 @@ export async function minimise(
   for (let size = Math.ceil(left.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let from = 0; from < left.length && runs < maxRuns;) {
       const tried = left.filter((_, place) => place < from || place >= from + size);
-      const without = new Set(failing.plan.map((_, index) => index).filter((index) => !tried.includes(index)));
+      const without = new Set(
+        failing.plan.map((_, index) => index).filter((index) => !tried.includes(index)),
+      );
       const result = await runHistory(failing.seed, { ...options, without });
       runs += 1;
       // Any violation counts: one that is easier to have is easier to understand.

@@ -195,7 +195,10 @@ export class Nemesis {
 
   failDisk(operation: 'read' | 'write' | 'sync'): () => void {
     const keeper = this.#random.pick(this.#cluster.keepers);
-    keeper.disk.failing = { operation, code: operation === 'read' ? 'EIO' : this.#random.pick(['EIO', 'ENOSPC']) };
+    keeper.disk.failing = {
+      operation,
+      code: operation === 'read' ? 'EIO' : this.#random.pick(['EIO', 'ENOSPC']),
+    };
     return () => {
       keeper.disk.mend();
       // As an operator would: after EIO a keeper wants to be started again.

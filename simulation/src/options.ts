@@ -55,7 +55,12 @@ export function parseOptions(args: readonly string[]): SimulateOptions | 'help' 
     const text = values[name];
     if (text === undefined) return undefined;
     const value = Number(text);
-    if (text.trim() !== '' && value >= 0 && value <= most && (name === 'minutes' || Number.isInteger(value))) {
+    if (
+      text.trim() !== '' &&
+      value >= 0 &&
+      value <= most &&
+      (name === 'minutes' || Number.isInteger(value))
+    ) {
       return value;
     }
     throw new Error(`--${name} must be a number from 0 to ${most}, not "${text}"`);

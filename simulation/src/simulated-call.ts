@@ -225,9 +225,7 @@ export class SimulatedCall {
   #sever(): void {
     if (this.#severed) return;
     this.#severed = true;
-    this.client.after(keepaliveMs, () =>
-      this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')),
-    );
+    this.client.after(keepaliveMs, () => this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')));
     this.server?.after(keepaliveMs, () => this.endServer());
   }
 

@@ -4,7 +4,7 @@
  *
  * It outlives the processes that use it; each has a view of its own, which never answers once the process was killed.
  */
-import { posix } from 'node:path';
+import { basename, dirname } from 'node:path/posix';
 import {
   type FileSystem,
   type FileSystemSpace,
@@ -15,8 +15,6 @@ import {
 } from '@holdfast/shared';
 import type { SeededRandom } from './seeded-random.js';
 import type { SimulatedProcess } from './simulated-process.js';
-
-const { basename, dirname } = posix;
 
 interface FileNode {
   readonly kind: 'file';
@@ -109,7 +107,8 @@ export class SimulatedDisk {
 
   /** The disk as a process sees it. */
   viewOf(process: SimulatedProcess): FileSystem {
-    const enter = (operation: Operation, path: string): Promise<void> => this.#enter(process, operation, path);
+    const enter = (operation: Operation, path: string): Promise<void> =>
+      this.#enter(process, operation, path);
     const syncDirectory = async (path: string): Promise<void> => {
       await enter('sync', path);
       const directory = this.#directory(path);

@@ -158,8 +158,9 @@ export class SimulatedNetwork {
       addService: (definition, implementation) => {
         const handlers = implementation as Record<string, Handler | undefined>;
         for (const [name, method] of Object.entries(definition)) {
-          const handler = handlers[name] ?? handlers[(method as { originalName?: string }).originalName ?? ''];
-          if (handler) methods.set(method.path, { method: method as unknown as Method, handler });
+          const handler =
+            handlers[name] ?? handlers[(method as { originalName?: string }).originalName ?? ''];
+          if (handler) methods.set(method.path, { method: method, handler });
         }
       },
       listen: (address) => {

@@ -13,7 +13,9 @@ export class Trace {
 
   add(who: string, what: string, fields: Readonly<Record<string, unknown>> = {}): void {
     const details = Object.entries(fields).map(([name, value]) => ` ${name}=${shown(value)}`);
-    this.#lines.push(`${(this.#nowMs() / 1_000).toFixed(3).padStart(9)} ${who.padEnd(9)} ${what}${details.join('')}`);
+    this.#lines.push(
+      `${(this.#nowMs() / 1_000).toFixed(3).padStart(9)} ${who.padEnd(9)} ${what}${details.join('')}`,
+    );
     if (this.#lines.length > maxLines * 2) this.#lines = this.#lines.slice(-maxLines);
   }
 

@@ -86,8 +86,13 @@ export class Workload {
     const { client, model } = this.#options;
     const content = model.known(from);
     if (content === undefined || content === absent || from === to) return;
-    await this.#change('move', [[to, content], [from, absent]], () =>
-      client.move(from, to, { overwrite: true }),
+    await this.#change(
+      'move',
+      [
+        [to, content],
+        [from, absent],
+      ],
+      () => client.move(from, to, { overwrite: true }),
     );
   }
 
@@ -183,10 +188,15 @@ export class Workload {
       const bytes = await this.#readAll(path, start, end);
       const fits = [...model.allowed(path)].some(
         (content) =>
-          content !== absent && model.bytesOf(content).subarray(start, (end ?? Infinity) + 1).equals(bytes),
+          content !== absent &&
+          model
+            .bytesOf(content)
+            .subarray(start, (end ?? Infinity) + 1)
+            .equals(bytes),
       );
       trace.add(name, `read ${path} ${start}-${end ?? ''}: ${bytes.length} bytes`);
-      if (!fits) throw new Violation(`${path} has other bytes than were stored, from ${start} to ${end ?? 'its end'}`);
+      if (!fits)
+        throw new Violation(`${path} has other bytes than were stored, from ${start} to ${end ?? 'its end'}`);
       this.#count('read', 'ok');
     } catch (error) {
       if (!HoldfastError.is(error)) throw error;
@@ -209,7 +219,9 @@ export class Workload {
       for (const path of model.paths.filter((each) => each.startsWith(`${this.#home}/`))) {
         const allowed = model.allowed(path);
         if (found.has(path) ? allowed.size === 1 && allowed.has(absent) : !allowed.has(absent)) {
-          throw new Violation(`${path} is ${found.has(path) ? '' : 'not '}listed, and should ${found.has(path) ? 'not ' : ''}be`);
+          throw new Violation(
+            `${path} is ${found.has(path) ? '' : 'not '}listed, and should ${found.has(path) ? 'not ' : ''}be`,
+          );
         }
       }
       this.#count('list', 'ok');
@@ -223,7 +235,8 @@ export class Workload {
     const { client } = this.#options;
     const parts: Buffer[] = [];
     const range = { start, ...(end !== undefined && { end }) };
-    for await (const part of client.createReadStream(path, range)) parts.push(Buffer.from(part as Uint8Array));
+    for await (const part of client.createReadStream(path, range))
+      parts.push(Buffer.from(part as Uint8Array));
     return Buffer.concat(parts);
   }
 

@@ -9,7 +9,9 @@ function story({ seed, violation, trace }: Awaited<ReturnType<typeof runHistory>
 
 /** Known seeds, so that every run of the tests has tried at least these; and some that nobody has tried before. */
 const fixedSeeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
-const firstFreshSeed = process.env['HOLDFAST_SEED'] ? Number(process.env['HOLDFAST_SEED']) : randomInt(2 ** 40);
+const firstFreshSeed = process.env['HOLDFAST_SEED']
+  ? Number(process.env['HOLDFAST_SEED'])
+  : randomInt(2 ** 40);
 const freshSeeds = [0, 1, 2, 3, 4].map((index) => firstFreshSeed + index);
 
 describe('a cluster under a seed', () => {
