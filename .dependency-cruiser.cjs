@@ -98,8 +98,8 @@ module.exports = {
         pathNot: [
           '^$1/',
           '^[^/]+/src/index\\.ts$',
-          '^shared/src/(grpc|node|program|values)/index\.ts$',
-          '^(master-tracker|client)/src/insides\.ts$',
+          '^shared/src/(grpc|node|program|values)/index\\.ts$',
+          '^(master-tracker|client)/src/insides\\.ts$',
         ],
       },
     },

@@ -5,14 +5,18 @@
 import { judge } from './judge.js';
 import { Model } from './model.js';
 import { Nemesis, type PlannedFault, planFaults } from './nemesis.js';
+import { Operator } from './operator.js';
 import { SeededRandom } from './seeded-random.js';
 import { SimulatedCluster } from './simulated-cluster.js';
 import { Trace } from './trace.js';
 import { Violation } from './violation.js';
+import { Watcher } from './watcher.js';
 import { Workload } from './workload.js';
 
 /** How long things go wrong. */
 const faultsMs: readonly [number, number] = [20_000, 120_000];
+/** Before anything happens, so that the watch has begun. */
+const quietMs = 1_000;
 /** Clients that wait for a minute and then for what is on its way end within this. */
 const drainMs = 600_000;
 
@@ -55,18 +59,29 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
   try {
     await cluster.start();
     const model = new Model();
-    const clients = ['client-1', 'client-2'].map((name) => ({ name, ...cluster.startClient(name) }));
-    const workloads = clients.map(
-      (each) => new Workload({ ...each, model, trace, random: new SeededRandom(seed, each.name) }),
+    const connect = (name: string) => ({ name, ...cluster.startClient(name) });
+    const workloads = ['client-1', 'client-2'].map(
+      (name) => new Workload({ ...connect(name), model, trace, random: new SeededRandom(seed, name) }),
     );
+    const operator = connect('operator');
+    const watching = connect('watcher');
+    const watcher = new Watcher(watching.client, watching.process);
+    let failure: { readonly error: unknown } | undefined;
+    const fail = (error: unknown): void => void (failure ??= { error });
+    void watcher.start(fail).catch(fail);
+    await cluster.time.runUntil(() => false, quietMs);
     nemesis.start(plan);
     let isOver = false;
-    let running = workloads.length;
-    let failure: { readonly error: unknown } | undefined;
-    for (const workload of workloads) {
-      void workload
-        .run(() => isOver || failure !== undefined)
-        .catch((error: unknown) => (failure ??= { error }))
+    const isEnding = (): boolean => isOver || failure !== undefined;
+    const users = [
+      ...workloads,
+      new Operator(operator.client, operator.process, new SeededRandom(seed, 'operator')),
+    ];
+    let running = users.length;
+    for (const user of users) {
+      void user
+        .run(isEnding)
+        .catch(fail)
         .finally(() => (running -= 1));
     }
     await cluster.time.runUntil(() => failure !== undefined, lengthMs);
@@ -78,7 +93,7 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     }
     if (failure) throw failure.error;
     if (!ended) throw new Violation('an operation of a client does not end');
-    await judge(cluster, model);
+    await judge(cluster, model, watcher);
   } catch (error) {
     violation = error instanceof Violation ? error.message : String((error as Error).stack);
   } finally {

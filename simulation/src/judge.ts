@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 import { absent, type Model } from './model.js';
 import { type SimulatedCluster, dataDir } from './simulated-cluster.js';
 import { Violation } from './violation.js';
+import type { Watcher } from './watcher.js';
 
 /** The liveness goal: whole again within this, at the settings of a history. */
 const wholeWithinMs = 900_000;
@@ -14,7 +15,7 @@ const maxLooks = 4;
 const lookMs = 2_000;
 
 /** @throws Violation */
-export async function judge(cluster: SimulatedCluster, model: Model): Promise<void> {
+export async function judge(cluster: SimulatedCluster, model: Model, watcher: Watcher): Promise<void> {
   const { client, process } = cluster.startClient('judge');
   const inTime = async <T>(what: string, work: Promise<T>): Promise<T> => {
     let result: { readonly value: T } | undefined;
@@ -42,6 +43,16 @@ export async function judge(cluster: SimulatedCluster, model: Model): Promise<vo
       : error;
   });
   await inTime('reading all files', checkFiles(client, model));
+  const told = async (): Promise<void> => {
+    // Whoever watches is told everything within a minute after the cluster is whole.
+    for (let looks = 1; ; looks += 1) {
+      const difference = await watcher.difference();
+      if (difference === undefined) return;
+      if (looks > 30) throw new Violation(`a watch did not tell everything: ${difference}`);
+      await process.clock.sleep(lookMs);
+    }
+  };
+  await inTime('comparing what was watched', told());
   // Reading may have found what nobody had seen.
   await inTime('healing', whole());
   await inTime("the cluster's own check", clean(client, whole));

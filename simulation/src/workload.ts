@@ -56,12 +56,15 @@ export class Workload {
     const { random } = this.#options;
     const path = this.#path();
     const roll = random.fraction();
-    if (roll < 0.35) await this.#upload(path);
-    else if (roll < 0.65) await this.#read(path);
-    else if (roll < 0.72) await this.#remove(path);
-    else if (roll < 0.8) await this.#move(path, this.#path());
-    else if (roll < 0.88) await this.#copy(path, this.#path());
-    else if (roll < 0.94) await this.#restore(path);
+    if (roll < 0.25) await this.#upload(path);
+    else if (roll < 0.35) await this.#uploadMany();
+    else if (roll < 0.43) await this.#append(path);
+    else if (roll < 0.68) await this.#read(path);
+    else if (roll < 0.74) await this.#remove(path);
+    else if (roll < 0.76) await this.#removeTree(`${this.#home}/sub`);
+    else if (roll < 0.83) await this.#move(path, this.#path());
+    else if (roll < 0.9) await this.#copy(path, this.#path());
+    else if (roll < 0.95) await this.#restore(path);
     else await this.#list();
   }
 
@@ -75,6 +78,56 @@ export class Workload {
     const content = model.contentOf(bytes);
     const options = { overwrite: true, createParents: true, minWrite: 2 };
     await this.#change('upload', [[path, content]], () => client.upload(bytes, path, options));
+  }
+
+  /** Small files that share a chunk; each has an outcome of its own. */
+  async #uploadMany(): Promise<void> {
+    const { client, model, random, process } = this.#options;
+    const files = names
+      .filter(() => random.chance(0.6))
+      .map((name) => ({ path: `${this.#home}/${name}`, source: random.bytes(random.integer(0, 3_000)) }));
+    const before = new Map(files.map(({ path }) => [path, model.allowed(path)]));
+    for (const { path, source } of files) model.maybe(path, model.contentOf(source));
+    const open = new Set(files.map(({ path }) => path));
+    let isUnknown = false;
+    try {
+      const options = { overwrite: true, createParents: true, minWrite: 2 };
+      for await (const { file, error } of client.uploadMany(files, options)) {
+        const { path, source } = file;
+        open.delete(path);
+        const outcome = error ? this.#outcomeOf('pack', error) : 'ok';
+        this.#trace(`pack ${path}=${model.contentOf(source).slice(0, 8)} ${outcome} ${error?.message ?? ''}`);
+        this.#count('pack', outcome);
+        if (outcome === 'ok') model.is(path, model.contentOf(source));
+        else if (outcome === 'failed') model.was(path, before.get(path) ?? new Set([absent]));
+        else isUnknown = true;
+      }
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      isUnknown = true;
+    }
+    if (isUnknown || open.size > 0) await process.clock.sleep(afterUnknownMs);
+  }
+
+  async #append(path: string): Promise<void> {
+    const { client, model, random } = this.#options;
+    const known = model.known(path);
+    if (known === undefined) return;
+    const more = random.bytes(random.pick(sizes));
+    const content = model.contentOf(
+      Buffer.concat([known === absent ? Buffer.alloc(0) : model.bytesOf(known), more]),
+    );
+    await this.#change('append', [[path, content]], () => client.append(more, path, { createParents: true }));
+  }
+
+  async #removeTree(path: string): Promise<void> {
+    const { client, model } = this.#options;
+    const below = model.paths.filter((each) => each.startsWith(`${path}/`));
+    await this.#change(
+      'remove tree',
+      below.map((each) => [each, absent]),
+      () => client.remove(path, { recursive: true }),
+    );
   }
 
   async #remove(path: string): Promise<void> {
@@ -157,27 +210,29 @@ export class Workload {
       trace.add(name, `${what} ok`);
     } catch (error) {
       if (!HoldfastError.is(error)) throw error;
-      const refused = hasCode(error, ...refusals) && error.facts['outcome'] !== 'unknown';
-      trace.add(name, `${what} ${refused ? 'refused' : 'unknown'}: ${error.code} ${error.message}`);
-      if (hasCode(error, 'INTERNAL', 'DATA_LOSS')) throw new Violation(`${what} ended with ${String(error)}`);
-      this.#count(kind, refused ? 'failed' : 'unknown');
-      if (refused) {
-        this.#checkRefusal(kind, changes, error);
+      const outcome = this.#outcomeOf(what, error);
+      trace.add(name, `${what} ${outcome}: ${error.code} ${error.message}`);
+      this.#count(kind, outcome);
+      if (outcome === 'failed') {
+        if (kind === 'remove') this.#checkAbsence(changes[0]?.[0] ?? '', error);
         for (const [path, contents] of before) model.was(path, contents);
       } else await process.clock.sleep(afterUnknownMs);
     }
   }
 
-  /** A refusal is an answer like any other, and may be wrong. */
-  #checkRefusal(kind: string, changes: readonly (readonly [string, Content])[], error: HoldfastError): void {
-    const { model } = this.#options;
-    const [[path] = ['']] = changes;
-    // What was there before is in `allowed` beside what the change would have made it.
-    const couldBeAbsent = kind === 'remove' ? model.allowed(path).size > 1 : true;
-    const wasKnown = kind === 'remove' && model.allowed(path).size === 2;
-    if (error.code === 'NOT_FOUND' && wasKnown && couldBeAbsent) {
-      throw new Violation(`${path} was acknowledged, and cannot be removed: ${error.message}`);
+  #outcomeOf(what: string, error: HoldfastError): 'failed' | 'unknown' {
+    if (error.code === 'INTERNAL' || error.code === 'DATA_LOSS') {
+      throw new Violation(`${what} ended with ${String(error)}`);
     }
+    return hasCode(error, ...refusals) && error.facts['outcome'] !== 'unknown' ? 'failed' : 'unknown';
+  }
+
+  /** A refusal is an answer like any other: what was acknowledged is there to be removed. */
+  #checkAbsence(path: string, error: HoldfastError): void {
+    const { size } = this.#options.model.allowed(path);
+    // What was there, and that nothing is: two, if it was known what was there.
+    if (error.code !== 'NOT_FOUND' || size !== 2) return;
+    throw new Violation(`${path} was acknowledged, and cannot be removed: ${error.message}`);
   }
 
   async #read(path: string): Promise<void> {
@@ -238,6 +293,10 @@ export class Workload {
     for await (const part of client.createReadStream(path, range))
       parts.push(Buffer.from(part as Uint8Array));
     return Buffer.concat(parts);
+  }
+
+  #trace(what: string): void {
+    this.#options.trace.add(this.#options.name, what);
   }
 
   #count(kind: string, outcome: string): void {
