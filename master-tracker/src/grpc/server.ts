@@ -1,5 +1,4 @@
 /** The tracker's gRPC server: all services of the contract, and the standard health service. */
-import type { Server } from '@grpc/grpc-js';
 import { trackerV1 } from '@holdfast/proto';
 import { type Logger, limits } from '@holdfast/shared';
 import { type Transport, type TransportServer, addReflection, grpcTransport } from '@holdfast/shared/grpc';
@@ -47,7 +46,7 @@ export function createTrackerServer(parts: TrackerServerParts): TrackerServer {
   server.addService(trackerV1.KeeperRegistryService.service, registryHandlers(parts));
   server.addService(trackerV1.ClusterService.service, clusterHandlers(parts));
   const health = new HealthImplementation();
-  health.addToServer(server as unknown as Server);
+  health.addToServer(server);
   addReflection(server, [...services, 'grpc.health.v1.Health']);
   return {
     server,
