@@ -35,7 +35,7 @@ const faults: Readonly<Record<string, Fault>> = {
   'change a wall clock': (nemesis) => nemesis.changeWallClock(),
 };
 
-export const faultKinds: readonly string[] = Object.keys(faults);
+const faultKinds: readonly string[] = Object.keys(faults);
 
 /** One thing that goes wrong: data, so that a history can be told without some of them. */
 export interface PlannedFault {

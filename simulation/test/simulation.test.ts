@@ -8,11 +8,11 @@ function story({ seed, violation, trace }: Awaited<ReturnType<typeof runHistory>
 }
 
 /** Known seeds, so that every run of the tests has tried at least these; and some that nobody has tried before. */
-const fixedSeeds = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+const fixedSeeds = [1, 2, 3, 4, 5, 6];
 const firstFreshSeed = process.env['HOLDFAST_SEED']
   ? Number(process.env['HOLDFAST_SEED'])
   : randomInt(2 ** 40);
-const freshSeeds = [0, 1, 2, 3, 4].map((index) => firstFreshSeed + index);
+const freshSeeds = [0, 1, 2].map((index) => firstFreshSeed + index);
 
 describe('a cluster under a seed', () => {
   it.each([...fixedSeeds, ...freshSeeds])('keeps its promises whatever goes wrong: seed %d', async (seed) => {
