@@ -11,6 +11,8 @@ interface Event {
   cancelled: boolean;
 }
 
+/** Nothing that is waited for takes less: whoever waits in a loop until a moment has come gets there. */
+const leastMs = 0.001;
 /** What a driver or a queue left to the event loop needs up to two turns; see `#settle`. */
 const turnsToSettle = 2;
 
@@ -34,7 +36,12 @@ export class VirtualTime {
   /** Has `fire` called in `delayMs`. The function that it returns takes it back. */
   after(delayMs: number, fire: () => void): () => void {
     this.note();
-    const event = { atMs: this.#nowMs + Math.max(0, delayMs), number: this.#asked++, fire, cancelled: false };
+    const event = {
+      atMs: this.#nowMs + Math.max(leastMs, delayMs),
+      number: this.#asked++,
+      fire,
+      cancelled: false,
+    };
     this.#push(event);
     return () => {
       event.cancelled = true;
