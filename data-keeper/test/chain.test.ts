@@ -1,7 +1,7 @@
 /** Chains of real keepers: the chunk reaches all of them, and trouble with one is that one's. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { blockChecksums, receiptIsValid } from '@holdfast/shared';
-import { readReceipt } from '@holdfast/shared/grpc';
+import { grpcTransport, readReceipt } from '@holdfast/shared/grpc';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { GrpcPeerKeepers } from '../src/grpc/grpc-peer-keepers.js';
@@ -157,7 +157,7 @@ describe('a chain of keepers', () => {
     const frozen = await frozenPeer();
     const { followers: _none, ...header } = cluster.header(10);
     const source = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
-    const peers = new GrpcPeerKeepers(source.keeperId);
+    const peers = new GrpcPeerKeepers(source.keeperId, grpcTransport);
     const { chunkId, uploadId, writeToken } = header;
     const order = {
       spec: { chunkId, uploadId, pieceIndex: 0, lengthBytes: 10, blockSizeBytes: 65_536 },
@@ -207,7 +207,7 @@ describe('a piece of up to 64 KiB', () => {
 
   it('is stored nowhere when its bytes, its digest or its shape are wrong', async () => {
     cluster = await TestCluster.start(2);
-    const peers = new GrpcPeerKeepers(cluster.endpoint(0).keeperId);
+    const peers = new GrpcPeerKeepers(cluster.endpoint(0).keeperId, grpcTransport);
     const data = bytesOf(5_000);
     const checksums = blockChecksums(data);
     const digest = digestOf(data);
