@@ -66,6 +66,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     undo.push(() => lock.release());
     const store = await openSqliteStore({
       path: join(dataDir, 'metadata.sqlite'),
+      clock,
       onFatal: (error) => {
         logger.error('the metadata store failed; the tracker must end', { error, cause: error.cause });
         onFatal?.(error);

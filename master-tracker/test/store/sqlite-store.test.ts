@@ -73,6 +73,30 @@ describe('the SQLite store', () => {
     return { store, fatal, fail: (value: boolean) => (fails = value) };
   }
 
+  it('lets others have their turn when a group has taken long', async () => {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    let nowMs = 0;
+    let commits = 0;
+    const store = await openSqliteStore({
+      path: join(dir, 'metadata.sqlite'),
+      clock: { monotonicMs: () => nowMs },
+      wrapWriter: (connection) => onCommit(connection, () => (commits += 1)),
+    });
+    commits = 0;
+    const turns: number[] = [];
+    const long = Array.from({ length: 10 }, () => store.mutate(async () => (nowMs += 30)));
+    const watch = (): void => {
+      turns.push(nowMs);
+      if (nowMs < 300) setImmediate(watch);
+    };
+    setImmediate(watch);
+    await Promise.all(long);
+    await store.close();
+    expect(commits).toBe(5);
+    expect(turns).toEqual(expect.arrayContaining([60, 120, 180, 240]));
+  });
+
   it('stops for good when a COMMIT fails: a second sync would lie', async () => {
     const { store, fatal, fail } = await openFailing(
       Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }),
