@@ -140,7 +140,9 @@ export class Uploads {
     checkFiles(files);
     const seals = verifySeals(sealed, membership, identity);
     // Not the receipts: asking again with more of them is the same request.
-    const key = { requestId, asked: ['CommitUpload', uploadId, files, skipRefused] };
+    // What is not asked for is not in it: whoever asks again after an upgrade is known by what the version before wrote.
+    const asked = ['CommitUpload', uploadId, files, ...(skipRefused ? ['skip_refused'] : [])];
+    const key = { requestId, asked };
     const committed = await once(store, key, async (tx) => {
       const row = await openUpload(tx, uploadId);
       const session = toSession(row);
