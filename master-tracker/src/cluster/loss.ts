@@ -123,9 +123,7 @@ export class LossPreviewer {
       for await (const page of this.#chunksOf(keeperId, gone)) {
         addLoss(counts, page);
         const lost = page.filter((chunk) => chunk.remainingPieces === 0).map((chunk) => chunk.chunkId);
-        for (const version of await this.#versionsOf(lost)) {
-          if (lostVersions.size < maxFiles) lostVersions.add(version);
-        }
+        await this.#addVersionsOf(lost, lostVersions);
       }
     }
     const left = membership.placementCandidates().filter(({ keeperId }) => !gone.includes(keeperId));
@@ -182,10 +180,13 @@ export class LossPreviewer {
     }
   }
 
-  /** The versions that paths show and that need one of these chunks. */
-  async #versionsOf(chunkIds: readonly string[]): Promise<number[]> {
-    const versions: number[] = [];
+  /**
+   * Adds the versions that paths show and that need one of these chunks, until there are as many as are counted: of
+   * small files that share their chunks there may be millions.
+   */
+  async #addVersionsOf(chunkIds: readonly string[], versions: Set<number>): Promise<void> {
     for (const batch of batches(chunkIds)) {
+      if (versions.size >= maxFiles) return;
       const rows = await this.#parts.store.read(({ db }) =>
         db
           .selectFrom('extents')
@@ -204,12 +205,11 @@ export class LossPreviewer {
               ),
             ),
           )
+          .limit(maxFiles)
           .execute(),
       );
-      // One by one: a chunk that was copied often has more versions than a call takes arguments.
-      for (const { version } of rows) versions.push(version);
+      for (const { version } of rows) if (versions.size < maxFiles) versions.add(version);
     }
-    return versions;
   }
 
   /**
