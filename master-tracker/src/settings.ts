@@ -27,8 +27,10 @@ export interface TrackerSettings {
   readonly trashRetentionMs: number;
   /** How long the answers to mutations are remembered at least, beyond `retainedRequests`. */
   readonly requestRetentionMs: number;
-  /** How many answers to mutations are remembered, however old. */
+  /** How many answers to mutations are remembered, however old, */
   readonly retainedRequests: number;
+  /** and of those how many that are long: answers for many files at once. */
+  readonly retainedLongRequests: number;
   /** How many changes of the namespace watches can go back, at least. */
   readonly retainedChanges: number;
   /** The silence after which a watch is told that it still runs. */
@@ -68,6 +70,8 @@ export const defaultSettings: TrackerSettings = {
   requestRetentionMs: 10 * minuteMs,
   // About 60 MB on disk.
   retainedRequests: 200_000,
+  // About 200 MB, of packs of a thousand files: the last million files, for clients that were suspended meanwhile.
+  retainedLongRequests: 1_000,
   // About 150 MB on disk with ordinary paths. Five minutes of uploads as fast as a tracker takes them, and weeks of
   // most clusters: whoever was away for longer is faster with a listing.
   retainedChanges: 1_000_000,

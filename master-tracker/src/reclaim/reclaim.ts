@@ -74,6 +74,7 @@ export interface ReclaimParts {
   readonly tokenLifetimeMs: number;
   readonly requestRetentionMs: number;
   readonly retainedRequests: number;
+  readonly retainedLongRequests: number;
   readonly retainedChanges: number;
 }
 
@@ -125,13 +126,14 @@ export class Reclaim {
     const closed = await this.#forgetUploads();
     const pruned = await pruneRequests(store, {
       retained: this.#parts.retainedRequests,
+      retainedLong: this.#parts.retainedLongRequests,
       beforeTransactionId: times.horizon(this.#parts.requestRetentionMs),
       limit: stepSize,
     });
     const retained = this.#parts.retainedChanges;
     const unlogged = await pruneChanges(store, { retained, limit: stepSize });
-    const more = [unlinked, expired, retired, leftovers, trashed, forgotten, closed, unlogged];
-    return more.includes(true) || pruned === stepSize;
+    const more = [unlinked, expired, retired, leftovers, trashed, forgotten, closed, pruned, unlogged];
+    return more.includes(true);
   }
 
   /** Shortens the trash where keepers are short of room. */

@@ -3,8 +3,9 @@
  * in the same transaction as the effect, so there is no moment in which one is there without the other.
  */
 import { HoldfastError } from '@holdfast/shared';
+import { sql } from 'kysely';
 import { createHash } from 'node:crypto';
-import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
 
 export interface RequestKey {
@@ -57,27 +58,52 @@ export function once<Answer>(
 }
 
 /**
- * Forgets the oldest answers: those beyond the newest `retained` that are from before `beforeTransactionId`.
- * Removes at most `limit`; returns how many.
+ * Long in characters, as the index `requests_long` has it: answers for thousands of files have some hundreds a file, so
+ * those of all that `retained` allows would be a hundred times what it is meant to cost.
+ */
+const isLong = sql<boolean>`length(answer) > 4096`;
+
+/**
+ * Forgets the oldest answers that are from before `beforeTransactionId`: those beyond the newest `retained`, and of
+ * those that are long all beyond the newest `retainedLong`. Removes at most `limit` of each; true if there may be more.
  */
 export async function pruneRequests(
   store: MetadataStore,
-  options: { retained: number; beforeTransactionId: number; limit: number },
-): Promise<number> {
-  const surplus = Math.min(options.limit, store.counters.requests - options.retained);
-  if (surplus <= 0) return 0;
-  return store.mutate(async (tx) => {
-    const oldest = tx.db
+  options: { retained: number; retainedLong: number; beforeTransactionId: number; limit: number },
+): Promise<boolean> {
+  const { retained, retainedLong, beforeTransactionId, limit } = options;
+  const oldest = ({ db }: Pick<MetadataSnapshot, 'db'>, atMost: number) =>
+    db
       .selectFrom('requests')
       .select('request_id')
-      .where('transaction_id', '<', options.beforeTransactionId)
+      .where('transaction_id', '<', beforeTransactionId)
       .orderBy('transaction_id')
-      .limit(surplus);
-    const { numDeletedRows } = await tx.db
-      .deleteFrom('requests')
-      .where('request_id', 'in', oldest)
-      .executeTakeFirst();
-    tx.count('requests', -Number(numDeletedRows));
-    return Number(numDeletedRows);
-  });
+      .limit(atMost);
+  const forget = (find: (tx: MetadataTransaction) => ReturnType<typeof oldest>): Promise<number> =>
+    store.mutate(async (tx) => {
+      const { numDeletedRows } = await tx.db
+        .deleteFrom('requests')
+        .where('request_id', 'in', find(tx))
+        .executeTakeFirst();
+      tx.count('requests', -Number(numDeletedRows));
+      return Number(numDeletedRows);
+    });
+  let most = 0;
+  const surplus = Math.min(limit, store.counters.requests - retained);
+  if (surplus > 0) most = await forget((tx) => oldest(tx, surplus));
+  const long = (snapshot: Pick<MetadataSnapshot, 'db'>, atMost: number) =>
+    oldest(snapshot, atMost)
+      .where(isLong)
+      .where('transaction_id', '<=', (db) =>
+        db
+          .selectFrom('requests')
+          .select('transaction_id')
+          .where(isLong)
+          .orderBy('transaction_id', 'desc')
+          .limit(1)
+          .offset(retainedLong),
+      );
+  const isAny = (await store.read((snapshot) => long(snapshot, 1).execute())).length > 0;
+  if (isAny) most = Math.max(most, await forget((tx) => long(tx, limit)));
+  return most === limit;
 }

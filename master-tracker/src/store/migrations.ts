@@ -24,6 +24,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addWrittenAt,
   addContentDigest,
   addChanges,
+  addLongRequests,
 ];
 
 const schemaVersion = migrations.length;
@@ -456,5 +457,15 @@ async function addChanges(db: AnyDatabase): Promise<void> {
     .addColumn('version', 'bigint', (column) => column.notNull())
     .addColumn('created_at_unix_ms', 'bigint', (column) => column.notNull())
     .addColumn('changed_at_unix_ms', 'bigint', (column) => column.notNull())
+    .execute();
+}
+
+/** Which answers are forgotten first (requests/requests.ts). */
+async function addLongRequests(db: AnyDatabase): Promise<void> {
+  await db.schema
+    .createIndex('requests_long')
+    .on('requests')
+    .column('transaction_id')
+    .where(sql<boolean>`length(answer) > 4096`)
     .execute();
 }

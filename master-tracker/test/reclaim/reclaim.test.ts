@@ -170,4 +170,26 @@ describe('reclamation', () => {
     expect(tracker.store.counters.requests).toBe(2);
     await failure('NOT_FOUND', tracker.core.uploads.get(session.uploadId, 1, ''));
   });
+
+  it('keeps few of the answers for many files, however few others there are', async () => {
+    await tracker.end();
+    const settings = { requestRetentionMs: 60_000, retainedLongRequests: 2 };
+    tracker = await TestTracker.start({ keepers: 3, settings });
+    const packs = [];
+    for (const top of ['/a', '/b', '/c', '/d']) {
+      const { session, chunkIds } = await tracker.begin();
+      const files = Array.from({ length: 100 }, (_, n) => fileOf(`${top}/${n}`, chunkIds));
+      const sealed = [sealedOf(chunkIds[0]!, tracker.keepers)];
+      const requestId = id();
+      const commit = () => tracker.core.uploads.commit(session.uploadId, requestId, files, sealed);
+      packs.push({ commit, committed: await commit() });
+    }
+    await tracker.pass(30_000);
+    expect(tracker.store.counters.requests).toBe(8);
+    await tracker.pass(100_000);
+    expect(tracker.store.counters.requests).toBe(6);
+    const [, forgotten, kept] = packs;
+    await failure('UPLOAD_CLOSED', forgotten!.commit());
+    expect(await kept!.commit()).toEqual(kept!.committed);
+  });
 });
