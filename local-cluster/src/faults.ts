@@ -1,5 +1,5 @@
 /** Faults by name, for tests of what an application does when its storage fails. */
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, errnoOf } from '@holdfast/shared';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -18,7 +18,10 @@ export interface FaultOptions {
   readonly delayMs?: number;
 }
 
-/** A fault that lasts until it is ended: `await using fault = await keeper.fault('slow')` ends it with its block. */
+/**
+ * A fault that lasts until it is ended: `await using fault = await keeper.fault('slow')` ends it with its block. A server
+ * that is started again is without `partition`, `slow` and `full`.
+ */
 export interface Fault extends AsyncDisposable {
   readonly name: FaultName;
   /** Ends it. May be called more than once; `kill` resolves when the server is up again. */
@@ -106,11 +109,17 @@ async function corruptPieces(target: FaultTarget): Promise<void> {
     throw notOffered(target, 'corrupt', 'Only keepers have pieces.');
   });
   for (const name of names.filter((each) => /[0-9a-f]{32}\.\d+$/.test(each))) {
-    const file = await open(join(folder, name), 'r+');
+    const file = await open(join(folder, name), 'r+').catch((error: unknown) => {
+      // The keeper may trash it just now.
+      if (errnoOf(error) === 'ENOENT') return undefined;
+      throw error;
+    });
+    if (!file) continue;
     try {
       const byte = Buffer.alloc(1);
       await file.read(byte, 0, 1, dataAt);
-      byte.writeUInt8(byte.readUInt8() ^ 0xff);
+      // Not by turning its bits over: what is corrupted twice must not be whole again.
+      byte.writeUInt8((byte.readUInt8() + 1) % 256);
       await file.write(byte, 0, 1, dataAt);
     } finally {
       await file.close();

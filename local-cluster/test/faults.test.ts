@@ -110,6 +110,14 @@ it('corrupt: another copy is read, and without one there is an error and no wron
   await expect(read(client, '/lone')).rejects.toMatchObject({ code: 'DATA_LOSS' });
 });
 
+it('corrupt: what is corrupted twice is not whole again', async () => {
+  const { cluster, client } = await start({ keepers: 1, faults: false });
+  await client.upload(Buffer.from('kept'), '/kept', onlyCopy);
+  await cluster.keepers[0]!.fault('corrupt');
+  await cluster.keepers[0]!.fault('corrupt');
+  await expect(read(client, '/kept')).rejects.toMatchObject({ code: 'DATA_LOSS' });
+});
+
 it('says which faults a cluster does not offer', async () => {
   const { cluster } = await start({ keepers: 1, faults: false });
   await expect(cluster.keepers[0]!.fault('slow')).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
