@@ -1,7 +1,9 @@
 /** The process around the command line: its streams, its signals, its exit status. Runs when it is loaded. */
 import { basename } from 'node:path';
-import { exitStatus } from '@holdfast/shared';
+import { type HoldfastError, exitStatus, exitStatusOf } from '@holdfast/shared';
 import type { CliIo } from './io.js';
+import { isReaderGone, outputLost } from './lost-output.js';
+import { Reporter } from './reporter.js';
 import { runCli } from './run.js';
 
 /** The first Ctrl-C asks for an orderly end, the second one takes it. */
@@ -22,6 +24,7 @@ function onInterrupt(handler: () => void): () => void {
 
 /** Enough for the last words to be taken by whoever reads them. */
 const lastWordsMs = 500;
+let onLost: ((lost: HoldfastError) => void) | undefined;
 let stdinUsed = false;
 let givenUp = false;
 const io: CliIo = {
@@ -35,15 +38,26 @@ const io: CliIo = {
   stderr: process.stderr,
   env: process.env,
   onInterrupt,
+  onOutputLost: (handler) => {
+    onLost = handler;
+    return () => {
+      onLost = undefined;
+    };
+  },
   onGivenUp: () => {
     givenUp = true;
   },
 };
 
-// A reader that leaves (`| head`) has all that it wanted: no error, no stack. What was said before stands.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (process.exitCode !== undefined) process.exit();
-  process.exit(error.code === 'EPIPE' ? exitStatus.done : exitStatus.failed);
+process.stdout.on('error', (error: Error) => {
+  const lost = outputLost(error);
+  if (onLost) onLost(lost);
+  // All is done that was to be done: only what was said of it is lost.
+  else if (isReaderGone(lost)) process.exit();
+  else {
+    new Reporter(io, { json: false, quiet: false }).failure(lost);
+    process.exit(exitStatusOf(lost));
+  }
 });
 process.stderr.on('error', () => undefined);
 

@@ -16,6 +16,7 @@ export class Reporter {
   readonly quiet: boolean;
   readonly #io: CliIo;
   #stdoutIsData = false;
+  #tellsOfWork = false;
 
   constructor(io: CliIo, { json, quiet }: ReporterOptions) {
     this.#io = io;
@@ -36,7 +37,13 @@ export class Reporter {
 
   /** A result that is good news only: --quiet does without its words. */
   done(words: string, document: unknown): void {
+    this.#tellsOfWork = true;
     if (!this.quiet || this.json) this.result(words, document);
+  }
+
+  /** Whether there is more to the verb than what it says: a reader who left has not had all that he wanted. */
+  get tellsOfWork(): boolean {
+    return this.#tellsOfWork;
   }
 
   warn(words: string): void {

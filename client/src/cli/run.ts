@@ -43,6 +43,7 @@ import { watchCommand } from './commands/watch.js';
 import { whatIfCommand } from './commands/what-if.js';
 import { flagValue } from './flag-values.js';
 import type { CliIo } from './io.js';
+import { isReaderGone } from './lost-output.js';
 import { type Parsed, parseCommandLine } from './parse.js';
 import { Reporter, asHoldfastError } from './reporter.js';
 
@@ -126,14 +127,22 @@ async function runCommand(
   const abort = new AbortController();
   const signal = firstOf(abort.signal);
   const ignoreInterrupts = io.onInterrupt(() => abort.abort(new HoldfastError('CANCELLED', 'interrupted')));
+  let lost: HoldfastError | undefined;
+  const ignoreLostOutput = io.onOutputLost((error) => {
+    lost ??= error;
+    abort.abort(lost);
+  });
   signal.addEventListener('abort', () => io.onGivenUp(), { once: true });
   let client: Promise<HoldfastClient> | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
     timer = await startTimeout(flags, abort);
     const connect = (): Promise<HoldfastClient> => (client ??= connectBy(flags, io, signal, connectTo));
-    return await command.run({ io, paths, flags, report, signal, connect });
+    const status = await command.run({ io, paths, flags, report, signal, connect });
+    if (lost && !isReaderGone(lost)) throw lost;
+    return status;
   } catch (error) {
+    if (lost && isReaderGone(lost) && !report.tellsOfWork) return exitStatus.done;
     // What the abort led to says less than why there was one.
     const known = asHoldfastError(signal.aborted && !isOutcomeUnknown(error) ? signal.reason : error);
     report.failure(known);
@@ -141,6 +150,7 @@ async function runCommand(
   } finally {
     clearTimeout(timer);
     ignoreInterrupts();
+    ignoreLostOutput();
     await client?.then(
       (connected) => connected.close(),
       () => undefined,

@@ -46,6 +46,7 @@ export async function cli(
       settings.interruptible?.(handler);
       return () => undefined;
     },
+    onOutputLost: () => () => undefined,
     onGivenUp: () => settings.givenUp?.(),
   };
   const context = cluster.context(undefined, systemClock);
