@@ -7,7 +7,7 @@ import { isAnyArrayBuffer } from 'node:util/types';
 import { HoldfastError, checkId, splitPath, throwIfCancelled } from '@holdfast/shared';
 import * as inspect from './cluster/inspect.js';
 import * as jobs from './cluster/jobs.js';
-import { checkLocalPath, checkOptions, shown } from './core/check-options.js';
+import { checkFiles, checkLocalPath, checkOptions, shown } from './core/check-options.js';
 import type { ClientContext } from './core/context.js';
 import { MemoryShare } from './core/memory-share.js';
 import { mutating } from './core/retrying.js';
@@ -129,6 +129,7 @@ export class HoldfastClient {
     files: Iterable<File> | AsyncIterable<File>,
     options: UploadManyOptions = {},
   ): AsyncGenerator<UploadOutcome<File>, void, undefined> {
+    checkFiles(files);
     const open = ({ source }: File, signal: AbortSignal) => this.#open(source, signal);
     return uploadMany(this.#context, files, open, heard(options));
   }
@@ -216,15 +217,21 @@ export class HoldfastClient {
     files: Iterable<File> | AsyncIterable<File>,
     options: DownloadOptions = {},
   ): AsyncGenerator<DownloadOutcome<File>, void, undefined> {
-    const { overwrite = false } = options;
+    const own = heard(options);
+    const { overwrite = false } = own;
+    checkFiles(files);
     const local = {
+      check: ({ entry, localPath }: FileToDownload) => {
+        checkFile(entry);
+        checkLocalPath(localPath);
+      },
       isPlain: ({ localPath }: FileToDownload) => isPlainTarget(localPath, overwrite),
       create: ({ entry, localPath }: FileToDownload) =>
         createPartFile(localPath, entry.attributes, overwrite, this.#context.random),
-      download: ({ entry, localPath }: FileToDownload, own: DownloadOptions) =>
-        this.download(entry, localPath, own),
+      download: ({ entry, localPath }: FileToDownload, itsOwn: DownloadOptions) =>
+        this.download(entry, localPath, itsOwn),
     };
-    return downloadMany(this.#context, files, local, heard(options));
+    return downloadMany(this.#context, files, local, own);
   }
 
   /**

@@ -15,6 +15,8 @@ const id = 'a'.repeat(32);
 const surface: Readonly<Record<string, readonly unknown[]>> = {
   upload: [Buffer.from('x'), '/new', {}],
   writeFile: ['/new', 'text', {}],
+  uploadMany: [[], {}],
+  downloadMany: [[], {}],
   append: [Buffer.from('x'), '/file', {}],
   compare: ['/nowhere/file', '/file', {}],
   download: ['/file', '/nowhere/file', {}],

@@ -91,6 +91,31 @@ describe('many downloads', () => {
     expect((await readdir(folder)).sort()).toEqual(['0', '1', '3', 'other']);
   });
 
+  it('refuse by itself what a program hands over by mistake', async () => {
+    const { bytes, files } = packed(5, 6);
+    const [good, other] = files as [FileToDownload, FileToDownload];
+    const { entry, localPath } = other;
+    const mistakes = [{}, { entry: null, localPath }, { entry }, { entry, localPath: 7 }];
+    const found: DownloadOutcome[] = [];
+    const asked = [good, ...mistakes, other] as FileToDownload[];
+    for await (const outcome of client.downloadMany(asked)) found.push(outcome);
+    const refused = found.filter(
+      ({ error }) => (error as HoldfastError | undefined)?.code === 'INVALID_ARGUMENT',
+    );
+    expect(refused.map(({ file }) => file)).toEqual(mistakes);
+    expect([await there(0), await there(1)]).toEqual(bytes);
+    const none = { ...good, localPath: join(folder, 'none') };
+    for (const nothing of [null, 7, '/d/0']) {
+      const some = client.downloadMany([none, nothing] as FileToDownload[], { overwrite: true });
+      expect((await some.next()).value).toMatchObject({ file: none, result: { path: '/d/0' } });
+      await expect(some.next()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+    for (const nothing of [null, 7, {}]) {
+      const call = () => client.downloadMany(nothing as unknown as FileToDownload[]);
+      expect(call).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    }
+  });
+
   it('lose with a block only the files that are in it', async () => {
     const { bytes, files } = packed(block, block, block, block);
     await cluster.tracker.locateFiles(files.map(({ entry }) => entry.version));

@@ -111,6 +111,32 @@ describe('many files', () => {
     expect(cluster.content('/f1')?.toString()).toBe('there before');
   });
 
+  it('refuses by itself what a program hands over by mistake, and never stores it all the same', async () => {
+    const cluster = new FakeCluster();
+    const source = Buffer.from('new');
+    const mistakes: Record<string, unknown>[] = [
+      ...[-1, '3', NaN, null].map((expectedVersion) => ({ expectedVersion })),
+      ...[{ createParents: 'yes' }, { attributes: 5 }, { path: 7 }, { path: undefined }],
+    ];
+    const wrong = mistakes.map((mistake, n) => ({ source, path: `/wrong-${n}`, ...mistake }));
+    const outcomes = await all(
+      many(cluster, [{ source, path: '/a' }, ...wrong, { source, path: '/z' }], { overwrite: true }),
+    );
+    const refused = outcomes.filter(({ error }) => error?.code === 'INVALID_ARGUMENT');
+    expect(refused.map(({ file }) => file).sort()).toEqual([...wrong].sort());
+    expect([...cluster.paths.keys()].filter((path) => path !== '/').sort()).toEqual(['/a', '/z']);
+  });
+
+  it('throws at what is no file at all, after all that came before', async () => {
+    const cluster = new FakeCluster();
+    for (const mistake of [null, undefined, 7, '/name']) {
+      const [first] = filesOf(1);
+      const outcomes = many(cluster, [first, mistake] as File[], { overwrite: true });
+      expect((await outcomes.next()).value).toMatchObject({ file: first, result: { path: '/f0' } });
+      await expect(outcomes.next()).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+  });
+
   it('sends little when all is there already, and only what is not', async () => {
     const cluster = new FakeCluster();
     const files = filesOf(20_000, 1);

@@ -73,3 +73,17 @@ export function checkTexts(values: unknown, name: string): void {
   if (Array.isArray(values) && values.every((value) => typeof value === 'string')) return;
   throw new HoldfastError('INVALID_ARGUMENT', `${name} must be an array of strings`);
 }
+
+/** @throws HoldfastError INVALID_ARGUMENT unless `files` is what `for await` can go through */
+export function checkFiles(files: unknown): void {
+  if (typeof files === 'object' && files !== null) {
+    if (Symbol.asyncIterator in files || Symbol.iterator in files) return;
+  }
+  throw new HoldfastError('INVALID_ARGUMENT', `the files must be an iterable of them, not ${shown(files)}`);
+}
+
+/** @throws HoldfastError INVALID_ARGUMENT unless it is an object, as one of several files must be */
+export function checkOneOfMany(file: unknown): void {
+  if (typeof file === 'object' && file !== null) return;
+  throw new HoldfastError('INVALID_ARGUMENT', `each of the files must be an object, not ${shown(file)}`);
+}

@@ -5,6 +5,8 @@ import { orAborted } from './signals.js';
 export interface GatherOptions {
   /** The most in one run. */
   readonly count: number;
+  /** Throws for what cannot be one of the items: there they end. */
+  readonly check: (item: unknown) => void;
   /** How long the first of a run waits for others: a source may itself wait for what became of what it gave. */
   readonly lingerMs: number;
   readonly clock: Clock;
@@ -14,18 +16,20 @@ export interface GatherOptions {
 /**
  * Runs of `items` in their order, one item asked for ahead.
  *
- * @throws what `items` throws, after the run of what came before; CANCELLED
+ * @throws what `items` or `check` throws, after the run of what came before; CANCELLED
  */
 export async function* gathered<T>(
   items: Iterable<T> | AsyncIterable<T>,
-  { count, lingerMs, clock, signal }: GatherOptions,
+  { count, check, lingerMs, clock, signal }: GatherOptions,
 ): AsyncGenerator<T[], void, undefined> {
   const source = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]();
+  const checked = async (): Promise<IteratorResult<T, unknown>> => {
+    const next = await source.next();
+    if (next.done !== true) check(next.value);
+    return next;
+  };
   const ask = (): Promise<IteratorResult<T, unknown>> => {
-    const answer = orAborted(
-      Promise.resolve().then(() => source.next()),
-      signal,
-    );
+    const answer = orAborted(checked(), signal);
     // Taken up when its turn comes.
     answer.catch(() => undefined);
     return answer;

@@ -8,6 +8,7 @@
  */
 import pLimit from 'p-limit';
 import { HoldfastError, copyBytes, hasCode, limits, throwIfCancelled } from '@holdfast/shared';
+import { checkOneOfMany } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
 import { costOf, filesAtOnce, forEachOf, isSmall } from '../core/for-each.js';
 import { gathered } from '../core/gathered.js';
@@ -39,6 +40,8 @@ export type DownloadOutcome<File extends FileToDownload = FileToDownload> =
 
 /** The local side of many downloads. */
 export interface LocalFiles {
+  /** @throws HoldfastError INVALID_ARGUMENT for what a program handed over by mistake */
+  check(file: FileToDownload): void;
   /**
    * Whether `create` will do for the path; a device or a link takes a `download`.
    *
@@ -126,11 +129,23 @@ class ManyDownloads<File extends FileToDownload> {
     const { clock } = this.#context;
     const { signal } = this.#options;
     const count = limits.maxLocatedFiles;
-    for await (const some of gathered(files, { count, lingerMs, clock, signal })) {
+    for await (const some of gathered(files, { count, check: checkOneOfMany, lingerMs, clock, signal })) {
       await orAborted(this.#outcomes.hasRoom(), signal);
-      const together = some.filter(({ entry }) => canGoTogether(entry));
-      for (const file of some) if (!canGoTogether(file.entry)) yield this.#alone(file);
+      const sound = some.filter((file) => this.#isSound(file));
+      const together = sound.filter(({ entry }) => canGoTogether(entry));
+      for (const file of sound) if (!canGoTogether(file.entry)) yield this.#alone(file);
       yield* this.#together(together);
+    }
+  }
+
+  /** False if the file has failed by what it is. */
+  #isSound(file: File): boolean {
+    try {
+      this.#local.check(file);
+      return true;
+    } catch (error) {
+      this.#failed([file], error);
+      return false;
     }
   }
 

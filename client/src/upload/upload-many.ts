@@ -17,6 +17,7 @@ import {
   splitPath,
   throwIfCancelled,
 } from '@holdfast/shared';
+import { checkOneOfMany, checkOptions } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
 import { digestOfWhole } from '../core/content-digest.js';
 import { MemoryShare } from '../core/memory-share.js';
@@ -88,7 +89,8 @@ interface Filling<File> {
 
 /**
  * @param open opens a file's source; rejects with a HoldfastError if it cannot be read
- * @throws HoldfastError CANCELLED; and what the iterable throws, after all outcomes of what it gave before
+ * @throws HoldfastError CANCELLED; INVALID_ARGUMENT for what is no file at all, and what the iterable throws, after all
+ *   outcomes of what it gave before
  */
 export function uploadMany<File extends FileToUpload>(
   context: ClientContext,
@@ -178,6 +180,7 @@ class ManyUpload<File extends FileToUpload> {
         await this.#outcomes.room(this.#signal);
         const next = await orAborted(Promise.resolve(items.next()), this.#signal);
         if (next.done === true) return;
+        checkOneOfMany(next.value);
         await this.#take(next.value);
       }
     } catch (error) {
@@ -199,7 +202,9 @@ class ManyUpload<File extends FileToUpload> {
     if (splitPath(file.path).length === 0) {
       throw new HoldfastError('IS_A_DIRECTORY', '"/" is a directory', { remedy: 'Name a file below it.' });
     }
-    checkAttributes(file.attributes);
+    const { attributes, expectedVersion, createParents } = file;
+    checkOptions({ attributes, expectedVersion, createParents });
+    checkAttributes(attributes);
     return this.#openSource(file, this.#signal);
   }
 
