@@ -69,7 +69,7 @@ function hash(text: string): string {
 
 /** Makes the database at `path`, by the tracker's own hand, and fills it. */
 export async function generate(path: string, population: Population): Promise<void> {
-  const store = await openSqliteStore({ path });
+  const store = await openSqliteStore({ path, clock: systemClock });
   const settings = defaultSettings;
   await buildCore({ store, clock: systemClock, random: systemRandom, logger: silentLogger, settings });
   const transactionId = store.transactionId + 1;

@@ -198,7 +198,7 @@ const methods = {
     population = of;
     clock = new LeapingClock();
     return measure(async () => {
-      store = await openSqliteStore({ path });
+      store = await openSqliteStore({ path, clock: systemClock });
       core = await buildCore({
         store,
         clock,

@@ -1,4 +1,5 @@
 import { HoldfastError } from '@holdfast/shared';
+import { systemClock } from '@holdfast/shared/node';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,6 +31,7 @@ for (const driver of availableDrivers()) {
     const open = () =>
       openSqliteStore({
         path: join(dir, 'metadata.sqlite'),
+        clock: systemClock,
         driver,
         wrapWriter: (connection) => onCommit(connection, () => (commits += 1)),
       });
@@ -64,6 +66,7 @@ describe('the SQLite store', () => {
     const fatal: unknown[] = [];
     const store = await openSqliteStore({
       path: join(dir, 'metadata.sqlite'),
+      clock: systemClock,
       onFatal: (error) => fatal.push(error),
       wrapWriter: (connection) =>
         onCommit(connection, () => {
@@ -143,10 +146,12 @@ describe('the SQLite store', () => {
     const dir = await temporaryDirectory();
     dirs.push(dir);
     const path = join(dir, 'metadata.sqlite');
-    (await openSqliteStore({ path })).abandon();
+    (await openSqliteStore({ path, clock: systemClock })).abandon();
     const database = openDatabase(path, { readOnly: false });
     database.exec('UPDATE schema_version SET version = 999');
     database.close();
-    await expect(openSqliteStore({ path })).rejects.toMatchObject({ code: 'DATA_DIR_INVALID' });
+    await expect(openSqliteStore({ path, clock: systemClock })).rejects.toMatchObject({
+      code: 'DATA_DIR_INVALID',
+    });
   });
 });

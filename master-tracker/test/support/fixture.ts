@@ -11,7 +11,7 @@ import {
   signReceipt,
   type Policy,
 } from '@holdfast/shared';
-import { systemRandom } from '@holdfast/shared/node';
+import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { expect } from '@jest/globals';
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -217,6 +217,7 @@ export class TestTracker {
   async open(): Promise<void> {
     this.store = await openSqliteStore({
       path: join(this.dir, 'metadata.sqlite'),
+      clock: systemClock,
       wrapWriter: (connection) => ({
         driver: connection.driver,
         get inTransaction() {

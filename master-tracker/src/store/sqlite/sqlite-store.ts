@@ -10,7 +10,6 @@
  * second sync would lie (pages are marked clean), so the store stops, fails everything, and says so once.
  */
 import { type Clock, HoldfastError, errnoOf } from '@holdfast/shared';
-import { systemClock } from '@holdfast/shared/node';
 import { Kysely, SqliteDialect } from 'kysely';
 import { migrate } from '../migrations.js';
 import type { Counters, MetadataSnapshot, MetadataStore, MetadataTransaction } from '../metadata-store.js';
@@ -34,7 +33,7 @@ export interface SqliteStoreOptions {
   /** Told once, when the store failed for good: the process should end. */
   readonly onFatal?: (error: HoldfastError) => void;
   readonly driver?: SqliteDriverName;
-  readonly clock?: Pick<Clock, 'monotonicMs'>;
+  readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Wraps the writing connection; for tests that count or fail its statements. */
   readonly wrapWriter?: (connection: SqliteConnection) => SqliteConnection;
 }
@@ -169,7 +168,7 @@ export class SqliteStore implements MetadataStore {
     const done: Queued[] = [];
     let transactionId = this.#transactionId;
     let counters = { ...this.#counters };
-    const { clock = systemClock } = this.#options;
+    const { clock } = this.#options;
     const endMs = clock.monotonicMs() + maxGroupMs;
     try {
       if (this.#closed) throw this.#closed;
