@@ -6,7 +6,8 @@
 import { type ErrorCode, hasCode } from '@holdfast/shared';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Change } from '../../src/changes/change-log.js';
-import { TestTracker, id, names } from '../support/fixture.js';
+import { TestTracker, fileOf, id, names, sealedOf } from '../support/fixture.js';
+import type { FileVersion } from '../../src/uploads/upload.js';
 import { Watcher } from '../support/watcher.js';
 import { seed, seededRandom } from '../placement/seeded.js';
 
@@ -53,7 +54,27 @@ describe(`watches agree with listings (HOLDFAST_SEED=${seed})`, () => {
       ...(['NOT_FOUND', 'NOT_A_DIRECTORY', 'IS_A_DIRECTORY', 'ALREADY_EXISTS'] as const),
       ...(['NOT_EMPTY', 'INVALID_ARGUMENT', 'VERSION_CONFLICT'] as const),
     ];
+    const commit = async (files: readonly Partial<FileVersion>[], paths: readonly string[]) => {
+      const { session, chunkIds } = await tracker.begin();
+      const sealed = chunkIds.map((chunkId) => sealedOf(chunkId, tracker.keepers));
+      const versions = paths.map((each, index) => fileOf(each, chunkIds, files[index]));
+      await tracker.core.uploads.commit(session.uploadId, id(), versions, sealed, { skipRefused: true });
+    };
+    const pack = (): Promise<void> => {
+      const paths = [...new Set([path(), path(), path(), pick(directories)])];
+      return commit(
+        paths.map(() => ({ createParents: random() < 0.7, ...(random() < 0.5 && { expectedVersion: 0 }) })),
+        paths,
+      );
+    };
+    const append = async (): Promise<void> => {
+      const to = path();
+      const { version } = await tracker.core.namespace.getEntry(names(to));
+      await commit([{ appendToVersion: version || 1 }], [to]);
+    };
     const actions: readonly (() => Promise<unknown>)[] = [
+      pack,
+      append,
       () => tracker.put(path()),
       () => tracker.put(path()),
       () => tracker.core.namespace.createDirectory(names(path()), random() < 0.7, id()),
