@@ -396,6 +396,24 @@ describe('words', () => {
     expect(terminalName(name)).toBe(shown);
   });
 
+  it('are escaped in errors on a terminal too, and a remedy is said once', async () => {
+    const cluster = new FakeCluster();
+    const missing = ['/a\u001bb', '/c\u009bd'];
+    const { stderr, status } = await cli(cluster, ['rm', ...missing], { isTTY: true });
+    expect(status).toBe(3);
+    expect(stderr).toContain('/a\\eb');
+    expect(stderr).toContain('/c\\xc2\\x9bd');
+    expect(stderr).not.toMatch(/[^\P{Cc}\n]/u);
+    expect((await cli(cluster, ['rm', ...missing])).stderr).toContain('/a\u001bb');
+    for (const path of ['/one', '/two']) {
+      cluster.paths.set(path, 'directory');
+      cluster.put(`${path}/file`, Buffer.from('x'));
+    }
+    const full = await cli(cluster, ['rm', '/one', '/two']);
+    expect(full.stderr.match(/has entries/g)).toHaveLength(2);
+    expect(full.stderr.match(/Use -r/g)).toHaveLength(1);
+  });
+
   it('say how safe a file is', () => {
     const copies = (fewest: number, wanted: number, chunks = 1) =>
       copiesWords({ chunks, fewest, wanted, chunksBelowPolicy: 0 });

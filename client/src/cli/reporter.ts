@@ -4,7 +4,7 @@
  */
 import { HoldfastError, errnoOf, exitStatusOf, fromErrno } from '@holdfast/shared';
 import type { CliIo, Output } from './io.js';
-import { terminalName } from './quote.js';
+import { terminalName, terminalWords } from './quote.js';
 
 export interface ReporterOptions {
   readonly json: boolean;
@@ -17,6 +17,7 @@ export class Reporter {
   readonly #io: CliIo;
   #stdoutIsData = false;
   #tellsOfWork = false;
+  #lastRemedy = '';
 
   constructor(io: CliIo, { json, quiet }: ReporterOptions) {
     this.#io = io;
@@ -47,14 +48,16 @@ export class Reporter {
   }
 
   warn(words: string): void {
-    this.#write(this.#io.stderr, `${this.#io.program}: ${words}`);
+    this.#tell(`${this.#io.program}: ${words}`);
   }
 
   /** An error; `about` is what it concerns when there are several things. */
   failure(error: unknown, about: Readonly<Record<string, unknown>> = {}): void {
     const known = asHoldfastError(error);
     this.warn(known.message);
-    if (known.remedy !== '') this.#write(this.#io.stderr, `  ${known.remedy}`);
+    // Thousands of files that exist need it once.
+    if (known.remedy !== '' && known.remedy !== this.#lastRemedy) this.#tell(`  ${known.remedy}`);
+    this.#lastRemedy = known.remedy;
     if (this.#io.env['HOLDFAST_DEBUG'] === '1' && known.stack) this.#write(this.#io.stderr, known.stack);
     if (!this.json || this.#stdoutIsData) return;
     const { code, message, remedy, retryable, facts } = known;
@@ -66,6 +69,10 @@ export class Reporter {
   /** A name for whoever reads standard output: escaped on a terminal, raw for a program. */
   name(name: string): string {
     return this.#io.stdout.isTTY === true ? terminalName(name) : name;
+  }
+
+  #tell(words: string): void {
+    this.#write(this.#io.stderr, this.#io.stderr.isTTY === true ? terminalWords(words) : words);
   }
 
   #write(stream: Output, line: string): void {

@@ -33,7 +33,7 @@ export async function cli(
   settings: CliSettings = {},
 ): Promise<CliOutcome> {
   const stdout = Object.assign(new PassThrough(), { isTTY: settings.isTTY ?? false });
-  const stderr = new PassThrough();
+  const stderr = Object.assign(new PassThrough(), { isTTY: settings.isTTY ?? false });
   const out = collect(stdout);
   const err = collect(stderr);
   const io = {
