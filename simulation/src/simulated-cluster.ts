@@ -116,7 +116,7 @@ export class SimulatedCluster {
     this.trackerProcess = process;
     const logger = this.#logger('tracker');
     const store = await openSqliteStore({
-      path: this.metadataPath,
+      ...{ path: this.metadataPath, clock: process.clock },
       wrapWriter: (connection) =>
         new Proxy(connection, {
           get: (target, property) => {
