@@ -37,6 +37,12 @@ export class Batch {
     }
   }
 
+  /** A file that is done. */
+  done(sizeBytes: number): void {
+    this.files += 1;
+    this.bytes += sizeBytes;
+  }
+
   /** Something that cannot be taken along. The others go on, and the status says that not all was done. */
   skip(words: string): void {
     this.skipped += 1;

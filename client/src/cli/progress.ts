@@ -39,6 +39,27 @@ const silent: Progress = {
   stop: () => undefined,
 };
 
+/** What a transfer, of one file or of many, is to tell of its bytes. */
+export function movedOf(progress: Progress): (now: { readonly transferredBytes: number }) => void {
+  let seenBytes = 0;
+  return ({ transferredBytes }) => {
+    progress.moved(transferredBytes - seenBytes);
+    seenBytes = transferredBytes;
+  };
+}
+
+/** The files, each told to the progress as it is taken. */
+export async function* expecting<File>(
+  progress: Progress,
+  files: AsyncIterable<File>,
+  sizeBytesOf: (file: File) => number,
+): AsyncGenerator<File, void, undefined> {
+  for await (const file of files) {
+    progress.expect(sizeBytesOf(file), 1);
+    yield file;
+  }
+}
+
 /** @param verb what happens, for lines: "uploaded" */
 export async function startProgress(io: CliIo, quiet: boolean, verb: string): Promise<Progress> {
   if (quiet) return silent;

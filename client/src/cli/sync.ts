@@ -1,28 +1,45 @@
 /**
- * Makes the destination of a sync like its source: goes through both at once, has files copied side by side, and
+ * Makes the destination of a sync like its source: goes through both at once, has what differs copied meanwhile, and
  * removes last. Memory is flat in the number of entries.
  */
 import { HoldfastError } from '@holdfast/shared';
+import type { TransferProgress } from '../upload/upload.js';
 import type { Batch } from './batch.js';
 import { type SameContent, differencesOf } from './differences.js';
-import { costOf, filesAtOnce, forEachOf } from '../core/for-each.js';
+import { filesAtOnce, forEachOf } from '../core/for-each.js';
 import type { IsExcluded } from './path-pattern.js';
-import type { Progress } from './progress.js';
+import { type Progress, expecting, movedOf } from './progress.js';
 import { type Reporter, asHoldfastError } from './reporter.js';
 import { type Side, directoryAt } from './sync-sides.js';
 import { type CopyReason, type Step, stepFor } from './sync-plan.js';
 import { type Pair, pairsOf } from './tree-pairs.js';
 import type { TreeNode } from './trees.js';
 
-/** Copies a file to a path of the other side; replaces a file there. */
-export type CopyFile<N> = (
-  source: N,
-  to: string,
-  onProgress: (progress: { readonly transferredBytes: number }) => void,
-) => Promise<{ readonly sizeBytes: number }>;
+/** A file that differs. */
+export interface FileToCopy<N> {
+  readonly source: N;
+  /** Its path at the destination; a file there is replaced. */
+  readonly to: string;
+  readonly why: readonly CopyReason[];
+}
+
+/** What became of a file. */
+type CopyOutcome<N> =
+  | {
+      readonly file: FileToCopy<N>;
+      readonly result: { readonly sizeBytes: number };
+      readonly error?: undefined;
+    }
+  | { readonly file: FileToCopy<N>; readonly result?: undefined; readonly error: unknown };
+
+/** Copies many files and yields what became of each. `onProgress` is told the bytes of all of them. */
+export type CopyFiles<N> = (
+  files: AsyncIterable<FileToCopy<N>>,
+  onProgress: (progress: TransferProgress) => void,
+) => AsyncIterable<CopyOutcome<N>>;
 
 export interface SyncOptions<S, D> {
-  readonly copyFile: CopyFile<S>;
+  readonly copyFiles: CopyFiles<S>;
   /** Given if contents are to be compared, not times. */
   readonly sameContent?: SameContent<S, D> | undefined;
   readonly isExcluded: IsExcluded | undefined;
@@ -34,11 +51,6 @@ export interface SyncOptions<S, D> {
   readonly progress: Progress;
   readonly report: Reporter;
   readonly signal: AbortSignal;
-}
-
-interface FileToCopy<S> {
-  readonly source: S;
-  readonly why: readonly CopyReason[];
 }
 
 export class Sync<S extends TreeNode, D extends TreeNode> {
@@ -63,13 +75,7 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
     const there = await this.#destination.top();
     const right = there && (await directoryAt(this.#destination, 'the destination'));
     const top = { left, ...(right && { right }) };
-    const files = this.#filesToCopy(top);
-    await forEachOf(
-      files,
-      filesAtOnce,
-      ({ source }) => costOf(source.sizeBytes),
-      (file) => this.#copy(file),
-    );
+    await this.#copyAll(this.#filesToCopy(top));
     if (!this.#options.mayDelete || !right) return;
     const one = (): number => 1;
     await forEachOf(this.#toRemove(top), filesAtOnce, one, (node) => this.#remove(node));
@@ -85,9 +91,9 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
       const error = pair.unreadable ?? left.error;
       if (error) this.#unknown += 1;
       const step: Step = error ? { kind: 'refuse', error } : await this.#stepFor(left, right);
-      const isReady = await this.#prepare(left, right, step);
-      if (step.kind === 'copy' && isReady) yield { source: left, why: step.why };
-      goesInto = isReady && left.type === 'directory';
+      const to = await this.#prepare(left, right, step);
+      if (step.kind === 'copy' && to !== undefined) yield { source: left, to, why: step.why };
+      goesInto = to !== undefined && left.type === 'directory';
     }
   }
 
@@ -106,11 +112,14 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
     }
   }
 
-  /** Does what comes before any copying; false if that cannot be done, or there is no going on here. */
-  async #prepare(source: S, destination: D | undefined, step: Step): Promise<boolean> {
+  /**
+   * Does what comes before any copying and resolves to the place at the destination; undefined if that cannot be done,
+   * or there is no going on here.
+   */
+  async #prepare(source: S, destination: D | undefined, step: Step): Promise<string | undefined> {
     const { batch, signal, dryRun } = this.#options;
     const path = source.names.join('/');
-    let isReady = false;
+    let place: string | undefined;
     await batch.run({ path }, signal, async () => {
       if (step.kind === 'refuse') throw step.error;
       if (step.kind === 'skip') return batch.skip(step.why);
@@ -120,9 +129,9 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
         if (!dryRun) await this.#destination.makeDirectory(source.names);
         if (path !== '') this.#tell('+', 'made', source, {});
       }
-      isReady = true;
+      place = this.#destination.placeOf(source.names);
     });
-    return isReady;
+    return place;
   }
 
   /** Removes what is in the way of an entry of another type. */
@@ -144,25 +153,29 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
     return false;
   }
 
-  async #copy({ source, why }: FileToCopy<S>): Promise<void> {
-    const { batch, progress, signal, dryRun, copyFile } = this.#options;
-    const { names, sizeBytes } = source;
-    await batch.run({ path: names.join('/') }, signal, async () => {
-      progress.expect(sizeBytes, 1);
-      let copiedBytes = sizeBytes;
-      if (!dryRun) {
-        let seen = 0;
-        const result = await copyFile(source, this.#destination.placeOf(names), ({ transferredBytes }) => {
-          progress.moved(transferredBytes - seen);
-          seen = transferredBytes;
-        });
-        copiedBytes = result.sizeBytes;
+  async #copyAll(files: AsyncGenerator<FileToCopy<S>, void, undefined>): Promise<void> {
+    const { batch, progress, signal, dryRun, copyFiles } = this.#options;
+    if (dryRun) {
+      for await (const { source, why } of files) {
+        batch.done(source.sizeBytes);
+        this.#tellCopied(source, source.sizeBytes, why);
       }
-      progress.fileDone();
-      batch.files += 1;
-      batch.bytes += copiedBytes;
-      this.#tell(why.includes('new') ? '+' : '~', 'copied', source, { sizeBytes: copiedBytes, why });
-    });
+      return;
+    }
+    const counted = expecting(progress, files, ({ source }) => source.sizeBytes);
+    for await (const { file, result, error } of copyFiles(counted, movedOf(progress))) {
+      const { source, why } = file;
+      await batch.run({ path: source.names.join('/') }, signal, async () => {
+        if (!result) throw error;
+        progress.fileDone();
+        batch.done(result.sizeBytes);
+        this.#tellCopied(source, result.sizeBytes, why);
+      });
+    }
+  }
+
+  #tellCopied(source: S, sizeBytes: number, why: readonly CopyReason[]): void {
+    this.#tell(why.includes('new') ? '+' : '~', 'copied', source, { sizeBytes, why });
   }
 
   /** What is only at the destination, a directory as a whole unless something in it is excluded. */

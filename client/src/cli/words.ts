@@ -14,6 +14,12 @@ export function rateWords(bytes: number, durationMs: number): string {
   return bytes < rateFromBytes || durationMs < 1 ? '' : `${sizeWords((bytes / durationMs) * 1_000)}/s`;
 }
 
+/** What was moved, how long it took, and how fast that was where it means something. */
+export function movedWords(bytes: number, durationMs: number): string {
+  const rate = rateWords(bytes, durationMs);
+  return `${sizeWords(bytes)} in ${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}`;
+}
+
 export function durationWords(durationMs: number): string {
   if (durationMs < 1_000) return `${Math.round(durationMs)} ms`;
   const seconds = durationMs / 1_000;

@@ -13,9 +13,9 @@ import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { localPathIn } from '../local-names.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
-import { type Progress, startProgress } from '../progress.js';
+import { type Progress, movedOf, startProgress } from '../progress.js';
 import { notExcluded, previewDownloads } from '../transfer-preview.js';
-import { countWords, durationWords, rateWords, sizeWords } from '../words.js';
+import { countWords, durationWords, movedWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
 
 export const downloadCommand: CommandSpec = {
@@ -165,14 +165,7 @@ async function downloadAll(job: Job, files: AsyncIterable<FileToDownload>): Prom
 }
 
 function withProgress({ options, progress }: Job): DownloadOptions {
-  let seen = 0;
-  return {
-    ...options,
-    onProgress: ({ transferredBytes }) => {
-      progress.moved(transferredBytes - seen);
-      seen = transferredBytes;
-    },
-  };
+  return { ...options, onProgress: movedOf(progress) };
 }
 
 /** The files below a remote directory, with their places; local directories are made on the way. */
@@ -224,12 +217,9 @@ function downloaded(
 ) {
   const { report } = context;
   progress.fileDone();
-  batch.files += 1;
-  batch.bytes += result.sizeBytes;
-  const rate = rateWords(result.sizeBytes, durationMs);
+  batch.done(result.sizeBytes);
   report.done(
-    `${report.name(result.path)} → ${report.name(to)}: ${sizeWords(result.sizeBytes)} in ` +
-      `${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}`,
+    `${report.name(result.path)} → ${report.name(to)}: ${movedWords(result.sizeBytes, durationMs)}`,
     { event: 'downloaded', local: to, ...result, durationMs: Math.round(durationMs) },
   );
 }

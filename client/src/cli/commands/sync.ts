@@ -2,7 +2,7 @@
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { DownloadOptions } from '../../download/download.js';
-import type { UploadOptions } from '../../upload/upload.js';
+import type { UploadManyOptions } from '../../upload/upload-many.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { flagValue, isMarkedRemote, remotePath, wholeNumber } from '../flag-values.js';
@@ -10,7 +10,7 @@ import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { startProgress } from '../progress.js';
 import { checksumOption, sameContentBy } from '../same-content.js';
 import { LocalSide, RemoteSide } from '../sync-sides.js';
-import { type CopyFile, Sync } from '../sync.js';
+import { type CopyFiles, Sync } from '../sync.js';
 import type { LocalNode, RemoteNode } from '../trees.js';
 import { countWords, durationWords, sizeWords } from '../words.js';
 
@@ -70,8 +70,8 @@ async function run(context: CommandContext): Promise<number> {
   const isSameDown =
     isSame && ((remoteFile: RemoteNode, localFile: LocalNode) => isSame(localFile, remoteFile));
   const sync = isUp
-    ? new Sync(local, there, { ...options, sameContent: isSame, copyFile: uploads(client, transfer) })
-    : new Sync(there, local, { ...options, sameContent: isSameDown, copyFile: downloads(client, transfer) });
+    ? new Sync(local, there, { ...options, sameContent: isSame, copyFiles: uploads(client, transfer) })
+    : new Sync(there, local, { ...options, sameContent: isSameDown, copyFiles: downloads(client, transfer) });
   const startedMs = performance.now();
   try {
     await sync.run();
@@ -97,17 +97,32 @@ function checkSides(from: string, to: string): boolean {
   });
 }
 
-function uploads(client: HoldfastClient, options: UploadOptions): CopyFile<LocalNode> {
-  return ({ entry }, to, onProgress) =>
-    client.upload(entry.path, to, { ...options, createParents: true, onProgress });
+function uploads(client: HoldfastClient, options: UploadManyOptions): CopyFiles<LocalNode> {
+  return async function* copyUp(files, onProgress) {
+    const sources = mapped(files, (file) => ({ file, source: file.source.entry.path, path: file.to }));
+    const outcomes = client.uploadMany(sources, { ...options, createParents: true, onProgress });
+    for await (const { file, ...what } of outcomes) yield { file: file.file, ...what };
+  };
 }
 
 /** A file whose uploader gave no time gets that of its version, so that the next sync finds it the same. */
-function downloads(client: HoldfastClient, options: DownloadOptions): CopyFile<RemoteNode> {
-  return ({ entry, modifiedAtUnixMs }, to, onProgress) => {
-    const dated = { ...entry, attributes: { ...entry.attributes, modifiedAtUnixMs } };
-    return client.download(dated, to, { ...options, onProgress });
+function downloads(client: HoldfastClient, options: DownloadOptions): CopyFiles<RemoteNode> {
+  return async function* copyDown(files, onProgress) {
+    const sources = mapped(files, (file) => {
+      const { entry, modifiedAtUnixMs } = file.source;
+      const dated = { ...entry, attributes: { ...entry.attributes, modifiedAtUnixMs } };
+      return { file, entry: dated, localPath: file.to };
+    });
+    const outcomes = client.downloadMany(sources, { ...options, onProgress });
+    for await (const { file, ...what } of outcomes) yield { file: file.file, ...what };
   };
+}
+
+async function* mapped<T, U>(
+  items: AsyncIterable<T>,
+  to: (item: T) => U,
+): AsyncGenerator<U, void, undefined> {
+  for await (const item of items) yield to(item);
 }
 
 function summary(

@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { HoldfastError, fromErrno, hasCode, joinPath, limits } from '@holdfast/shared';
 import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { FileToUpload } from '../../upload/upload-many.js';
-import type { TransferProgress, UploadOptions, UploadResult } from '../../upload/upload.js';
+import type { UploadOptions, UploadResult } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
 import {
   type CommandContext,
@@ -18,9 +18,9 @@ import { filesAtOnce } from '../../core/for-each.js';
 import { type WalkOptions, nameOf, walkLocal } from '../local-tree.js';
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
-import { type Amount, type Progress, startProgress } from '../progress.js';
+import { type Amount, type Progress, expecting, movedOf, startProgress } from '../progress.js';
 import { previewUploads } from '../transfer-preview.js';
-import { copiesWords, countWords, durationWords, rateWords, sizeWords } from '../words.js';
+import { copiesWords, countWords, durationWords, movedWords, sizeWords } from '../words.js';
 
 export const uploadCommand: CommandSpec = {
   name: 'upload',
@@ -288,13 +288,8 @@ async function amountOf(
 async function uploadMany(job: Job, files: AsyncGenerator<LocalFile, void, undefined>): Promise<void> {
   const { client, options, batch, progress } = job;
   const { signal } = job.context;
-  const expected = async function* (): AsyncGenerator<LocalFile, void, undefined> {
-    for await (const file of files) {
-      progress.expect(file.sizeBytes, 1);
-      yield file;
-    }
-  };
-  const outcomes = client.uploadMany(expected(), { ...options, onProgress: movedOf(progress) });
+  const expected = expecting(progress, files, ({ sizeBytes }) => sizeBytes);
+  const outcomes = client.uploadMany(expected, { ...options, onProgress: movedOf(progress) });
   for await (const { file, result, error } of outcomes) {
     await batch.run(file.about, signal, async () => {
       if (error) throw error;
@@ -309,28 +304,17 @@ async function uploadFile(job: Job, file: LocalFile): Promise<void> {
   done(job, file, await client.upload(file.source, file.path, { ...options, onProgress: movedOf(progress) }));
 }
 
-/** What a transfer is to tell of its bytes. */
-function movedOf(progress: Progress): (now: TransferProgress) => void {
-  let seen = 0;
-  return ({ transferredBytes }) => {
-    progress.moved(transferredBytes - seen);
-    seen = transferredBytes;
-  };
-}
-
 function done(
   { context: { report }, batch, progress }: Job,
   { local, startedMs }: LocalFile,
   result: UploadResult,
 ): void {
   progress.fileDone();
-  batch.files += 1;
-  batch.bytes += result.sizeBytes;
+  batch.done(result.sizeBytes);
   const durationMs = performance.now() - startedMs;
-  const rate = rateWords(result.sizeBytes, durationMs);
   report.done(
-    `${report.name(local)} → ${report.name(result.path)}: ${sizeWords(result.sizeBytes)} in ` +
-      `${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}; ${copiesWords(result.copies)}`,
+    `${report.name(local)} → ${report.name(result.path)}: ${movedWords(result.sizeBytes, durationMs)}; ` +
+      copiesWords(result.copies),
     { event: 'uploaded', local, ...result, durationMs: Math.round(durationMs) },
   );
 }
