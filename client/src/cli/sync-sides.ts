@@ -24,6 +24,8 @@ export interface Side<N extends TreeNode = TreeNode> {
   placeOf(names: readonly string[]): string;
   /** Whether anything is there now. */
   has(names: readonly string[]): Promise<boolean>;
+  /** Whether what is copied here makes the directories that it needs. */
+  readonly makesParents: boolean;
   /** Makes it with what is missing above it; one that is there is fine. */
   makeDirectory(names: readonly string[]): Promise<void>;
   /** Removes it with all that is in it; what has gone already is fine. */
@@ -31,6 +33,7 @@ export interface Side<N extends TreeNode = TreeNode> {
 }
 
 export class LocalSide implements Side<LocalNode> {
+  readonly makesParents = false;
   readonly #path: string;
 
   constructor(path: string) {
@@ -86,6 +89,7 @@ export class LocalSide implements Side<LocalNode> {
 }
 
 export class RemoteSide implements Side<RemoteNode> {
+  readonly makesParents = true;
   readonly #client: HoldfastClient;
   readonly #path: string;
   readonly #signal: AbortSignal;

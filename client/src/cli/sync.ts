@@ -6,6 +6,7 @@ import { HoldfastError } from '@holdfast/shared';
 import type { TransferProgress } from '../upload/upload.js';
 import type { Batch } from './batch.js';
 import { type SameContent, differencesOf } from './differences.js';
+import { Beside } from '../core/beside.js';
 import { filesAtOnce, forEachOf } from '../core/for-each.js';
 import type { IsExcluded } from './path-pattern.js';
 import { type Progress, expecting, movedOf } from './progress.js';
@@ -57,6 +58,7 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
   readonly #source: Side<S>;
   readonly #destination: Side<D>;
   readonly #options: SyncOptions<S, D>;
+  readonly #making = new Beside();
   /** Parts of the source that could not be read. */
   #unknown = 0;
   /** Files that do not differ. */
@@ -95,6 +97,7 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
       if (step.kind === 'copy' && to !== undefined) yield { source: left, to, why: step.why };
       goesInto = to !== undefined && left.type === 'directory';
     }
+    await this.#making.ended();
   }
 
   #pairs(top: Pair<S, D>, goesInto: () => boolean): AsyncGenerator<Pair<S, D>, void, undefined> {
@@ -117,7 +120,7 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
    * or there is no going on here.
    */
   async #prepare(source: S, destination: D | undefined, step: Step): Promise<string | undefined> {
-    const { batch, signal, dryRun } = this.#options;
+    const { batch, signal } = this.#options;
     const path = source.names.join('/');
     let place: string | undefined;
     await batch.run({ path }, signal, async () => {
@@ -125,13 +128,23 @@ export class Sync<S extends TreeNode, D extends TreeNode> {
       if (step.kind === 'skip') return batch.skip(step.why);
       if (step.kind === 'none' && source.type === 'file') this.unchanged += 1;
       if (step.kind !== 'none' && step.replaces && destination) await this.#clear(destination);
-      if (step.kind === 'make') {
-        if (!dryRun) await this.#destination.makeDirectory(source.names);
-        if (path !== '') this.#tell('+', 'made', source, {});
-      }
+      if (step.kind === 'make') await this.#make(source);
       place = this.#destination.placeOf(source.names);
     });
     return place;
+  }
+
+  /** Goes on beside the copying where that is possible: it is a round trip for each directory. */
+  async #make(directory: S): Promise<void> {
+    const { batch, signal, dryRun } = this.#options;
+    const { names } = directory;
+    const make = async (): Promise<void> => {
+      if (!dryRun) await this.#destination.makeDirectory(names);
+      if (names.length > 0) this.#tell('+', 'made', directory, {});
+    };
+    // Without the top there is nothing to go on with.
+    if (dryRun || names.length === 0 || !this.#destination.makesParents) await make();
+    else await this.#making.start(() => batch.run({ path: names.join('/') }, signal, make));
   }
 
   /** Removes what is in the way of an entry of another type. */

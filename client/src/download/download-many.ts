@@ -8,6 +8,7 @@
  */
 import pLimit from 'p-limit';
 import { HoldfastError, copyBytes, hasCode, limits, throwIfCancelled } from '@holdfast/shared';
+import { ahead } from '../core/ahead.js';
 import { checkOneOfMany } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
 import { costOf, filesAtOnce, forEachOf, isSmall } from '../core/for-each.js';
@@ -129,7 +130,8 @@ class ManyDownloads<File extends FileToDownload> {
     const { clock } = this.#context;
     const { signal } = this.#options;
     const count = limits.maxLocatedFiles;
-    for await (const some of gathered(files, { count, check: checkOneOfMany, lingerMs, clock, signal })) {
+    const coming = ahead(files, count, signal);
+    for await (const some of gathered(coming, { count, check: checkOneOfMany, lingerMs, clock, signal })) {
       await orAborted(this.#outcomes.hasRoom(), signal);
       const sound = some.filter((file) => this.#isSound(file));
       const together = sound.filter(({ entry }) => canGoTogether(entry));

@@ -14,8 +14,8 @@ import {
   transferOptions,
 } from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
-import { filesAtOnce } from '../../core/for-each.js';
-import { type WalkOptions, nameOf, walkLocal } from '../local-tree.js';
+import { Beside } from '../../core/beside.js';
+import { type LocalDirectory, type WalkOptions, nameOf, walkLocal } from '../local-tree.js';
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Amount, type Progress, expecting, movedOf, startProgress } from '../progress.js';
@@ -220,7 +220,7 @@ function walkOptions(flags: Flags): WalkOptions {
   return { skipLinks: flags.isSet('skip-links'), ...(isExcluded && { isExcluded }) };
 }
 
-/** The files of a directory; makes the directories as they are met, as they may be empty. */
+/** The files of a directory; makes those directories in it that have none. */
 async function* filesInTree(
   job: Job,
   source: string,
@@ -235,29 +235,36 @@ async function* filesInTree(
     const { createParents = false } = options;
     await makeTop(client, remote, { createParents, signal });
   }
-  const making = new Set<Promise<void>>();
+  const making = new Beside();
+  const about = (path: string, job: () => Promise<void>): Promise<void> =>
+    batch.run({ local: path }, signal, job);
+  /** The last directory, as long as nothing was met in it: what goes into a directory makes it. */
+  let bare: LocalDirectory | undefined;
+  const makeBare = async (): Promise<void> => {
+    if (!bare) return;
+    const { path, remote: place } = bare;
+    await making.start(() =>
+      about(path, async () => {
+        await client.makeDirectory(place, { parents: true, signal });
+      }),
+    );
+  };
   for await (const entry of entries) {
     if (entry.kind === 'skipped') batch.skip(entry.why);
-    else if (entry.kind === 'file') {
+    else if (entry.kind === 'failed') await about(entry.path, () => Promise.reject(entry.error));
+    else {
+      if (bare && !entry.remote.startsWith(`${bare.remote}/`)) await makeBare();
+      bare = entry.kind === 'directory' ? entry : undefined;
+      if (entry.kind === 'directory') continue;
       const { path: local, remote: path, sizeBytes } = entry;
-      // A file may be there sooner than its directory.
       yield {
         ...{ local, source: local, path, sizeBytes, createParents: true },
         ...{ about: { local }, startedMs: performance.now() },
       };
-    } else {
-      const made = batch
-        .run({ local: entry.path }, signal, async () => {
-          if (entry.kind === 'failed') throw entry.error;
-          if (entry.remote !== '/') await client.makeDirectory(entry.remote, { parents: true, signal });
-        })
-        .then(() => void making.delete(made));
-      made.catch(() => undefined);
-      making.add(made);
-      while (making.size >= filesAtOnce) await Promise.race(making);
     }
   }
-  await Promise.all(making);
+  await makeBare();
+  await making.ended();
 }
 
 /** How much the sources have, for whoever looks at the progress. @throws what ended it before all was counted */
