@@ -214,6 +214,17 @@ describe('sync', () => {
     expect(await remoteNames()).toEqual(['a', 'z']);
   }, 120_000);
 
+  it('lets small files share chunks', async () => {
+    await mkdir(at('sub'));
+    for (let index = 0; index < 60; index += 1)
+      await writeFile(at('sub', `f${index}`), seededBytes(index, 1_000 + index));
+    const { chunks: before } = await client.status();
+    expect(await synced(here, there)).toMatchObject({ status: 0, summary: { files: 60 } });
+    const { chunks: after } = await client.status();
+    expect(after - before).toBeGreaterThan(0);
+    expect(after - before).toBeLessThan(5);
+  }, 60_000);
+
   it('twice at once to one target ends with whole files, both ways', async () => {
     for (let index = 0; index < 60; index += 1) await writeFile(at(`f${index}`), seededBytes(index, 70_000));
     const up = await Promise.all([synced(here, there, '--delete'), synced(here, there, '--delete')]);
