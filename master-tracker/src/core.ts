@@ -229,8 +229,9 @@ function transactionTimes({ store, clock, settings }: CoreOptions): TransactionT
 
 async function loadLeases({ store, clock, settings }: CoreOptions): Promise<UploadLeases> {
   const open = await store.read(({ db }) =>
-    db.selectFrom('uploads').select('upload_id').where('state', '=', 'open').execute(),
+    db.selectFrom('uploads').select(['upload_id', 'lease_ms']).where('state', '=', 'open').execute(),
   );
-  const uploadIds = open.map((row) => row.upload_id);
-  return new UploadLeases(clock, settings.uploadLeaseMs, settings.maxOpenUploads, uploadIds);
+  const leases = new UploadLeases(clock, settings);
+  for (const { upload_id, lease_ms } of open) leases.renew(upload_id, lease_ms ?? undefined);
+  return leases;
 }

@@ -60,6 +60,10 @@ const options = {
     describe: 'How long an upload lives when nothing of it is heard',
     default: typedMs(defaultSettings.uploadLeaseMs),
   }),
+  maxUploadLease: option.duration({ min: '1s' })({
+    describe: 'The longest that an upload may ask for, to be gone on with later',
+    default: typedMs(defaultSettings.maxUploadLeaseMs),
+  }),
   repairRate: option.size({ max: '1TiB' })({
     describe: 'How much a second repair may bring to each keeper; 0 for no limit',
     default: `${defaultSettings.repairRateBytesPerS / 1024 / 1024}MiB`,
@@ -126,6 +130,7 @@ await runProgram({
             deadAfterMs: config.deadAfter,
             maintenanceMs: config.maintenance,
             uploadLeaseMs: config.uploadLease,
+            maxUploadLeaseMs: config.maxUploadLease,
             repairRateBytesPerS: config.repairRate,
             reclaimGraceMs: config.reclaimGrace,
             trashRetentionMs: config.trashRetention,

@@ -19,6 +19,8 @@ export interface TrackerSettings {
   readonly maintenanceMs: number;
   /** How long an upload session lives when nothing of it is heard. */
   readonly uploadLeaseMs: number;
+  /** The longest lease that an upload may ask for, to be gone on with later. */
+  readonly maxUploadLeaseMs: number;
   /** How long a write or read token is good. */
   readonly tokenLifetimeMs: number;
   /** How long versions that were given up stay readable for those who read them already. */
@@ -59,6 +61,9 @@ export const defaultSettings: TrackerSettings = {
   ...DEFAULT_LEASE_TIMING,
   // A client that sleeps through a change of network or a laptop's lid can resume.
   uploadLeaseMs: 10 * minuteMs,
+  // What was interrupted in the evening goes on the next morning. The price: the chunks of an upload that nobody goes
+  // on with take room for as long, as those in the trash do.
+  maxUploadLeaseMs: 24 * 60 * minuteMs,
   // Longer than any one chunk takes (64 MiB in 15 minutes is 75 kB/s), short enough that a leaked one is soon
   // worthless.
   tokenLifetimeMs: 15 * minuteMs,

@@ -568,6 +568,19 @@ describe('the master tracker over gRPC', () => {
     await call(namespace.GetEntry, { path: '/' });
   });
 
+  it('gives a lease within its bounds, whatever is asked for', async () => {
+    for (const leaseMs of [0, 1, 2 ** 32 - 1]) {
+      const request = { path: '/lease', requestId: id(), leaseMs };
+      const begun = await call(upload.BeginUpload, request);
+      expect(begun.leaseMs).toBeGreaterThanOrEqual(600_000);
+      expect(begun.leaseMs).toBeLessThanOrEqual(24 * 3_600_000);
+      const { uploadId } = begun;
+      const found = await call(upload.GetUpload, { uploadId });
+      expect(found).toMatchObject({ leaseMs: begun.leaseMs, tokenLifetimeMs: begun.tokenLifetimeMs });
+      await call(upload.AbortUpload, { uploadId });
+    }
+  });
+
   it('refuses what is well-formed and not there, or too much', async () => {
     await failure('NOT_FOUND', call(upload.GetUpload, { uploadId: id() }));
     await failure('UPLOAD_CLOSED', call(upload.AllocateChunks, { uploadId: id(), count: 1 }));

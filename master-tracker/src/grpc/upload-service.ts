@@ -38,7 +38,6 @@ export function uploadHandlers(
   settings: TrackerSettings,
   logger: Logger,
 ): UploadServiceHandlers {
-  const leaseMs = settings.uploadLeaseMs;
   return {
     BeginUpload: unary(async (request) => {
       const { session, allocations } = await uploads.begin({
@@ -50,10 +49,11 @@ export function uploadHandlers(
         allocateCount: readCount(request.allocateCount, 'allocate_count'),
         chunkSizeBytes: readChunkSize(request.chunkSizeBytes, settings),
         excludeKeeperIds: readExcluded(request.excludeKeeperIds),
+        ...(request.leaseMs > 0 && { leaseMs: request.leaseMs }),
       });
       return {
         uploadId: session.uploadId,
-        leaseMs,
+        leaseMs: uploads.leaseMs(session.uploadId),
         policy: writePolicy(session.policy),
         chunkSizeBytes: session.chunkSizeBytes,
         blockSizeBytes: limits.blockSizeBytes,
@@ -63,13 +63,14 @@ export function uploadHandlers(
     }, logger),
 
     AllocateChunks: unary(async (request) => {
+      const uploadId = checkId(request.uploadId, 'upload_id');
       const allocations = await uploads.allocate(
-        checkId(request.uploadId, 'upload_id'),
+        uploadId,
         readCount(request.count, 'count'),
         readExcluded(request.excludeKeeperIds),
         readSealed(request.sealed, limits.maxSealedPerCall),
       );
-      return { allocations: allocations.map(writeAllocation), leaseMs };
+      return { allocations: allocations.map(writeAllocation), leaseMs: uploads.leaseMs(uploadId) };
     }, logger),
 
     CommitUpload: unary(async (request) => {
@@ -103,9 +104,10 @@ export function uploadHandlers(
         policy: writePolicy(upload.policy),
         chunkSizeBytes: upload.chunkSizeBytes,
         blockSizeBytes: limits.blockSizeBytes,
-        leaseMs,
+        leaseMs: uploads.leaseMs(upload.uploadId),
         sealed: upload.sealed.map(writeSealed),
         nextPageToken: upload.nextAfterChunkId ?? '',
+        tokenLifetimeMs: settings.tokenLifetimeMs,
       };
     }, logger),
   };

@@ -25,6 +25,7 @@ const migrations: readonly ((db: AnyDatabase) => Promise<void>)[] = [
   addContentDigest,
   addChanges,
   addLongRequests,
+  addUploadLease,
 ];
 
 const schemaVersion = migrations.length;
@@ -468,4 +469,8 @@ async function addLongRequests(db: AnyDatabase): Promise<void> {
     .column('transaction_id')
     .where(sql<boolean>`length(answer) > 4096`)
     .execute();
+}
+
+async function addUploadLease(db: AnyDatabase): Promise<void> {
+  await db.schema.alterTable('uploads').addColumn('lease_ms', 'bigint').execute();
 }

@@ -224,6 +224,8 @@ export interface UploadsTable {
    * null when all were, and while it is open (uploads/leftovers.ts).
    */
   given_up_through: string | null;
+  /** How long it lives when nothing of it is heard, in milliseconds; null: as the tracker's settings say. */
+  lease_ms: number | null;
 }
 
 interface RequestsTable {

@@ -1,8 +1,10 @@
 /**
  * How long upload sessions live: a lease each, renewed by every call, counted by the monotonic clock in memory.
- * Sessions themselves are durable; after a restart of the tracker each has its whole lease again.
+ * Sessions themselves are durable, with how long their lease is; after a restart of the tracker each has its whole
+ * lease again.
  */
 import { type Clock, HoldfastError } from '@holdfast/shared';
+import type { TrackerSettings } from '../settings.js';
 
 /**
  * Leases are looked at every second. After a longer gap the tracker itself was paused (a suspended machine, a hung
@@ -10,30 +12,38 @@ import { type Clock, HoldfastError } from '@holdfast/shared';
  */
 const maxLookGapMs = 10_000;
 
-export class UploadLeases {
-  /** In milliseconds. */
+/** Uploads that nobody goes on with must leave places for others: beyond this part of all, no lease is a long one. */
+const longLeaseFraction = 0.5;
+
+interface Lease {
+  readonly renewedMs: number;
   readonly leaseMs: number;
+}
+
+export class UploadLeases {
   readonly #clock: Clock;
-  readonly #max: number;
-  readonly #renewedMs = new Map<string, number>();
+  readonly #settings: Pick<TrackerSettings, 'uploadLeaseMs' | 'maxUploadLeaseMs' | 'maxOpenUploads'>;
+  readonly #leases = new Map<string, Lease>();
   #lookedMs: number;
 
-  constructor(clock: Clock, leaseMs: number, max: number, openUploadIds: Iterable<string> = []) {
+  constructor(
+    clock: Clock,
+    settings: Pick<TrackerSettings, 'uploadLeaseMs' | 'maxUploadLeaseMs' | 'maxOpenUploads'>,
+  ) {
     this.#clock = clock;
-    this.leaseMs = leaseMs;
-    this.#max = max;
+    this.#settings = settings;
     this.#lookedMs = clock.monotonicMs();
-    for (const uploadId of openUploadIds) this.renew(uploadId);
   }
 
   get size(): number {
-    return this.#renewedMs.size;
+    return this.#leases.size;
   }
 
   /** @throws HoldfastError LIMIT_EXCEEDED (retryable) when too many uploads are open */
   assertRoom(): void {
-    if (this.#renewedMs.size < this.#max) return;
-    throw new HoldfastError('LIMIT_EXCEEDED', `${this.#max} uploads are open`, {
+    const max = this.#settings.maxOpenUploads;
+    if (this.#leases.size < max) return;
+    throw new HoldfastError('LIMIT_EXCEEDED', `${max} uploads are open`, {
       retryable: true,
       retryAfterMs: 1_000,
       remedy:
@@ -41,14 +51,30 @@ export class UploadLeases {
     });
   }
 
-  renew(uploadId: string): void {
+  /** The lease of a new session that asks for one of `askedMs`; undefined for the usual one, which is the shortest. */
+  grant(askedMs: number | undefined): number | undefined {
+    if (askedMs === undefined) return undefined;
+    const { uploadLeaseMs, maxUploadLeaseMs, maxOpenUploads } = this.#settings;
+    if (this.#leases.size >= maxOpenUploads * longLeaseFraction) return undefined;
+    const leaseMs = Math.min(askedMs, maxUploadLeaseMs);
+    return leaseMs > uploadLeaseMs ? leaseMs : undefined;
+  }
+
+  /** In milliseconds; the usual one for a session that is not open. */
+  leaseMs(uploadId: string): number {
+    return this.#leases.get(uploadId)?.leaseMs ?? this.#settings.uploadLeaseMs;
+  }
+
+  /** @param leaseMs of a session that is not known yet; undefined for the usual one */
+  renew(uploadId: string, leaseMs?: number): void {
+    const known = leaseMs ?? this.leaseMs(uploadId);
     // Out and in again: the Map is then ordered by renewal, the longest silent first.
-    this.#renewedMs.delete(uploadId);
-    this.#renewedMs.set(uploadId, this.#clock.monotonicMs());
+    this.#leases.delete(uploadId);
+    this.#leases.set(uploadId, { renewedMs: this.#clock.monotonicMs(), leaseMs: known });
   }
 
   drop(uploadId: string): void {
-    this.#renewedMs.delete(uploadId);
+    this.#leases.delete(uploadId);
   }
 
   /** Up to `limit` sessions whose lease is over, the longest silent first. They stay listed until dropped. */
@@ -56,13 +82,12 @@ export class UploadLeases {
     const nowMs = this.#clock.monotonicMs();
     const wasPaused = nowMs - this.#lookedMs > maxLookGapMs;
     this.#lookedMs = nowMs;
-    // Setting what is there keeps the order.
-    if (wasPaused) for (const uploadId of this.#renewedMs.keys()) this.#renewedMs.set(uploadId, nowMs);
-    const silentSinceMs = nowMs - this.leaseMs;
     const expired: string[] = [];
-    for (const [uploadId, renewedMs] of this.#renewedMs) {
-      if (renewedMs > silentSinceMs || expired.length >= limit) break;
-      expired.push(uploadId);
+    // All of them, as leases differ: some 20,000 at most, in a millisecond.
+    for (const [uploadId, { renewedMs, leaseMs }] of this.#leases) {
+      // Setting what is there keeps the order.
+      if (wasPaused) this.#leases.set(uploadId, { renewedMs: nowMs, leaseMs });
+      else if (renewedMs + leaseMs <= nowMs && expired.length < limit) expired.push(uploadId);
     }
     return expired;
   }

@@ -76,6 +76,8 @@ export interface BeginUpload {
   readonly allocateCount: number;
   readonly chunkSizeBytes: number;
   readonly excludeKeeperIds: readonly string[];
+  /** How long the session is to live when nothing of it is heard; absent: as the settings say. */
+  readonly leaseMs?: number;
 }
 
 export interface UploadSession {

@@ -61,6 +61,7 @@ export class Uploads {
     leases.assertRoom();
     const { requestId, names, ...rest } = asked;
     const { policy, chunkSizeBytes } = asked;
+    const leaseMs = leases.grant(asked.leaseMs);
     const key = { requestId, asked: ['BeginUpload', names ?? null, rest] };
     let isNew = false;
     const answer = await once(store, key, async (tx) => {
@@ -74,12 +75,12 @@ export class Uploads {
       );
       const uploadId = newId(random);
       const session = { uploadId, policy, chunkSizeBytes };
-      await openSession(tx, session, placed.length);
+      await openSession(tx, session, placed.length, leaseMs);
       await allocator.record(tx, session, placed, 0);
       return { uploadId, placed };
     });
     const session = { uploadId: answer.uploadId, policy, chunkSizeBytes };
-    if (isNew) leases.renew(session.uploadId);
+    if (isNew) leases.renew(session.uploadId, leaseMs);
     else await this.#renewIfOpen(session.uploadId);
     return { session, allocations: allocator.describe(session, answer.placed) };
   }
@@ -87,7 +88,7 @@ export class Uploads {
   /** A remembered answer may be of a session that is over: its lease must not come back. */
   async #renewIfOpen(uploadId: string): Promise<void> {
     const row = await this.#parts.store.read((snapshot) => findUpload(snapshot, uploadId));
-    if (row?.state === 'open') this.#parts.leases.renew(uploadId);
+    if (row?.state === 'open') this.#parts.leases.renew(uploadId, row.lease_ms ?? undefined);
   }
 
   /**
@@ -165,7 +166,17 @@ export class Uploads {
     leases.drop(uploadId);
   }
 
-  /** Describes a session; renews its lease if it is open. @throws HoldfastError NOT_FOUND */
+  /** How long a session lives when nothing of it is heard, in milliseconds. */
+  leaseMs(uploadId: string): number {
+    return this.#parts.leases.leaseMs(uploadId);
+  }
+
+  /**
+   * Describes a session and the chunks that need not be written again, which are fewer than its commit may use: a keeper
+   * that died since may have taken the only copies along. Renews its lease if it is open.
+   *
+   * @throws HoldfastError NOT_FOUND
+   */
   async get(uploadId: string, pageSize: number, afterChunkId: string): Promise<UploadDescription> {
     const description = await this.#parts.store.read(async (snapshot): Promise<UploadDescription> => {
       const row = await findUpload(snapshot, uploadId);
@@ -175,8 +186,25 @@ export class Uploads {
         .select(['chunk_id', 'length', 'digest', 'file_offset'])
         .where('upload_id', '=', uploadId)
         // What a session that is over did not commit is no part of anything.
-        .where('state', 'in', row.state === 'open' ? ['sealed', 'live'] : ['live'])
+        .where('state', '=', row.state === 'open' ? 'sealed' : 'live')
         .where('chunk_id', '>', afterChunkId)
+        .$if(row.state === 'open', (query) =>
+          query.where((eb) =>
+            eb(
+              eb
+                .selectFrom('pieces')
+                .innerJoin('keepers', 'keepers.keeper_id', 'pieces.keeper_id')
+                .select(({ fn }) => fn.countAll<number>().as('counted'))
+                .whereRef('pieces.chunk_id', '=', 'chunks.chunk_id')
+                .where('pieces.state', '=', 'durable')
+                // On a storage that was replaced there is nothing.
+                .where('keepers.dead', '=', 0)
+                .where('keepers.replaced', '=', 0),
+              '>=',
+              row.min_write,
+            ),
+          ),
+        )
         .orderBy('chunk_id')
         .limit(pageSize + 1)
         .execute();
@@ -226,6 +254,7 @@ async function openSession(
   tx: MetadataTransaction,
   session: UploadSession,
   allocated: number,
+  leaseMs: number | undefined,
 ): Promise<void> {
   await tx.run(insertUpload, {
     upload_id: session.uploadId,
@@ -236,6 +265,7 @@ async function openSession(
     allocated,
     closed_transaction_id: null,
     given_up_through: null,
+    lease_ms: leaseMs ?? null,
   });
   tx.count('open_uploads', 1);
 }

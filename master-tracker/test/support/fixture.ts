@@ -263,11 +263,12 @@ export class TestTracker {
   }
 
   async begin(
-    options: { path?: string; count?: number; policy?: Policy; requestId?: string } = {},
+    options: { path?: string; count?: number; policy?: Policy; requestId?: string; leaseMs?: number } = {},
   ): Promise<{ session: UploadSession; chunkIds: string[] }> {
-    const { path = '/file', count = 1, policy = defaultPolicy, requestId = id() } = options;
+    const { path = '/file', count = 1, policy = defaultPolicy, requestId = id(), leaseMs } = options;
     const { session, allocations } = await this.core.uploads.begin({
       names: names(path),
+      ...(leaseMs !== undefined && { leaseMs }),
       requestId,
       policy,
       expectedVersion: undefined,

@@ -1,0 +1,85 @@
+/** Uploads that may be gone on with later: longer leases, and which of their chunks need not be sent again. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { TestTracker, fileOf, id, sealedOf } from '../support/fixture.js';
+
+const minuteMs = 60_000;
+
+describe('an upload that may be gone on with', () => {
+  let tracker: TestTracker;
+  beforeEach(async () => {
+    const settings = { uploadLeaseMs: minuteMs, maxUploadLeaseMs: 5 * minuteMs, maxOpenUploads: 4 };
+    tracker = await TestTracker.start({ keepers: 4, settings });
+  });
+  afterEach(() => tracker.end());
+
+  const uploads = () => tracker.core.uploads;
+  const leaseOf = async (leaseMs?: number) => {
+    const { session } = await tracker.begin({ count: 0, ...(leaseMs !== undefined && { leaseMs }) });
+    const granted = uploads().leaseMs(session.uploadId);
+    await uploads().abort(session.uploadId);
+    return granted;
+  };
+
+  it('has the lease that it asks for, within the bounds', async () => {
+    expect(await leaseOf()).toBe(minuteMs);
+    expect(await leaseOf(1)).toBe(minuteMs);
+    expect(await leaseOf(3 * minuteMs)).toBe(3 * minuteMs);
+    expect(await leaseOf(2 ** 32 - 1)).toBe(5 * minuteMs);
+  });
+
+  it('has the usual lease when half of the places are taken', async () => {
+    await tracker.begin({ count: 0, leaseMs: 5 * minuteMs });
+    expect(await leaseOf(5 * minuteMs)).toBe(5 * minuteMs);
+    await tracker.begin({ count: 0, leaseMs: 5 * minuteMs });
+    expect(await leaseOf(5 * minuteMs)).toBe(minuteMs);
+  });
+
+  it('lives as long as its lease, which starts anew with every call and with the tracker', async () => {
+    const { session } = await tracker.begin({ leaseMs: 3 * minuteMs });
+    const other = await tracker.begin();
+    expect(await expiredWithin(2 * minuteMs)).toBe(1);
+    expect((await uploads().get(other.session.uploadId, 10, '')).state).toBe('aborted');
+    // Renews it.
+    expect((await uploads().get(session.uploadId, 10, '')).state).toBe('open');
+    expect(await expiredWithin(3 * minuteMs - 1_000)).toBe(0);
+    await tracker.restart();
+    expect(uploads().leaseMs(session.uploadId)).toBe(3 * minuteMs);
+    expect(await expiredWithin(3 * minuteMs - 1_000)).toBe(0);
+    expect(await expiredWithin(1_000)).toBe(1);
+  });
+
+  it('lists the chunks that need not be written again: not those whose keepers died, page after page', async () => {
+    const { session, chunkIds } = await tracker.begin({ count: 3, leaseMs: 5 * minuteMs });
+    const [first = '', second = '', third = ''] = chunkIds;
+    const [one, two, three] = tracker.keepers;
+    const sealed = [sealedOf(first, [one!, two!]), sealedOf(second, [two!, three!])];
+    await uploads().allocate(session.uploadId, 0, [], sealed);
+    const listed = async () => {
+      const ids: string[] = [];
+      let after: string | undefined = '';
+      do {
+        const page = await uploads().get(session.uploadId, 1, after);
+        ids.push(...page.sealed.map(({ chunkId }) => chunkId));
+        after = page.nextAfterChunkId;
+      } while (after !== undefined);
+      return ids;
+    };
+    // The third one was never sealed.
+    expect(await listed()).toEqual([first, second].sort());
+    expect(third).not.toBe('');
+    await tracker.pass(31_000, tracker.keepers.slice(1));
+    expect(await listed()).toEqual([second]);
+    await uploads().commit(session.uploadId, id(), [fileOf('/file', [second])], []);
+    expect(await listed()).toEqual([second]);
+  });
+
+  /** Lets time pass as the worker sees it, a second at a time; how many sessions ended. */
+  async function expiredWithin(durationMs: number): Promise<number> {
+    let expired = 0;
+    for (let leftMs = durationMs; leftMs > 0; leftMs -= 1_000) {
+      tracker.clock.advance(Math.min(1_000, leftMs));
+      expired += await uploads().expire(10);
+    }
+    return expired;
+  }
+});
