@@ -25,6 +25,8 @@ import {
   openPartFile,
   writeSpecialFile,
 } from './local/part-file.js';
+import { openResumablePart, resumableBytes } from './local/resumable-part.js';
+import { resumableUpload } from './local/resumable-upload.js';
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
 import { bytesReadableStream, uploadWritableStream } from './local/web-streams.js';
 import * as namespace from './namespace/namespace.js';
@@ -106,7 +108,12 @@ export class HoldfastClient {
     const own = heard(options);
     throwIfCancelled(own.signal);
     splitPath(remotePath);
-    return upload(this.#context, await this.#open(source, own.signal), remotePath, own);
+    return this.#upload(await this.#open(source, own.signal), remotePath, own);
+  }
+
+  async #upload(source: ChunkSource, remotePath: string, options: UploadOptions): Promise<UploadResult> {
+    const journal = await resumableUpload(this.#context, source, remotePath, options);
+    return upload(this.#context, source, remotePath, options, { journal });
   }
 
   /**
@@ -131,7 +138,8 @@ export class HoldfastClient {
   ): AsyncGenerator<UploadOutcome<File>, void, undefined> {
     checkFiles(files);
     const open = ({ source }: File, signal: AbortSignal) => this.#open(source, signal);
-    return uploadMany(this.#context, files, open, heard(options));
+    const alone = (source: ChunkSource, path: string, own: UploadOptions) => this.#upload(source, path, own);
+    return uploadMany(this.#context, files, open, heard(options), alone);
   }
 
   /**
@@ -182,7 +190,9 @@ export class HoldfastClient {
       await writeSpecialFile(localPath, bytes, signal);
       return { path, version, sizeBytes };
     }
-    const target = await openPartFile(localPath, entry.attributes, overwrite, this.#context.random);
+    const target = await (entry.sizeBytes >= resumableBytes
+      ? openResumablePart(localPath, entry, own, this.#context.random)
+      : openPartFile(localPath, entry.attributes, overwrite, this.#context.random));
     return download(this.#context, entry, target, own);
   }
 
@@ -207,7 +217,7 @@ export class HoldfastClient {
    * or the `error` of that file alone. Each appears as with `download`, verified and synced. Small files (up
    * to 1 MiB) are fetched together: one call locates a thousand of them, and a chunk that several share is read once.
    * `files` is read as they get on, some thousands ahead. `concurrency` is that of each large file. `onProgress` tells of the bytes of all files. Leaving the loop, or an abort, ends what is on its way and
-   * leaves nothing of it behind.
+   * leaves nothing of it behind, unless `resume` keeps it.
    *
    * @throws HoldfastError CANCELLED, and what `files` throws
    * @example

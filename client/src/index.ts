@@ -15,6 +15,7 @@ export { type ConnectOptions, connect, defaultTracker } from './connect.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { DownloadOutcome, FileToDownload } from './download/download-many.js';
 export type { ReadFileOptions } from './download/read-file.js';
+export type { ResumeNotice, ResumeState } from './core/resume.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { CompareOptions, Comparison } from './local/compare.js';
 export { contentDigest } from './local/content-digest.js';

@@ -24,8 +24,8 @@ export interface Progress {
   countAhead(count: () => Promise<Amount>): void;
   /** More to do is known. A stream's size is not: 0. */
   expect(bytes: number, files: number): void;
-  /** Bytes moved; negative when an attempt was in vain. */
-  moved(bytes: number): void;
+  /** Bytes moved; negative when an attempt was in vain. `resumed` of them had been moved before it began. */
+  moved(bytes: number, resumed?: number): void;
   fileDone(): void;
   /** Clears the bar. Always called. */
   stop(): void;
@@ -40,11 +40,11 @@ const silent: Progress = {
 };
 
 /** What a transfer, of one file or of many, is to tell of its bytes. */
-export function movedOf(progress: Progress): (now: { readonly transferredBytes: number }) => void {
-  let seenBytes = 0;
-  return ({ transferredBytes }) => {
-    progress.moved(transferredBytes - seenBytes);
-    seenBytes = transferredBytes;
+export function movedOf(progress: Progress): (now: Omit<TransferProgress, 'totalBytes'>) => void {
+  let [seenBytes, seenResumedBytes] = [0, 0];
+  return ({ transferredBytes, resumedBytes = 0 }) => {
+    progress.moved(transferredBytes - seenBytes, resumedBytes - seenResumedBytes);
+    [seenBytes, seenResumedBytes] = [transferredBytes, resumedBytes];
   };
 }
 
@@ -82,6 +82,7 @@ abstract class Counter implements Progress {
   protected readonly startedMs = performance.now();
   protected totalBytes = 0;
   protected movedBytes = 0;
+  #resumedBytes = 0;
   protected files = 0;
   protected filesDone = 0;
   #total: 'met' | 'to be counted' | 'counted' = 'met';
@@ -120,8 +121,9 @@ abstract class Counter implements Progress {
     this.show();
   }
 
-  moved(bytes: number): void {
+  moved(bytes: number, resumed = 0): void {
     this.movedBytes += bytes;
+    this.#resumedBytes += resumed;
     this.show();
   }
 
@@ -136,12 +138,13 @@ abstract class Counter implements Progress {
   protected get words(): { amount: string; rate: string; rest: string; files: string } {
     const elapsedMs = performance.now() - this.startedMs;
     const left = this.totalBytes - this.movedBytes;
-    const restMs = this.movedBytes > 0 ? (elapsedMs / this.movedBytes) * left : 0;
+    const nowBytes = Math.max(0, this.movedBytes - this.#resumedBytes);
+    const restMs = nowBytes > 0 ? (elapsedMs / nowBytes) * left : 0;
     const isKnown = this.isTotalKnown;
     const total = isKnown && this.totalBytes > 0 ? ` of ${sizeWords(this.totalBytes)}` : '';
     return {
       amount: `${sizeWords(Math.max(0, this.movedBytes))}${total}`,
-      rate: rateWords(Math.max(0, this.movedBytes), elapsedMs),
+      rate: rateWords(nowBytes, elapsedMs),
       rest: isKnown && left > 0 && restMs > 0 ? `${durationWords(restMs)} left` : '',
       files: this.files > 1 ? `  ${this.filesDone}${isKnown ? ` of ${this.files}` : ''} files` : '',
     };

@@ -51,6 +51,11 @@ export class Reporter {
     this.#tell(`${this.#io.program}: ${words}`);
   }
 
+  /** For whoever looks for the reason of something. */
+  debug(words: string): void {
+    if (this.#io.env['HOLDFAST_DEBUG'] === '1') this.warn(words);
+  }
+
   /** An error; `about` is what it concerns when there are several things. */
   failure(error: unknown, about: Readonly<Record<string, unknown>> = {}): void {
     const known = asHoldfastError(error);

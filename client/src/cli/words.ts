@@ -14,9 +14,12 @@ export function rateWords(bytes: number, durationMs: number): string {
   return bytes < rateFromBytes || durationMs < 1 ? '' : `${sizeWords((bytes / durationMs) * 1_000)}/s`;
 }
 
-/** What was moved, how long it took, and how fast that was where it means something. */
-export function movedWords(bytes: number, durationMs: number): string {
-  const rate = rateWords(bytes, durationMs);
+/**
+ * What was moved, how long it took, and how fast that was where it means something; what was there already did not
+ * have to move.
+ */
+export function movedWords(bytes: number, durationMs: number, resumedBytes = 0): string {
+  const rate = rateWords(bytes - resumedBytes, durationMs);
   return `${sizeWords(bytes)} in ${durationWords(durationMs)}${rate === '' ? '' : ` (${rate})`}`;
 }
 

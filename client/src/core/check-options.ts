@@ -23,11 +23,16 @@ const whole: Kind = {
 const signal: Kind = { words: 'an AbortSignal', fits: (value) => value instanceof AbortSignal };
 const object: Kind = { words: 'an object', fits: (value) => typeof value === 'object' && value !== null };
 
+const place: Kind = {
+  words: 'true, false or a directory',
+  fits: (value) => typeof value === 'boolean' || (typeof value === 'string' && value !== ''),
+};
+
 const kinds = new Map<string, Kind>(
   Object.entries({
-    ...{ signal, onProgress: listener, onWaiting: listener, onCursor: listener },
+    ...{ signal, onResume: listener, onProgress: listener, onWaiting: listener, onCursor: listener },
     ...{ overwrite: flag, createParents: flag, recursive: flag, parents: flag, follow: flag },
-    ...{ create: flag, fetch: flag },
+    ...{ create: flag, fetch: flag, resume: place },
     ...{ expectedVersion: whole, version: whole, afterEventId: whole, maxBytes: whole },
     ...{ replicas: whole, minWrite: whole, limit: whole },
     ...{ concurrency: number, chunkSizeBytes: number, start: number, end: number, depth: number },

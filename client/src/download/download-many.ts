@@ -103,6 +103,7 @@ class ManyDownloads<File extends FileToDownload> {
   readonly #oneAtATime = pLimit(1);
   readonly #openFiles = pLimit(filesAtOnce);
   #transferredBytes = 0;
+  #resumedBytes = 0;
 
   constructor(
     context: ClientContext,
@@ -205,16 +206,16 @@ class ManyDownloads<File extends FileToDownload> {
   async #fetchAlone(file: File): Promise<void> {
     const { clock } = this.#context;
     const startedMs = clock.monotonicMs();
-    let seenBytes = 0;
-    const onProgress: DownloadOptions['onProgress'] = ({ transferredBytes }) => {
-      this.#moved(transferredBytes - seenBytes);
-      seenBytes = transferredBytes;
+    let [seenBytes, seenResumed] = [0, 0];
+    const onProgress: DownloadOptions['onProgress'] = ({ transferredBytes, resumedBytes = 0 }) => {
+      this.#moved(transferredBytes - seenBytes, resumedBytes - seenResumed);
+      [seenBytes, seenResumed] = [transferredBytes, resumedBytes];
     };
     try {
       const result = await this.#local.download(file, { ...this.#options, onProgress });
       this.#outcomes.give({ file, result, durationMs: clock.monotonicMs() - startedMs });
     } catch (error) {
-      this.#moved(-seenBytes);
+      this.#moved(-seenBytes, -seenResumed);
       this.#failed([file], error);
     }
   }
@@ -288,10 +289,13 @@ class ManyDownloads<File extends FileToDownload> {
     this.#outcomes.give({ file, result: { path, version, sizeBytes }, durationMs });
   }
 
-  #moved(bytes: number): void {
+  #moved(bytes: number, resumed = 0): void {
     if (bytes === 0) return;
     this.#transferredBytes += bytes;
-    this.#options.onProgress?.({ transferredBytes: this.#transferredBytes, totalBytes: undefined });
+    this.#resumedBytes += resumed;
+    const [transferredBytes, resumedBytes] = [this.#transferredBytes, this.#resumedBytes];
+    const progress = { transferredBytes, totalBytes: undefined };
+    this.#options.onProgress?.({ ...progress, ...(resumedBytes > 0 && { resumedBytes }) });
   }
 
   /** An abort is the end of all, and no file's failure. */

@@ -7,8 +7,9 @@ import { type Bytes, HoldfastError, hasCode, throwIfCancelled } from '@holdfast/
 import type { ClientContext } from '../core/context.js';
 import { MemoryShare } from '../core/memory-share.js';
 import { asking } from '../core/retrying.js';
+import { type ResumeNotice, isWorthKeeping } from '../core/resume.js';
 import { firstOf } from '../core/signals.js';
-import type { Entry, FileAttributes, LocatedPage } from '../ports/tracker-api.js';
+import type { Entry, FileAttributes, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
 import type { TransferProgress } from '../upload/upload.js';
 import { locatedExtents, locatePage } from './locate.js';
 import { readRange } from './range-reader.js';
@@ -17,6 +18,10 @@ import { readRange } from './range-reader.js';
 export interface DownloadTarget {
   /** Writes all of `data` at `position`; calls may overlap and come in any order. */
   write(data: Bytes, position: number): Promise<void>;
+  /** Whether what an earlier download left holds exactly the bytes of this extent. */
+  holds?(extent: LocatedExtent): Promise<boolean>;
+  /** Leaves what is there to a later download; of a target that was opened for that. Never rejects. */
+  keep?(): Promise<void>;
   /** All is written: makes it durable and shows it. */
   finish(attributes: FileAttributes): Promise<void>;
   /** Leaves nothing behind. Never rejects. */
@@ -30,6 +35,13 @@ export interface DownloadOptions {
   readonly overwrite?: boolean;
   /** Told whenever bytes moved. */
   readonly onProgress?: (progress: TransferProgress) => void;
+  /**
+   * Keeps what is there of a file of at least 32 MiB beside the target when it is interrupted or killed, and goes on
+   * with it: what matches the digests of the version's chunks is not fetched again. Default false.
+   */
+  readonly resume?: boolean;
+  /** Told how a download with `resume` begins, and that what is there is kept when it fails. */
+  readonly onResume?: (notice: ResumeNotice) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -37,6 +49,8 @@ export interface DownloadResult {
   readonly path: string;
   readonly version: number;
   readonly sizeBytes: number;
+  /** How much of it an interrupted download had fetched before; absent where nothing. */
+  readonly resumedBytes?: number;
 }
 
 const defaultConcurrency = 4;
@@ -73,19 +87,32 @@ export async function download(
   target: DownloadTarget,
   options: DownloadOptions = {},
 ): Promise<DownloadResult> {
+  const reached: Reached = { transferredBytes: 0, resumedBytes: 0 };
   try {
     const { entry, first } = await begin(context, found, options.signal);
     const { path, version, sizeBytes, attributes } = entry;
-    if (first) await fetchAll(context, entry, first, target, options);
+    if (first) await fetchAll(context, entry, first, target, options, reached);
     throwIfCancelled(options.signal);
     await target.finish(attributes);
-    return { path, version, sizeBytes };
+    const { resumedBytes } = reached;
+    return { path, version, sizeBytes, ...(resumedBytes > 0 && { resumedBytes }) };
   } catch (error) {
-    await target.discard();
+    if (target.keep && isWorthKeeping(error, options.signal)) {
+      await target.keep();
+      const { transferredBytes: storedBytes } = reached;
+      const { path, sizeBytes: totalBytes } = found;
+      options.onResume?.({ path, kind: 'kept', storedBytes, totalBytes });
+    } else await target.discard();
     // Whatever the caller's abort led to on the way, it is the reason.
     throwIfCancelled(options.signal);
     throw error;
   }
+}
+
+/** How far a download is. */
+interface Reached {
+  transferredBytes: number;
+  resumedBytes: number;
 }
 
 interface Beginning {
@@ -117,6 +144,7 @@ async function fetchAll(
   first: LocatedPage,
   target: DownloadTarget,
   { concurrency = defaultConcurrency, onProgress, signal }: DownloadOptions,
+  reached: Reached,
 ): Promise<void> {
   if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > maxConcurrency) {
     throw new HoldfastError('INVALID_ARGUMENT', `concurrency must be 1 to ${maxConcurrency}`);
@@ -133,7 +161,12 @@ async function fetchAll(
   }
   const extents = locatedExtents(context, first, sizeBytes, either);
   const oneAtATime = pLimit(1);
-  let transferredBytes = 0;
+  const moved = (bytes: number): void => {
+    reached.transferredBytes += bytes;
+    const { transferredBytes, resumedBytes } = reached;
+    const progress = { transferredBytes, totalBytes: sizeBytes };
+    onProgress?.({ ...progress, ...(resumedBytes > 0 && { resumedBytes }) });
+  };
   const next = async () => {
     const { done, value: extent } = await extents.next();
     return done === true || !extent
@@ -145,14 +178,19 @@ async function fetchAll(
       const { extent, release } = turn;
       const { chunkOffset: start, lengthBytes, fileOffset } = extent;
       try {
+        if (await target.holds?.(extent)) {
+          reached.resumedBytes += lengthBytes;
+          moved(lengthBytes);
+          continue;
+        }
+        throwIfCancelled(either);
         const range = { version, extent, start, end: start + lengthBytes };
         await readRange(
           context,
           range,
           async (data, chunkOffset) => {
             await target.write(data, fileOffset + chunkOffset - start);
-            transferredBytes += data.length;
-            onProgress?.({ transferredBytes, totalBytes: sizeBytes });
+            moved(data.length);
           },
           either,
         );

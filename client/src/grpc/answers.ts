@@ -12,6 +12,7 @@ import type {
   KeeperStatusOutput,
   LocatedExtentOutput,
   PieceLocationOutput,
+  GetUploadResponseOutput,
   TrashedVersionOutput,
 } from '@holdfast/proto';
 import { HoldfastError, checkId, limits, splitPath } from '@holdfast/shared';
@@ -36,6 +37,7 @@ import type {
   LocatedExtent,
   PieceLocation,
   TrashedVersion,
+  UploadPage,
 } from '../ports/tracker-api.js';
 import { readKeeperState, readRepairStatus, readScrubProgress } from './inspection-answers.js';
 
@@ -132,6 +134,35 @@ export function readAllocations(messages: readonly ChunkAllocationOutput[]): Chu
       writeToken: Buffer.from(message.writeToken),
     };
   });
+}
+
+const uploadStates = {
+  UPLOAD_STATE_OPEN: 'open',
+  UPLOAD_STATE_COMMITTED: 'committed',
+  UPLOAD_STATE_ABORTED: 'aborted',
+  UPLOAD_STATE_UNSPECIFIED: undefined,
+} as const;
+
+export function readUploadPage(message: GetUploadResponseOutput): UploadPage {
+  const state = (uploadStates as Record<string, UploadPage['state'] | undefined>)[String(message.state)];
+  if (state === undefined) throw new Error(`state is ${String(message.state)}`);
+  return {
+    state,
+    policy: readPolicy(message.policy),
+    leaseMs: checkInteger(message.leaseMs, 'lease_ms', 1),
+    chunkSizeBytes: checkInteger(message.chunkSizeBytes, 'chunk_size_bytes', 1, limits.maxChunkSizeBytes),
+    blockSizeBytes: checkInteger(message.blockSizeBytes, 'block_size_bytes', 1),
+    // A tracker of before this field has tokens of this life at least.
+    tokenLifetimeMs: checkInteger(message.tokenLifetimeMs || 60_000, 'token_lifetime_ms', 1),
+    sealed: checkAtMost(message.sealed, limits.maxSealedPerCall, 'sealed').map((chunk) => ({
+      chunkId: checkId(chunk.chunkId, 'sealed.chunk_id'),
+      lengthBytes: checkInteger(chunk.length, 'sealed.length', 1, limits.maxChunkSizeBytes),
+      digest: checkDigest(chunk.digest, 'sealed.digest'),
+      fileOffset: checkInteger(chunk.fileOffset, 'sealed.file_offset'),
+      receipts: [],
+    })),
+    nextPageToken: message.nextPageToken,
+  };
 }
 
 export function readLocatedExtent(message: LocatedExtentOutput): LocatedExtent {

@@ -35,6 +35,7 @@ import {
   readJobId,
   readLocatedExtent,
   readTrashedVersion,
+  readUploadPage,
 } from './answers.js';
 import { readFileLocations } from './file-locations.js';
 import { readEvent, readExplainedChunk, readLossPreview } from './inspection-answers.js';
@@ -145,6 +146,8 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         if (files.length !== request.files.length) throw new Error(`it tells of ${files.length} files`);
         return files.map(readCommitted);
       }),
+    getUpload: (uploadId, pageToken, options) =>
+      call(uploadService.GetUpload, { uploadId, pageToken }, options, readUploadPage),
     abortUpload: (uploadId, options) =>
       call(uploadService.AbortUpload, { uploadId }, options, () => undefined),
 

@@ -69,6 +69,8 @@ interface FileState {
   /** In nanoseconds: a change within the same millisecond is one too. */
   readonly modifiedAtNs: bigint;
   readonly attributes: FileAttributes;
+  /** All that changes with the bytes. */
+  readonly marks: readonly bigint[];
 }
 
 /** Waits for no disk: what is asked of an open file is in memory, and a thread for it would cost ten times as much. */
@@ -79,6 +81,7 @@ function stateOf(handle: number): FileState {
     isDirectory: status.isDirectory(),
     sizeBytes: Number(status.size),
     modifiedAtNs: status.mtimeNs,
+    marks: [status.dev, status.ino, status.size, status.mtimeNs, status.ctimeNs],
     attributes: { modifiedAtUnixMs: Number(status.mtimeMs), mode: Number(status.mode & 0o7777n) },
   };
 }
@@ -105,6 +108,14 @@ class FileSource implements ChunkSource {
     this.#memory = memory;
     this.sizeBytes = state.sizeBytes;
     this.attributes = state.attributes;
+  }
+
+  get identity(): { readonly path: string; readonly state: string } {
+    return { path: this.#path, state: this.#state.marks.join(':') };
+  }
+
+  skip(lengthBytes: number): void {
+    this.#position += lengthBytes;
   }
 
   async next(maxBytes: number, signal: AbortSignal): Promise<SourceChunk | undefined> {

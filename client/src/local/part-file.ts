@@ -106,7 +106,7 @@ async function statusAt(path: string): Promise<Stats | undefined> {
 }
 
 /** What is there, if it may be replaced. */
-async function refuseTaken(path: string, overwrite: boolean): Promise<Stats | undefined> {
+export async function refuseTaken(path: string, overwrite: boolean): Promise<Stats | undefined> {
   const status = await statusAt(path);
   if (!status) return undefined;
   const kind = status.isSymbolicLink() ? await stat(path).catch(() => undefined) : status;
@@ -141,16 +141,22 @@ function taken(path: string): HoldfastError {
 
 /** Whether a name is that of a download that is not done. */
 export function isPartName(name: string): boolean {
-  return /^\..*\.holdfast-[0-9a-f]{8}\.part$/s.test(name);
+  return /^\..*\.holdfast(\.\d+\.(free|[0-9a-f]{8}-\d+-\d+))?-[0-9a-f]{8}\.part$/s.test(name);
+}
+
+/** A name, no longer than `maxBytes`. */
+export function shortened(name: string, maxBytes: number): string {
+  let stem = name;
+  while (Buffer.byteLength(stem) > maxBytes) stem = [...stem].slice(0, -1).join('');
+  return stem;
 }
 
 function partPath(target: string, random: Random): string {
-  let stem = basename(target);
-  while (Buffer.byteLength(stem) > maxStemBytes) stem = [...stem].slice(0, -1).join('');
+  const stem = shortened(basename(target), maxStemBytes);
   return join(dirname(target), `.${stem}.holdfast-${random.bytes(4).toString('hex')}.part`);
 }
 
-class PartFile implements DownloadTarget {
+export class PartFile implements DownloadTarget {
   readonly #path: string;
   readonly #part: string;
   readonly #handle: FileHandle;
@@ -180,7 +186,7 @@ class PartFile implements DownloadTarget {
         await this.#handle.utimes(seconds, seconds);
       }
       await this.#handle.sync();
-      await this.#close();
+      await this.close();
       if (this.#overwrite) await rename(this.#part, this.#path);
       else await this.#showWithoutReplacing();
     } catch (error) {
@@ -189,7 +195,7 @@ class PartFile implements DownloadTarget {
   }
 
   async discard(): Promise<void> {
-    await this.#close().catch(() => undefined);
+    await this.close().catch(() => undefined);
     await unlink(this.#part).catch(() => undefined);
   }
 
@@ -207,7 +213,7 @@ class PartFile implements DownloadTarget {
     await unlink(this.#part);
   }
 
-  async #close(): Promise<void> {
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     await this.#handle.close();

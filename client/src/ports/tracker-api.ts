@@ -116,6 +116,8 @@ export interface BeginUploadRequest {
   /** 0: the cluster's default. */
   readonly chunkSizeBytes: number;
   readonly excludeKeeperIds: readonly string[];
+  /** How long the session is to live when nothing of it is heard; absent: the cluster's default. */
+  readonly leaseMs?: number;
 }
 
 /** An open session. */
@@ -129,6 +131,14 @@ export interface UploadSession {
   readonly blockSizeBytes: number;
   readonly allocations: readonly ChunkAllocation[];
   readonly tokenLifetimeMs: number;
+}
+
+/** A session as it is, with a page of the chunks that its commit may use, without receipts. */
+export interface UploadPage extends Omit<UploadSession, 'allocations' | 'uploadId'> {
+  readonly state: 'open' | 'committed' | 'aborted';
+  readonly sealed: readonly SealedChunk[];
+  /** '' on the last page. */
+  readonly nextPageToken: string;
 }
 
 export interface AllocateChunksRequest {
@@ -283,6 +293,8 @@ export interface TrackerApi extends InspectionApi {
     request: CommitUploadRequest,
     options?: CallOptions,
   ): Promise<readonly (CommittedFile | HoldfastError)[]>;
+  /** @throws HoldfastError NOT_FOUND */
+  getUpload(uploadId: string, pageToken: string, options?: CallOptions): Promise<UploadPage>;
   abortUpload(uploadId: string, options?: CallOptions): Promise<void>;
 
   locateChunks(request: LocateChunksRequest, options?: CallOptions): Promise<LocatedPage>;

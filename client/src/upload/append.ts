@@ -10,7 +10,7 @@ import type { ClientContext } from '../core/context.js';
 import { stat } from '../namespace/namespace.js';
 import type { Entry } from '../ports/tracker-api.js';
 import type { ChunkSource } from './chunk-source.js';
-import { type Place, type UploadOptions, type UploadResult, upload } from './upload.js';
+import { type Place, type Placing, type UploadOptions, type UploadResult, upload } from './upload.js';
 
 export interface AppendOptions extends Pick<
   UploadOptions,
@@ -54,12 +54,12 @@ export async function append(
   // Whatever has come meanwhile: it is as good to go on from, as long as nothing else was asked for.
   const isRetryable = (error: HoldfastError): boolean =>
     expectedVersion === undefined && hasCode(error, 'VERSION_CONFLICT', 'ALREADY_EXISTS');
-  return upload(context, source, path, uploading, (commit) =>
+  const placing: Placing = (commit) =>
     withRetry(conflictRetry, { ...context, signal, isRetryable }, async (attempt) => {
       if (attempt > 1) found = await find();
       return commit(placeOf(found));
-    }),
-  );
+    });
+  return upload(context, source, path, uploading, { placing });
 }
 
 function placeOf(found: Entry | undefined): Place {

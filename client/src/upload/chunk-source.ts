@@ -26,6 +26,10 @@ export interface ChunkSource {
   readonly sizeBytes: number | undefined;
   /** What to tell the tracker about the file. */
   readonly attributes: FileAttributes;
+  /** Names this very state of what is read: equal ones have equal bytes. Only of what can be read again later. */
+  readonly identity?: { readonly path: string; readonly state: string };
+  /** Leaves the next `lengthBytes` out; of every source that has an identity. */
+  skip?(lengthBytes: number): void;
   /** The next chunk, of at most `maxBytes` and shorter only at the end; undefined after the last. */
   next(maxBytes: number, signal: AbortSignal): Promise<SourceChunk | undefined>;
   /**

@@ -19,6 +19,7 @@ import type { ClientContext } from '../core/context.js';
 import { Watchdog } from '../core/watchdog.js';
 import type { BlockRun, WriteOutcome } from '../ports/keeper-api.js';
 import type { ChunkAllocation, SealedChunk, UploadSession } from '../ports/tracker-api.js';
+import type { WrittenChunk } from '../ports/upload-journal.js';
 import type { ChunkAllocator } from './allocator.js';
 import type { SourceChunk } from './chunk-source.js';
 import { transferDeadlineMs } from './plan.js';
@@ -34,11 +35,6 @@ const chunkRetry: RetryPolicy = {
   factor: 2,
   budgetMs: 45_000,
 };
-
-/** A chunk that keepers have, with the checksums of its blocks: four bytes each, big-endian. */
-export interface WrittenChunk extends SealedChunk {
-  readonly checksums: Buffer;
-}
 
 export class ChunkWriter {
   readonly #context: ClientContext;

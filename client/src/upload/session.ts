@@ -2,7 +2,7 @@
  * An upload's session with the tracker: opened, committed, or given up. What it answers: calls whose outcome nobody
  * learnt, at both ends of an upload.
  */
-import { type HoldfastError, hasCode, newId, throwIfCancelled, withRetry } from '@holdfast/shared';
+import { HoldfastError, hasCode, newId, throwIfCancelled, withRetry } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { outcomeUnknown } from '../core/outcome.js';
 import { asking, mutating } from '../core/retrying.js';
@@ -69,7 +69,10 @@ async function openOnce(
 }
 
 /** Gives the session up. Not under the caller's signal, which may be why. */
-export function endSession({ tracker }: ClientContext, { uploadId }: UploadSession): Promise<void> {
+export function endSession(
+  { tracker }: ClientContext,
+  { uploadId }: Pick<UploadSession, 'uploadId'>,
+): Promise<void> {
   return tracker.abortUpload(uploadId, { deadlineMs: abortDeadlineMs });
 }
 
@@ -93,6 +96,31 @@ export async function commitSession(
     if (!(signal.aborted || hasCode(error, ...answerless))) throw error;
     return settle(context, session, error, subject, commit);
   }
+}
+
+/**
+ * The same for a session that is left to whoever goes on with it and then asks the same: it is not ended, and of a
+ * commit without an answer nobody knows.
+ */
+export async function commitOnce(
+  context: ClientContext,
+  request: CommitUploadRequest,
+  subject: string,
+  signal: AbortSignal,
+): Promise<readonly (CommittedFile | HoldfastError)[]> {
+  try {
+    return await asking(context, signal, () => context.tracker.commitUpload(request, { signal }));
+  } catch (error) {
+    throw signal.aborted || hasCode(error, ...answerless) ? outcomeUnknown(subject, error) : error;
+  }
+}
+
+/** As the tracker says it. */
+export function alreadyExists(path: string): HoldfastError {
+  return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
+    remedy: 'Choose another name, or allow replacing it (--force).',
+    facts: { path },
+  });
 }
 
 /**

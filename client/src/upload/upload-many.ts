@@ -32,7 +32,7 @@ import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
 import { Pack, type PackedFile, maxPackBytes, maxPackFiles, maxPackedFileBytes } from './pack.js';
 import { chunkSizeFor } from './plan.js';
 import { type RoomOptions, awaitingRoom } from './room.js';
-import { commitSession, endSession, openSession } from './session.js';
+import { alreadyExists, commitSession, endSession, openSession } from './session.js';
 import {
   type UploadOptions,
   type UploadResult,
@@ -87,8 +87,12 @@ interface Filling<File> {
   release(): void;
 }
 
+/** A single upload; closes its source. */
+type UploadAlone = (source: ChunkSource, path: string, options: UploadOptions) => Promise<UploadResult>;
+
 /**
  * @param open opens a file's source; rejects with a HoldfastError if it cannot be read
+ * @param alone uploads a file that is not small
  * @throws HoldfastError CANCELLED; INVALID_ARGUMENT for what is no file at all, and what the iterable throws, after all
  *   outcomes of what it gave before
  */
@@ -97,8 +101,9 @@ export function uploadMany<File extends FileToUpload>(
   files: Iterable<File> | AsyncIterable<File>,
   open: (file: File, signal: AbortSignal) => Promise<ChunkSource>,
   options: UploadManyOptions = {},
+  alone: UploadAlone = (source, path, own) => upload(context, source, path, own),
 ): AsyncGenerator<UploadOutcome<File>, void, undefined> {
-  return new ManyUpload(context, files, open, options).run();
+  return new ManyUpload(context, files, open, options, alone).run();
 }
 
 class ManyUpload<File extends FileToUpload> {
@@ -106,6 +111,7 @@ class ManyUpload<File extends FileToUpload> {
   readonly #files: Iterable<File> | AsyncIterable<File>;
   readonly #openSource: (file: File, signal: AbortSignal) => Promise<ChunkSource>;
   readonly #options: UploadManyOptions;
+  readonly #alone: UploadAlone;
   readonly #packBytes: number;
   readonly #senders: LimitFunction;
   readonly #memory: MemoryShare;
@@ -125,12 +131,14 @@ class ManyUpload<File extends FileToUpload> {
   /** A path showed a file already: packs ask before they are sent, until one finds nothing of the kind. */
   #asksFirst = false;
   #transferredBytes = 0;
+  #resumedBytes = 0;
 
   constructor(
     context: ClientContext,
     files: Iterable<File> | AsyncIterable<File>,
     open: (file: File, signal: AbortSignal) => Promise<ChunkSource>,
     options: UploadManyOptions,
+    alone: UploadAlone,
   ) {
     const concurrency = checkConcurrency(options.concurrency);
     // Also for what it throws.
@@ -139,6 +147,7 @@ class ManyUpload<File extends FileToUpload> {
     this.#files = files;
     this.#openSource = open;
     this.#options = options;
+    this.#alone = alone;
     this.#packBytes = Math.min(maxPackBytes, options.chunkSizeBytes ?? maxPackBytes);
     this.#senders = pLimit(concurrency);
     this.#packTurns = new ByteBudget(concurrency + maxUnconfirmed);
@@ -404,17 +413,17 @@ class ManyUpload<File extends FileToUpload> {
   /** Never rejects. */
   async #uploadAlone(file: File, source: ChunkSource): Promise<void> {
     const { attributes, expectedVersion, createParents } = file;
-    let seen = 0;
+    let [seen, seenResumed] = [0, 0];
     try {
-      const result = await upload(this.#context, source, file.path, {
+      const result = await this.#alone(source, file.path, {
         ...this.#options,
         ...(attributes !== undefined && { attributes }),
         ...(expectedVersion !== undefined && { expectedVersion }),
         ...(createParents !== undefined && { createParents }),
         signal: this.#signal,
-        onProgress: ({ transferredBytes }) => {
-          this.#moved(transferredBytes - seen);
-          seen = transferredBytes;
+        onProgress: ({ transferredBytes, resumedBytes = 0 }) => {
+          this.#moved(transferredBytes - seen, resumedBytes - seenResumed);
+          [seen, seenResumed] = [transferredBytes, resumedBytes];
         },
       });
       this.#tell({ file, result });
@@ -442,16 +451,11 @@ class ManyUpload<File extends FileToUpload> {
     return file.expectedVersion ?? (this.#options.overwrite === true ? undefined : 0);
   }
 
-  #moved(bytes: number): void {
+  #moved(bytes: number, resumed = 0): void {
     this.#transferredBytes += bytes;
-    this.#options.onProgress?.({ transferredBytes: this.#transferredBytes, totalBytes: undefined });
+    this.#resumedBytes += resumed;
+    const [transferredBytes, resumedBytes] = [this.#transferredBytes, this.#resumedBytes];
+    const progress = { transferredBytes, totalBytes: undefined };
+    this.#options.onProgress?.({ ...progress, ...(resumedBytes > 0 && { resumedBytes }) });
   }
-}
-
-/** As the tracker says it. */
-function alreadyExists(path: string): HoldfastError {
-  return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
-    remedy: 'Choose another name, or allow replacing it (--force).',
-    facts: { path },
-  });
 }

@@ -484,6 +484,18 @@ export class FakeCluster {
             return { path, version, sizeBytes, durability: durability! };
           });
         }),
+      getUpload: (uploadId, _token, o) =>
+        this.#call('getUpload', uploadId, o?.signal, () => {
+          const session = this.sessions.get(uploadId);
+          if (!session) throw new HoldfastError('NOT_FOUND', 'no such upload');
+          const { state, chunkSizeBytes, pieces, minWrite, sealed } = session;
+          const policy = replicaPolicy({ pieces, minWrite });
+          const { leaseMs } = this;
+          return {
+            ...{ state, policy, leaseMs, chunkSizeBytes, blockSizeBytes, tokenLifetimeMs: 3_600_000 },
+            ...{ sealed: [...sealed.values()], nextPageToken: '' },
+          };
+        }),
       abortUpload: (uploadId, o) =>
         this.#call('abortUpload', uploadId, o?.signal, () => {
           const session = this.sessions.get(uploadId);

@@ -14,6 +14,7 @@ import { expandGlobs, globWords } from '../remote-globs.js';
 import { localPathIn } from '../local-names.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Progress, movedOf, startProgress } from '../progress.js';
+import { resumeOptions, resumeTeller } from '../resume.js';
 import { notExcluded, previewDownloads } from '../transfer-preview.js';
 import { countWords, durationWords, movedWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
@@ -25,8 +26,9 @@ export const downloadCommand: CommandSpec = {
   details:
     'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
     'directory. "-" is standard output. A file appears whole or not at all, with its time and mode. ' +
+    'Of a large file (from 32 MiB) whose download was interrupted or killed, the same command fetches the rest. ' +
     `${globWords} ${excludeWords}`,
-  options: { ...transferOptions, ...excludeOption, ...dryRunOption },
+  options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunOption },
   examples: [
     ['download /photos/cat.jpg .', 'into the current directory'],
     ['download /backup.tar - | tar x', 'to a pipe'],
@@ -49,7 +51,9 @@ async function run(context: CommandContext): Promise<number> {
   const { paths, flags, io, report, signal } = context;
   const concurrency = flagValue(flags, 'concurrency', wholeNumber(1, 64));
   const overwrite = flags.isSet('force');
-  const options = { overwrite, signal, ...(concurrency !== undefined && { concurrency }) };
+  const resume = flags.isSet('resume');
+  const onResume = resumeTeller(report, 'fetched');
+  const options = { overwrite, resume, onResume, signal, ...(concurrency !== undefined && { concurrency }) };
   const asked = paths.slice(0, -1).map(remotePath);
   const local = paths.at(-1) ?? '';
   if (local === '-') {
@@ -219,7 +223,7 @@ function downloaded(
   progress.fileDone();
   batch.done(result.sizeBytes);
   report.done(
-    `${report.name(result.path)} → ${report.name(to)}: ${movedWords(result.sizeBytes, durationMs)}`,
+    `${report.name(result.path)} → ${report.name(to)}: ${movedWords(result.sizeBytes, durationMs, result.resumedBytes)}`,
     { event: 'downloaded', local: to, ...result, durationMs: Math.round(durationMs) },
   );
 }

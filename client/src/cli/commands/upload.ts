@@ -19,7 +19,9 @@ import { type LocalDirectory, type WalkOptions, nameOf, walkLocal } from '../loc
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Amount, type Progress, expecting, movedOf, startProgress } from '../progress.js';
+import { resumeOptions, resumeTeller } from '../resume.js';
 import { previewUploads } from '../transfer-preview.js';
+import { uploadsDirectory } from '../../local/state-directory.js';
 import { copiesWords, countWords, durationWords, movedWords, sizeWords } from '../words.js';
 
 export const uploadCommand: CommandSpec = {
@@ -31,9 +33,11 @@ export const uploadCommand: CommandSpec = {
     'directory. "-" is standard input. With -r, symbolic links are followed; links that lead nowhere or in circles, ' +
     'sockets, devices and pipes are skipped with a warning, and the status is then 1. Where there is no room until that ' +
     'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that. ' +
+    'A large file (from 32 MiB) whose upload was interrupted or killed is gone on with by the same command, for a day. ' +
     excludeWords,
   options: {
     ...transferOptions,
+    ...resumeOptions,
     'chunk-size': { type: 'string', requiresArg: true, describe: 'Longest chunk, 64KiB to 64MiB' },
     replicas: { type: 'string', requiresArg: true, describe: 'Copies of each chunk, 1 to 16' },
     'min-write': {
@@ -103,7 +107,7 @@ async function run(context: CommandContext): Promise<number> {
   return batch.exitStatus;
 }
 
-async function uploadOptions({ flags, report, signal }: CommandContext): Promise<UploadOptions> {
+async function uploadOptions({ flags, io, report, signal }: CommandContext): Promise<UploadOptions> {
   const { parseSize } = await import('@holdfast/shared/values');
   const chunkSizeBytes = flagValue(flags, 'chunk-size', (text) => {
     const size = parseSize(text);
@@ -126,6 +130,8 @@ async function uploadOptions({ flags, report, signal }: CommandContext): Promise
     isWaiting = true;
   };
   return {
+    resume: flags.isSet('resume') && (uploadsDirectory(io.env) ?? true),
+    onResume: resumeTeller(report, 'stored'),
     onWaiting,
     overwrite: flags.isSet('force'),
     createParents: flags.isSet('parents'),
@@ -320,7 +326,7 @@ function done(
   batch.done(result.sizeBytes);
   const durationMs = performance.now() - startedMs;
   report.done(
-    `${report.name(local)} → ${report.name(result.path)}: ${movedWords(result.sizeBytes, durationMs)}; ` +
+    `${report.name(local)} → ${report.name(result.path)}: ${movedWords(result.sizeBytes, durationMs, result.resumedBytes)}; ` +
       copiesWords(result.copies),
     { event: 'uploaded', local, ...result, durationMs: Math.round(durationMs) },
   );

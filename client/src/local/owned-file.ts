@@ -1,0 +1,100 @@
+/**
+ * Files that belong to one running process each and can be taken over when it has died. The owner is in the name, and
+ * taking over is renaming: of several that try, one succeeds, and there is no lock that a kill could leave behind.
+ */
+import { createHash } from 'node:crypto';
+import { readFile, readdir, rename, stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { type Random, errnoOf } from '@holdfast/shared';
+
+/** Processes of another machine cannot be asked; whoever writes a file touches it more often than this. */
+const silentOwnerMs = 10 * 60_000;
+
+const ownerPattern = /^(?:free|([0-9a-f]{8})-(\d{1,10})-(\d{1,20}))-[0-9a-f]{8}$/;
+const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+
+/** A family of files: all that are called STEM.LABEL.OWNER.ENDING in a directory. */
+export interface Family {
+  readonly directory: string;
+  readonly stem: string;
+  readonly ending: string;
+}
+
+export interface OwnedFile {
+  readonly path: string;
+  readonly label: string;
+}
+
+/** The path of a new file of this process. */
+export async function ownPath(family: Family, label: string, random: Random): Promise<string> {
+  return pathOf(family, label, `${host}-${process.pid}-${await startOf(process.pid)}`, random);
+}
+
+/** Takes over all files of the family whose owners are gone; `inUse` if another one is being used. */
+export async function claim(
+  family: Family,
+  random: Random,
+): Promise<{ readonly claimed: readonly OwnedFile[]; readonly inUse: boolean }> {
+  const claimed: OwnedFile[] = [];
+  let inUse = false;
+  for (const name of await readdir(family.directory)) {
+    if (!name.startsWith(`${family.stem}.`) || !name.endsWith(`.${family.ending}`)) continue;
+    const middle = name.slice(family.stem.length + 1, -family.ending.length - 1);
+    const [label = '', owner = '', ...more] = middle.split('.');
+    const parts = ownerPattern.exec(owner);
+    if (!parts || more.length > 0 || !/^[0-9a-z]+$/.test(label)) continue;
+    const there = join(family.directory, name);
+    if (await isOwned(there, parts)) {
+      inUse = true;
+      continue;
+    }
+    const path = await ownPath(family, label, random);
+    try {
+      await rename(there, path);
+      claimed.push({ path, label });
+    } catch (error) {
+      // Another one was faster.
+      if (errnoOf(error) !== 'ENOENT') throw error;
+      inUse = true;
+    }
+  }
+  return { claimed, inUse };
+}
+
+/** Leaves a file to whoever claims it, be it in this process. */
+export async function release(family: Family, { path, label }: OwnedFile, random: Random): Promise<void> {
+  await rename(path, pathOf(family, label, 'free', random));
+}
+
+function pathOf({ directory, stem, ending }: Family, label: string, owner: string, random: Random): string {
+  return join(directory, `${stem}.${label}.${owner}-${random.bytes(4).toString('hex')}.${ending}`);
+}
+
+async function isOwned(path: string, [, itsHost, pidText, startText]: RegExpExecArray): Promise<boolean> {
+  if (itsHost === undefined) return false;
+  if (itsHost !== host) {
+    const status = await stat(path).catch(() => undefined);
+    return status !== undefined && Date.now() - status.mtimeMs < silentOwnerMs;
+  }
+  const pid = Number(pidText);
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if (errnoOf(error) === 'ESRCH') return false;
+  }
+  // The process of that number may be another one by now.
+  return (await startOf(pid)) === startText;
+}
+
+/** When a process was started, in ticks since the machine was (Linux; elsewhere '0', and the number alone counts). */
+async function startOf(pid: number): Promise<string> {
+  try {
+    const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // Behind the name, which may contain anything, it is the 20th word.
+    return /^\d+$/.exec(text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '')?.[0] ?? '0';
+  } catch {
+    // Not Linux, or the process is gone.
+    return '0';
+  }
+}

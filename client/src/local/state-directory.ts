@@ -1,0 +1,30 @@
+/** Where a user's programs keep what they need to go on after a restart, by the customs of each system. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Of Holdfast's uploads; undefined where the user has no home. macOS is used as Linux is: one place to explain. */
+export function uploadsDirectory(
+  environment: Environment,
+  platform: NodeJS.Platform = process.platform,
+): string | undefined {
+  const set = (name: string): string | undefined =>
+    environment[name] === '' ? undefined : environment[name];
+  const [own, ...below] =
+    platform === 'win32'
+      ? [set('LOCALAPPDATA'), 'AppData', 'Local']
+      : [set('XDG_STATE_HOME'), '.local', 'state'];
+  const home = own === undefined ? (set('HOME') ?? homeOfUser()) : undefined;
+  const base = own ?? (home === undefined ? undefined : join(home, ...below));
+  return base === undefined ? undefined : join(base, 'holdfast', 'uploads');
+}
+
+function homeOfUser(): string | undefined {
+  try {
+    return homedir();
+  } catch {
+    // A user whom the system does not know, as in containers.
+    return undefined;
+  }
+}

@@ -1,0 +1,383 @@
+/** Uploads and downloads that were interrupted, and what the next one makes of what they left. */
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { randomBytes } from 'node:crypto';
+import {
+  mkdtemp,
+  open,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HoldfastError, blockChecksum } from '@holdfast/shared';
+import { systemClock } from '@holdfast/shared/node';
+import { HoldfastClient } from '../src/client.js';
+import type { ResumeNotice } from '../src/core/resume.js';
+import { contentDigest } from '../src/local/content-digest.js';
+import { isPartName } from '../src/local/part-file.js';
+import type { CommitUploadRequest } from '../src/ports/tracker-api.js';
+import type { UploadOptions, UploadResult } from '../src/upload/upload.js';
+import { FakeCluster } from './support/fake-cluster.js';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+let dir: string;
+let records: string;
+let source: string;
+let cluster: FakeCluster;
+let notices: ResumeNotice[];
+const onResume = (notice: ResumeNotice) => notices.push(notice);
+const said = () => notices.map(({ kind }) => kind);
+const connect = () => new HoldfastClient(cluster.context(undefined, systemClock), () => undefined);
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'holdfast-resume-'));
+  records = join(dir, 'records');
+  source = join(dir, 'source');
+  cluster = new FakeCluster();
+  notices = [];
+});
+afterEach(() => rm(dir, { recursive: true, force: true }));
+
+describe('an upload', () => {
+  const chunkSizeBytes = 64 * KiB;
+  let bytes: Buffer;
+
+  beforeEach(async () => {
+    bytes = randomBytes(30 * chunkSizeBytes + 12_345);
+    await writeFile(source, bytes);
+  });
+
+  const upload = (more: UploadOptions = {}) =>
+    connect().upload(source, '/file', { chunkSizeBytes, resume: records, onResume, ...more });
+
+  /** An upload that is ended when some half of the bytes were sent. */
+  async function interrupted(more: UploadOptions = {}): Promise<void> {
+    const abort = new AbortController();
+    const onProgress: UploadOptions['onProgress'] = ({ transferredBytes }) => {
+      if (transferredBytes > bytes.length / 2) abort.abort();
+    };
+    const uploading = upload({ ...more, onProgress, signal: abort.signal });
+    await expect(uploading).rejects.toMatchObject({ code: 'CANCELLED' });
+  }
+
+  async function record(): Promise<string> {
+    const [name = ''] = await readdir(records);
+    return join(records, name);
+  }
+
+  /** The chunks that the record has receipts of. */
+  async function recorded(): Promise<string[]> {
+    const text = await readFile(await record(), 'utf8');
+    return [...text.matchAll(/"chunkId":"([0-9a-f]{32})"/g)].map(([, id = '']) => id);
+  }
+
+  const shown = () => [...cluster.versions.values()].at(-1)!.extents.map(({ chunkId }) => chunkId);
+  const written = () => cluster.calls.filter((call) => call.startsWith('write')).length;
+
+  it('goes on where it was: every chunk with a receipt is in the file, and none is sent twice', async () => {
+    await interrupted();
+    const before = await recorded();
+    expect(before.length).toBeGreaterThan(10);
+    expect(said()).toEqual(['kept']);
+    cluster.calls.length = 0;
+    const progress: { transferredBytes: number; resumedBytes?: number }[] = [];
+    const result = await upload({ onProgress: (now) => progress.push(now) });
+    expect(result.resumedBytes).toBe(before.length * chunkSizeBytes);
+    expect(result.contentDigest).toBe(await contentDigest(bytes));
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(shown()).toEqual(expect.arrayContaining(before));
+    expect(written()).toBe(31 - before.length);
+    expect(said()).toEqual(['kept', 'resumed']);
+    expect(progress.at(-1)).toMatchObject({ transferredBytes: bytes.length });
+    expect(progress.at(-1)!.resumedBytes).toBe(before.length * chunkSizeBytes);
+    expect(await readdir(records)).toEqual([]);
+  });
+
+  it('is interrupted and gone on with many times, and sends what is on its way again at most', async () => {
+    let sessions = 0;
+    for (let at = 1; at <= 5; at += 1) {
+      const abort = new AbortController();
+      const onProgress: UploadOptions['onProgress'] = ({ transferredBytes }) => {
+        if (transferredBytes > (bytes.length * at) / 6) abort.abort();
+      };
+      await upload({ onProgress, signal: abort.signal }).catch(() => undefined);
+      sessions = Math.max(sessions, cluster.sessions.size);
+    }
+    await upload();
+    expect(sessions).toBe(1);
+    // Seven chunks are on their way at once.
+    expect(written()).toBeLessThanOrEqual(31 + 5 * 7);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
+  it.each([
+    ['torn', (size: number) => size - 10],
+    ['cut to its first line and a half', () => 1_500],
+    ['cut in its first line', () => 40],
+    ['empty', () => 0],
+  ])('with a record that is %s stores the right bytes', async (_what, sizeOf) => {
+    await interrupted();
+    const path = await record();
+    await truncate(path, sizeOf((await stat(path)).size));
+    const result = await upload();
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(result.contentDigest).toBe(await contentDigest(bytes));
+    expect(await readdir(records)).toEqual([]);
+  });
+
+  it('appends behind a torn line what the next one can read', async () => {
+    await interrupted();
+    const path = await record();
+    await truncate(path, (await stat(path)).size - 10);
+    const few = await recorded();
+    const abort = new AbortController();
+    let begun = false;
+    const onProgress: UploadOptions['onProgress'] = ({ transferredBytes, resumedBytes = 0 }) => {
+      begun ||= resumedBytes > 0;
+      if (begun && transferredBytes > bytes.length * 0.8) abort.abort();
+    };
+    await upload({ onProgress, signal: abort.signal }).catch(() => undefined);
+    const result = await upload();
+    expect(result.resumedBytes).toBeGreaterThan(few.length * chunkSizeBytes);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
+  it('believes no checksums that are not those of the chunk', async () => {
+    await interrupted();
+    const path = await record();
+    const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
+    const lied = lines.map((line) => {
+      const json = line.slice(line.indexOf(' ') + 1).replace('"checksums":"', '"checksums":"AAAA');
+      return `${blockChecksum(Buffer.from(json)).toString(16)} ${json}\n`;
+    });
+    await writeFile(path, lied.join(''));
+    const result = await upload();
+    expect(said()).toEqual(['kept', 'resumed']);
+    expect(result.resumedBytes).toBeUndefined();
+    expect(result.contentDigest).toBe(await contentDigest(bytes));
+  });
+
+  it.each([
+    ['aborted', () => [...cluster.sessions.values()].forEach((session) => (session.state = 'aborted'))],
+    ['forgotten', () => cluster.sessions.clear()],
+  ])('begins anew when the session was %s', async (_what, end) => {
+    await interrupted();
+    end();
+    const result = await upload();
+    expect(said()).toEqual(['kept', 'session-over']);
+    expect(result.resumedBytes).toBeUndefined();
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
+  it('begins anew when the source changed, and gives the old session up', async () => {
+    await interrupted();
+    const [old] = cluster.sessions.values();
+    bytes = randomBytes(bytes.length);
+    await writeFile(source, bytes);
+    expect((await upload()).resumedBytes).toBeUndefined();
+    expect(said()).toEqual(['kept', 'source-changed']);
+    expect(old!.state).toBe('aborted');
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
+  it('leaves the record of another cluster alone', async () => {
+    await interrupted();
+    const first = cluster;
+    cluster = new FakeCluster();
+    cluster.status = { clusterId: 'd'.repeat(32) };
+    await upload();
+    cluster = first;
+    expect((await upload()).resumedBytes).toBeGreaterThan(0);
+  });
+
+  it('has the answer to a commit that happened and was not heard of', async () => {
+    const commits: CommitUploadRequest[] = [];
+    cluster.after = (name) => {
+      if (name === 'commitUpload') throw new HoldfastError('DEADLINE_EXCEEDED', 'no answer');
+    };
+    const { signal, abort } = abortable();
+    cluster.before = (name, request) => {
+      if (name !== 'commitUpload') return;
+      commits.push(request as CommitUploadRequest);
+      if (commits.length > 1) abort();
+    };
+    await expect(upload({ signal })).rejects.toMatchObject({ facts: { outcome: 'unknown' } });
+    expect(cluster.versions.size).toBe(1);
+    cluster.after = () => undefined;
+    cluster.calls.length = 0;
+    const result = await upload();
+    expect(result).toMatchObject({ version: 1, resumedBytes: bytes.length });
+    expect(result.contentDigest).toBe(await contentDigest(bytes));
+    expect(cluster.calls).toEqual(['clusterStatus', 'getUpload', 'commitUpload']);
+    const asked = ({ requestId, uploadId, files, skipRefused }: CommitUploadRequest) =>
+      JSON.stringify({ requestId, uploadId, files, skipRefused });
+    expect(asked(commits.at(-1)!)).toBe(asked(commits[0]!));
+    expect(await readdir(records)).toEqual([]);
+  });
+
+  it('hears before it sends that the path was taken meanwhile', async () => {
+    await interrupted();
+    cluster.put('/file', Buffer.from('another'));
+    cluster.calls.length = 0;
+    await expect(upload()).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(written()).toBe(0);
+    expect(cluster.called('abortUpload')).toBe(1);
+    expect(await readdir(records)).toEqual([]);
+  });
+
+  it('of two at once one is written down, and both store the file', async () => {
+    let second: Promise<UploadResult> | undefined;
+    const onProgress = () => {
+      second ??= upload({ overwrite: true });
+    };
+    const first = await upload({ overwrite: true, onProgress });
+    const results = [first, await second!];
+    expect(results.map(({ version }) => version).sort()).toEqual([1, 2]);
+    expect(said()).toEqual(['in-use']);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
+  it('takes over from a process that was killed, and not from one that runs', async () => {
+    await interrupted();
+    const path = await record();
+    const gone = path.replace(/free-/, `${'0'.repeat(8)}-1-1-`);
+    // Of another machine, and just written: it may be running.
+    await rename(path, gone);
+    expect((await upload()).resumedBytes).toBeUndefined();
+    expect(said()).toEqual(['kept', 'in-use']);
+    await rename(gone, path);
+    expect((await upload({ overwrite: true })).resumedBytes).toBeGreaterThan(0);
+  });
+
+  it('leaves nothing behind when it is refused, when nothing is asked for, or when the file is small', async () => {
+    cluster.put('/file', Buffer.from('there'));
+    await expect(upload()).rejects.toMatchObject({ code: 'ALREADY_EXISTS' });
+    expect(await readdir(records)).toEqual([]);
+    await rm(records, { recursive: true });
+    await interrupted({ resume: false, overwrite: true });
+    await upload({ overwrite: true, chunkSizeBytes: 2 * MiB });
+    expect(await readdir(dir)).toEqual(['source']);
+    expect(said()).toEqual([]);
+  });
+
+  it('goes without a record where none can be written, and says so', async () => {
+    await writeFile(records, 'a file');
+    expect((await upload()).version).toBe(1);
+    expect(said()).toEqual(['not-recorded']);
+  });
+
+  it('beside others of a transfer of many goes on too', async () => {
+    const abort = new AbortController();
+    const options = { chunkSizeBytes, resume: records, onResume, signal: abort.signal };
+    const small = { source: Buffer.from('small'), path: '/small' };
+    const sourceBytes = bytes.length;
+    const onProgress: UploadOptions['onProgress'] = ({ transferredBytes }) => {
+      if (transferredBytes > sourceBytes / 2) abort.abort();
+    };
+    const all = async (own: UploadOptions) => {
+      const results = [];
+      const files = [{ source, path: '/file' }, small];
+      for await (const { result } of connect().uploadMany(files, { overwrite: true, ...own }))
+        results.push(result);
+      return results;
+    };
+    await all({ ...options, onProgress }).catch(() => undefined);
+    const { signal: _, ...again } = options;
+    const results = await all(again);
+    expect(Math.max(...results.map((result) => result?.resumedBytes ?? 0))).toBeGreaterThan(0);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+});
+
+describe('a download', () => {
+  const size = 40 * MiB + 77;
+  let bytes: Buffer;
+  let target: string;
+
+  beforeEach(() => {
+    bytes = randomBytes(size);
+    cluster.put('/file', bytes);
+    target = join(dir, 'target');
+  });
+
+  const download = (more = {}) => connect().download('/file', target, { resume: true, onResume, ...more });
+  const reads = () => cluster.calls.filter((call) => call.startsWith('read')).length;
+  const parts = async () => (await readdir(dir)).filter(isPartName);
+
+  async function interrupted(more = {}): Promise<void> {
+    const { signal, abort } = abortable();
+    const onProgress = ({ transferredBytes }: { transferredBytes: number }) => {
+      if (transferredBytes > size / 2) abort();
+    };
+    const downloading = download({ ...more, onProgress, signal });
+    await expect(downloading).rejects.toMatchObject({ code: 'CANCELLED' });
+  }
+
+  it('goes on where it was, and fetches anew what is not what it should be', async () => {
+    await interrupted();
+    const [part = ''] = await parts();
+    expect(await readdir(dir)).toEqual([part]);
+    const file = await open(join(dir, part), 'r+');
+    await file.write(Buffer.from([bytes[100]! ^ 1]), 0, 1, 100);
+    await file.close();
+    const before = reads();
+    const result = await download();
+    expect(result.resumedBytes).toBeGreaterThan(15 * MiB);
+    expect(result.resumedBytes).toBeLessThan(21 * MiB);
+    // 41 chunks, less those that are there.
+    expect(reads() - before).toBe(41 - result.resumedBytes! / MiB);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+    expect(said()).toEqual(['kept', 'resumed']);
+    expect(await readdir(dir)).toEqual(['target']);
+  });
+
+  it('begins anew with a version that came meanwhile', async () => {
+    await interrupted();
+    bytes = randomBytes(size);
+    cluster.put('/file', bytes);
+    expect((await download()).resumedBytes).toBeUndefined();
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+    expect(said()).toEqual(['kept', 'source-changed']);
+    expect(await readdir(dir)).toEqual(['target']);
+  });
+
+  it('of two at once each has a part of its own', async () => {
+    await Promise.all([download({ overwrite: true }), download({ overwrite: true })]);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+    expect(await readdir(dir)).toEqual(['target']);
+  });
+
+  it('without it leaves nothing behind, and takes what was left away', async () => {
+    await interrupted();
+    await interrupted({ resume: false });
+    expect(await readdir(dir)).toEqual([]);
+    await interrupted();
+    expect((await download({ resume: false })).resumedBytes).toBeUndefined();
+    expect(await readdir(dir)).toEqual(['target']);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+  });
+
+  it('does not follow a link that somebody put in the place of a part', async () => {
+    await interrupted();
+    const [part = ''] = await parts();
+    const victim = join(dir, 'victim');
+    await rename(join(dir, part), victim);
+    await symlink(victim, join(dir, part));
+    const before = await readFile(victim);
+    expect((await download()).resumedBytes).toBeUndefined();
+    expect((await readFile(victim)).equals(before)).toBe(true);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+  });
+});
+
+function abortable(): { readonly signal: AbortSignal; abort(): void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+}
