@@ -6,7 +6,7 @@ import { command } from '../machine/command.js';
 import { startCluster } from './cluster.js';
 
 /** The launcher script, as npm's own links would find it. */
-const program = join(
+export const clientProgram = join(
   dirname(createRequire(import.meta.url).resolve('@holdfast/client')),
   ...['..', 'bin', 'client.cjs'],
 );
@@ -18,7 +18,7 @@ export function copiesFlags(replicas: number): string[] {
 
 /** Runs the command line against a tracker, and resolves to what it printed. */
 export function runClient(trackerAddress: string, ...words: readonly string[]): Promise<string> {
-  return command(process.execPath, program, ...words, '--tracker', trackerAddress);
+  return command(process.execPath, clientProgram, ...words, '--tracker', trackerAddress);
 }
 
 export const commandLine: Contender = {
@@ -38,7 +38,14 @@ export const commandLine: Contender = {
       async download(name) {
         // Something has to read what the command writes; `wc` does nothing else with it.
         const script = '"$@" | wc -c';
-        const words = [process.execPath, program, 'cat', `/${name}`, '--tracker', cluster.trackerAddress];
+        const words = [
+          process.execPath,
+          clientProgram,
+          'cat',
+          `/${name}`,
+          '--tracker',
+          cluster.trackerAddress,
+        ];
         return Number(await command('sh', '-c', script, 'sh', ...words));
       },
       async downloadToFile(name, localPath) {

@@ -1,0 +1,132 @@
+/** Transfers that are killed go on where they were, with the same command, and end with the same bytes. */
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import { readFile, readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type RunningCommand, run, start } from '../support/command.js';
+import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { waitFor } from '../support/wait.js';
+
+const MiB = 1024 ** 2;
+const sizeBytes = 96 * MiB + 1;
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let cluster: Cluster;
+let source: string;
+let digest: string;
+let state: string;
+
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  state = join(folder.path, 'state');
+  cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 3 });
+  source = join(folder.path, 'source.bin');
+  digest = await writeSeededFile(source, sizeBytes, 7);
+}, 120_000);
+
+afterAll(async () => {
+  await cluster.stop();
+  await folder.remove();
+}, 120_000);
+
+const options = () => ({ environment: { XDG_STATE_HOME: state } });
+const command = (...words: string[]) => [...words, '--json', '--tracker', cluster.trackerAddress];
+const upload = (...more: string[]) => command('upload', source, '/file.bin', '--chunk-size', '1MiB', ...more);
+const target = () => join(folder.path, 'back.bin');
+const download = (...more: string[]) => command('download', '/file.bin', target(), ...more);
+
+/** The chunks of which the records of uploads have receipts. */
+async function recorded(): Promise<string[]> {
+  const directory = join(state, 'holdfast', 'uploads');
+  const names = await readdir(directory).catch(() => []);
+  const texts = await Promise.all(
+    names.map((name) => readFile(join(directory, name), 'utf8').catch(() => '')),
+  );
+  return [...texts.join('').matchAll(/"chunkId":"([0-9a-f]{32})".*\n/g)].map(([, id = '']) => id);
+}
+
+/** The bytes that the parts of the download take on the disk. */
+async function partBytes(): Promise<number> {
+  const names = (await readdir(folder.path)).filter((name) => name.startsWith('.back.bin.'));
+  const sizes = await Promise.all(names.map((name) => stat(join(folder.path, name)).catch(() => undefined)));
+  return Math.max(0, ...sizes.map((status) => (status?.blocks ?? 0) * 512));
+}
+
+async function killAt(running: RunningCommand, signal: NodeJS.Signals, reached: () => Promise<boolean>) {
+  await waitFor(
+    'the transfer to get there',
+    async () => running.child.exitCode !== null || (await reached()),
+  );
+  expect(running.child.exitCode).toBeNull();
+  running.child.kill(signal);
+  return running.finished;
+}
+
+function resumedOf({
+  status,
+  stdout,
+  stderr,
+}: {
+  status: number | null;
+  stdout: Buffer;
+  stderr: string;
+}): number {
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  return (JSON.parse(stdout.toString()) as { resumedBytes?: number }).resumedBytes ?? 0;
+}
+
+it('an upload that is killed and interrupted goes on, and no chunk with a receipt is sent again', async () => {
+  await killAt(start('client', upload(), options()), 'SIGKILL', async () => (await recorded()).length > 20);
+  const killed = await recorded();
+  const second = start('client', upload(), options());
+  const enough = async () => (await recorded()).length > 50;
+  const interrupted = await killAt(second, 'SIGINT', enough);
+  expect(interrupted.status).toBe(130);
+  expect(interrupted.stderr).toMatch(/the same command goes on where it was/);
+  const left = await recorded();
+  expect(left).toEqual(expect.arrayContaining(killed));
+  expect(resumedOf(await run('client', upload(), options()))).toBeGreaterThanOrEqual(left.length * MiB);
+  expect(await recorded()).toEqual([]);
+
+  const observer = await cluster.connect();
+  const chunkIds: string[] = [];
+  for await (const { chunkId } of observer.explain('/file.bin')) chunkIds.push(chunkId);
+  expect(chunkIds).toHaveLength(97);
+  expect(chunkIds).toEqual(expect.arrayContaining(left));
+  expect((await observer.stat('/file.bin')).contentDigest).toBeDefined();
+  expect(await observer.compare(source, '/file.bin')).toBe('same');
+}, 120_000);
+
+it('a download that is killed and interrupted goes on', async () => {
+  await killAt(start('client', download(), options()), 'SIGKILL', async () => (await partBytes()) > 20 * MiB);
+  expect(await readdir(folder.path)).not.toContain('back.bin');
+  const second = start('client', download(), options());
+  // What is there is taken over before anything is added.
+  const interrupted = await killAt(second, 'SIGINT', async () => (await partBytes()) > 60 * MiB);
+  expect(interrupted.status).toBe(130);
+  expect(resumedOf(await run('client', download(), options()))).toBeGreaterThan(40 * MiB);
+  expect(await sha256Of(target())).toBe(digest);
+  expect((await readdir(folder.path)).filter((name) => name.startsWith('.'))).toEqual([]);
+}, 120_000);
+
+it('two processes at the same upload and the same download at once both succeed', async () => {
+  const both = async (args: string[]) =>
+    Promise.all([run('client', args, options()), run('client', args, options())]);
+  for (const finished of await both(upload('--force'))) resumedOf(finished);
+  for (const finished of await both(download('--force'))) resumedOf(finished);
+  expect(await sha256Of(target())).toBe(digest);
+  expect((await readdir(folder.path)).filter((name) => name.startsWith('.'))).toEqual([]);
+  expect(await recorded()).toEqual([]);
+}, 120_000);
+
+it('begins anew when the source changed, and with --no-resume', async () => {
+  const args = (...more: string[]) => upload('--force', ...more);
+  const enough = async () => (await recorded()).length > 20;
+  await killAt(start('client', args(), options()), 'SIGKILL', enough);
+  expect(resumedOf(await run('client', args('--no-resume'), options()))).toBe(0);
+  digest = await writeSeededFile(source, sizeBytes, 8);
+  const anew = await run('client', args(), options());
+  expect(anew.stderr).toMatch(/changed since/);
+  expect(resumedOf(anew)).toBe(0);
+  await run('client', download('--force'), options());
+  expect(await sha256Of(target())).toBe(digest);
+}, 120_000);
