@@ -3,6 +3,7 @@
  * On standard error always, so that results can be piped.
  */
 import type { SingleBar } from 'cli-progress';
+import type { TransferProgress } from '../upload/upload.js';
 import type { CliIo } from './io.js';
 import { durationWords, rateWords, sizeWords } from './words.js';
 
