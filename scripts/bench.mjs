@@ -7,7 +7,9 @@ import { pathToFileURL } from 'node:url';
 import { prepare, root } from './prepare.mjs';
 
 prepare();
-const folder = ['profile', 'healing', 'resume', 'scale'].includes(process.argv[2]) ? process.argv.splice(2, 1) : [];
+const folder = ['profile', 'healing', 'resume', 'scale'].includes(process.argv[2])
+  ? process.argv.splice(2, 1)
+  : [];
 const program = join(root, 'bench', 'dist', ...folder, 'main.js');
 process.argv[1] = program;
 await import(pathToFileURL(program).href);

@@ -127,7 +127,8 @@ export class HoldfastClient {
    *
    * @throws HoldfastError CANCELLED, INVALID_ARGUMENT
    * @example
-   * const files = names.map((name) => ({ source: `photos/${name}`, path: `/photos/${name}` }));
+   * const names = ['cat.jpg', 'photo.jpg'];
+   * const files = names.map((name) => ({ source: name, path: `/pets/${name}` }));
    * for await (const { file, error } of client.uploadMany(files, { createParents: true })) {
    *   if (error) console.error(file.path, error.message);
    * }
@@ -221,7 +222,10 @@ export class HoldfastClient {
    *
    * @throws HoldfastError CANCELLED, and what `files` throws
    * @example
-   * for await (const { file, error } of client.downloadMany(files)) if (error) console.error(file.localPath, error);
+   * const files = [{ entry: await client.stat('/photos/cat.jpg'), localPath: 'copy-of-cat.jpg' }];
+   * for await (const { file, error } of client.downloadMany(files)) {
+   *   if (error) console.error(file.localPath, error.message);
+   * }
    */
   downloadMany<File extends FileToDownload>(
     files: Iterable<File> | AsyncIterable<File>,

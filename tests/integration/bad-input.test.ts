@@ -145,10 +145,10 @@ describe('a command that cannot be done', () => {
     await waitFor('the session to end', async () => (await client.status()).openUploads === 0);
   }, 120_000);
 
-  it('an interrupted upload ends 130, and its session is gone', async () => {
+  it('an interrupted upload that is not to be resumed ends 130, and its session is gone', async () => {
     const source = join(folder.path, 'interrupted');
     await writeSeededFile(source, 300 * 1024 ** 2, 6);
-    const upload = start('client', ['upload', source, '/interrupted', ...flags]);
+    const upload = start('client', ['upload', source, '/interrupted', '--no-resume', ...flags]);
     await waitFor('the upload to be on its way', async () => (await client.status()).openUploads > 0);
     upload.child.kill('SIGINT');
     expect(await upload.finished).toMatchObject({ status: 130 });

@@ -37,6 +37,8 @@ export async function orAborted<T>(work: Promise<T>, signal?: AbortSignal): Prom
   });
   try {
     const first = Promise.race([work, aborted]);
+    // Nobody waits for it if the abort came before: what becomes of the work is then nobody's surprise.
+    first.catch(() => undefined);
     throwIfCancelled(signal);
     return await first;
   } finally {
