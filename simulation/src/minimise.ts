@@ -17,6 +17,7 @@ const maxRuns = 200;
 export async function minimise(
   failing: HistoryResult,
   options: HistoryOptions = {},
+  run: typeof runHistory = runHistory,
 ): Promise<{ readonly result: HistoryResult; readonly without: ReadonlySet<number> }> {
   let best = { result: failing, without: new Set<number>() as ReadonlySet<number> };
   let left = failing.plan.map((_, index) => index);
@@ -27,7 +28,7 @@ export async function minimise(
       const without = new Set(
         failing.plan.map((_, index) => index).filter((index) => !tried.includes(index)),
       );
-      const result = await runHistory(failing.seed, { ...options, without });
+      const result = await run(failing.seed, { ...options, without });
       runs += 1;
       // Any violation counts: one that is easier to have is easier to understand.
       if (result.violation === undefined) from += size;

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { runHistory } from '../src/history.js';
+import { type HistoryOptions, runHistory } from '../src/history.js';
 import { minimise } from '../src/minimise.js';
 
 /** What a violation is told with. */
@@ -8,11 +8,11 @@ function story({ seed, violation, trace }: Awaited<ReturnType<typeof runHistory>
 }
 
 /** Known seeds, so that every run of the tests has tried at least these; and some that nobody has tried before. */
-const fixedSeeds = [1, 2, 3, 4, 5, 6];
+const fixedSeeds = [1, 2, 3, 4];
 const firstFreshSeed = process.env['HOLDFAST_SEED']
   ? Number(process.env['HOLDFAST_SEED'])
   : randomInt(2 ** 40);
-const freshSeeds = [0, 1, 2].map((index) => firstFreshSeed + index);
+const freshSeeds = [0, 1].map((index) => firstFreshSeed + index);
 
 describe('a cluster under a seed', () => {
   it.each([...fixedSeeds, ...freshSeeds])('keeps its promises whatever goes wrong: seed %d', async (seed) => {
@@ -22,22 +22,38 @@ describe('a cluster under a seed', () => {
   });
 
   it('has one history for one seed', async () => {
-    const [one, other] = [await runHistory(11), await runHistory(11)];
+    const [one, other] = [await runHistory(3), await runHistory(3)];
     expect(other.trace).toEqual(one.trace);
     expect(other.fingerprint).toBe(one.fingerprint);
-    expect((await runHistory(12)).fingerprint).not.toBe(one.fingerprint);
+    expect((await runHistory(5)).fingerprint).not.toBe(one.fingerprint);
   });
 
-  it('finds it out when disks only say that they sync, and which fault shows it', async () => {
+  it('finds it out when disks only say that they sync', async () => {
     let failing = await runHistory(1, { lyingDisks: true });
     for (let seed = 2; failing.violation === undefined && seed < 20; seed += 1) {
       failing = await runHistory(seed, { lyingDisks: true });
     }
     expect(failing.violation).toBeDefined();
-    const { result, without } = await minimise(failing, { lyingDisks: true });
-    expect(result.violation).toBeDefined();
-    const left = failing.plan.filter((_, index) => !without.has(index)).map(({ kind }) => kind);
-    expect(left.length).toBeLessThan(4);
-    expect(left.join()).toContain('power');
+    expect(failing.plan.map(({ kind }) => kind).join()).toContain('power');
+  });
+});
+
+describe('minimise', () => {
+  it('leaves the faults without which nothing is broken', async () => {
+    const plan = Array.from({ length: 23 }, (_, index) => ({
+      ...{ kind: `fault ${index}`, atMs: index, durationMs: 1, seed: index },
+    }));
+    const some = await runHistory(1, {
+      without: new Set(Array.from({ length: 1_000 }, (_, index) => index)),
+    });
+    const failing = { ...some, plan, violation: 'broken' };
+    // Broken by the third and the eighteenth together.
+    const run = (_seed: number, { without }: HistoryOptions = {}) =>
+      Promise.resolve(without?.has(2) === true || without?.has(17) === true ? some : failing);
+    const { without } = await minimise(failing, {}, run);
+    expect(plan.filter((_, index) => !without.has(index)).map(({ kind }) => kind)).toEqual([
+      'fault 2',
+      'fault 17',
+    ]);
   });
 });
