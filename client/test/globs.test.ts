@@ -163,6 +163,13 @@ describe('ls in other orders', () => {
     }
   });
 
+  it('shows with -R whole paths of all that is below, in any order', async () => {
+    cluster.paths.set('/s/sub', 'directory');
+    cluster.put('/s/sub/e', Buffer.alloc(9));
+    expect(await names('-R', '/s')).toEqual(['/s/a', '/s/b', '/s/c', '/s/d', '/s/sub/', '/s/sub/e']);
+    expect(await names('-RS', '--limit', '1', '/s')).toEqual(['/s/sub/e']);
+  });
+
   it.each<[string[], string]>([
     [['/s'], 'abcd'],
     [['/s', '-r'], 'dcba'],

@@ -23,11 +23,12 @@ export const lsCommand: CommandSpec = {
   details:
     'Directories end with "/". On a terminal, names with control characters are shown as $\'a\\nb\'; elsewhere ' +
     'as they are. For programs that must tell names with newlines apart there is --json. In byte order of the names it ' +
-    'needs no memory; sorted otherwise, all entries of a directory are in memory, about 1 KB each, or with --limit so ' +
+    'needs no memory; sorted otherwise, all entries that are listed are in memory, about 1 KB each, or with --limit so ' +
     `many. ${globWords}`,
   options: {
     long: { type: 'boolean', alias: 'l', describe: 'Also mode, size in bytes and time' },
     human: { type: 'boolean', describe: 'With -l, sizes as 1.5 MiB' },
+    recursive: { type: 'boolean', alias: 'R', describe: 'Also what is below, each with its whole path' },
     ...sortOptions(['name', 'size', 'time']),
     S: { type: 'boolean', describe: 'As --sort size' },
     t: { type: 'boolean', describe: 'As --sort time' },
@@ -36,6 +37,7 @@ export const lsCommand: CommandSpec = {
   examples: [
     ['ls -l /photos', 'with sizes and times'],
     ['ls -lt --limit 10 /logs', 'the ten newest'],
+    ['ls -lRS --limit 10 /', 'the ten largest of all files'],
   ],
   minPaths: 0,
   maxPaths: Infinity,
@@ -79,7 +81,8 @@ async function show(
 ): Promise<void> {
   const { path } = top;
   const isFile = top.type === 'file';
-  const listed = isFile ? only(top) : client.list(path, { signal });
+  const recursive = flags.isSet('recursive');
+  const listed = isFile ? only(top) : client.list(path, { ...(recursive && { depth: Infinity }), signal });
   const entries = inOrder(listed, sorting, limit);
   const documents: Entry[] = [];
   if (heading && !isFile && !report.json) report.result(`${index > 0 ? '\n' : ''}${report.name(path)}:`, {});
@@ -87,7 +90,7 @@ async function show(
     // One document at the end; lines as they come, so that a large directory needs no memory.
     if (report.json) documents.push(entry);
     else {
-      const name = report.name(isFile ? path : baseName(entry.path));
+      const name = report.name(isFile || recursive ? entry.path : baseName(entry.path));
       const long = flags.isSet('long') ? longPart(entry, flags.isSet('human')) : '';
       report.result(`${long}${name}${entry.type === 'directory' ? '/' : ''}`, entry);
     }
