@@ -10,10 +10,10 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Contender, ContenderOptions } from '../contender.js';
 import { freePorts } from '../delay/free-ports.js';
-import { command } from '../machine/command.js';
+import { command, missingPrograms } from '../machine/command.js';
 import { dataNodeProperties, nameNodeProperties, writeConfig } from './hdfs-config.js';
 import { runHttpFiles } from './http-files.js';
-import { host, missingPrograms, Servers } from './servers.js';
+import { host, Servers } from './servers.js';
 
 /** As many as the product's keepers in the same comparison. */
 const dataNodeCount = 3;

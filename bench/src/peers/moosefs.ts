@@ -19,10 +19,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Contender, ContenderOptions, ContenderProcess, RunningContender } from '../contender.js';
-import { command } from '../machine/command.js';
+import { command, missingPrograms } from '../machine/command.js';
 import { address, chunkserverConfig, masterConfig, ports, writeConfig } from './moosefs-config.js';
 import { bytesCopied, hasCopies } from './moosefs-output.js';
-import { missingPrograms, Servers } from './servers.js';
+import { Servers } from './servers.js';
 
 const programs = ['mfsmaster', 'mfschunkserver', 'mfsmount', 'mfssetgoal', 'mfscheckfile', 'fusermount3'];
 const machinePrograms = ['ip', 'unshare', 'nsenter', 'dd'];

@@ -3,8 +3,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
-import { access, constants, readFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ContenderProcess } from '../contender.js';
 
@@ -18,24 +18,6 @@ const pollMs = 50;
 const stopTimeoutMs = 10_000;
 /** The last words of a server that failed: enough for its reason, little enough to read. */
 const shownLogChars = 1_000;
-
-/** The programs among `names` that are not on the PATH. */
-export async function missingPrograms(names: readonly string[]): Promise<string[]> {
-  const found = await Promise.all(names.map(isOnPath));
-  return names.filter((_, index) => found[index] === false);
-}
-
-async function isOnPath(name: string): Promise<boolean> {
-  for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
-    try {
-      await access(join(folder, name), constants.X_OK);
-      return true;
-    } catch {
-      // Not in this folder: the next one may have it.
-    }
-  }
-  return false;
-}
 
 interface Running extends ContenderProcess {
   readonly commandLine: string;

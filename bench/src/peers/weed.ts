@@ -11,8 +11,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Contender, ContenderOptions, ContenderProcess } from '../contender.js';
 import { freePorts } from '../delay/free-ports.js';
+import { missingPrograms } from '../machine/command.js';
 import { runHttpFiles } from './http-files.js';
-import { host, missingPrograms, Servers } from './servers.js';
+import { host, Servers } from './servers.js';
 
 /** As many as the product's keepers in the same comparison. */
 const volumeServerCount = 3;

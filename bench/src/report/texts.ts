@@ -81,9 +81,9 @@ export const workloadTexts: Readonly<Record<Workload, WorkloadText>> = {
       'Files of 1 to 16 KiB in directories of 40, from a local directory and back into one, 2 copies, durable when ' +
       'the command returns. Holdfast: `upload -r` and `download -r`, with the start of the program. "One by one": ' +
       'the library, an upload for each file, 32 at a time. `cp -r` to as many directories as copies, side by side, ' +
-      'and `tar` to as many archives, then `sync -f`.',
+      '`rsync -a` likewise, and `tar` to as many archives, then `sync -f`. Tools that are not installed are left out.',
     notShown:
-      'The tree is in the page cache before anybody reads it. `cp` and `tar` sync once at the end, with nothing ' +
+      'The tree is in the page cache before anybody reads it. `cp`, `rsync` and `tar` sync once at the end, with nothing ' +
       'durable before; after Holdfast has named a file, it is. An archive has to be unpacked before one file can be ' +
       'replaced.',
   },

@@ -1,6 +1,6 @@
 /**
- * The program `npm run bench:resume`: uploads and downloads of one file that are killed once each at as many points of
- * the way, and run again. What they end with must be identical, and what was sent in all little more than the file.
+ * The program `npm run bench:resume`: uploads and downloads of one file that are killed at points of the way, each once
+ * and then one at all of them, and run again. What they end with must be identical, and what was sent in all little more than the file.
  */
 import { loadConfig, option, runProgram } from '@holdfast/shared/program';
 import { startProcessCluster } from '@holdfast/local-cluster';
@@ -31,7 +31,7 @@ const spec = {
   options: {
     size: option.size({ min: '64MiB', max: '64GiB' })({ describe: 'The file', default: '2GiB' }),
     points: option.integer({ min: 1, max: 100 })({
-      describe: 'How many times each is killed',
+      describe: 'At how many points',
       default: '10',
     }),
     dataDir: option.path({
@@ -106,42 +106,47 @@ void runProgram({
         await ended;
         return { bytes, status: child.exitCode, stdout, stderr };
       };
-      const twice = async (
+      /** Kills it each time that what it sent in all passes a point, and lets the last one end. */
+      const interrupted = async (
         words: readonly string[],
         sent: () => (child: ChildProcess) => Promise<number>,
-        killAtBytes: number,
+        killedAt: readonly number[],
       ) => {
-        const first = await command(words, sent(), killAtBytes);
-        const second = await command(words, sent());
-        if (first.status !== null || second.status !== 0) {
-          throw new HoldfastError(
-            'INTERNAL',
-            `${words.join(' ')}: ${first.status}, ${second.status}: ${second.stderr}`,
-          );
+        let sentBytes = 0;
+        for (const at of killedAt) {
+          const killed = await command(words, sent(), at * size - sentBytes);
+          if (killed.status !== null)
+            throw new HoldfastError('INTERNAL', `${words.join(' ')} ended before it was killed at ${at}`);
+          sentBytes += killed.bytes;
         }
-        const { resumedBytes = 0 } = JSON.parse(second.stdout) as { resumedBytes?: number };
-        return { ratio: (first.bytes + second.bytes) / size, resumed: resumedBytes / size };
+        const last = await command(words, sent());
+        if (last.status !== 0)
+          throw new HoldfastError('INTERNAL', `${words.join(' ')}: status ${last.status}: ${last.stderr}`);
+        const { resumedBytes = 0 } = JSON.parse(last.stdout) as { resumedBytes?: number };
+        return { ratio: (sentBytes + last.bytes) / size, resumed: resumedBytes / size };
       };
 
       const rows: string[][] = [];
       let isGood = true;
-      for (let point = 1; point <= points; point += 1) {
-        const at = point / (points + 1);
+      const each = Array.from({ length: points }, (_, index) => (index + 1) / (points + 1));
+      // One transfer for each point, and one that is killed at all of them.
+      for (const killedAt of [...each.map((at) => [at]), each]) {
         // One copy: what a client sends is the same, and it takes a third of the time.
         const up = ['upload', source.path, '/file', '--replicas', '1', '--min-write', '1'];
         const sentByClient = () => (child: ChildProcess) => writtenBytes(child.pid ?? 0);
-        const upload = await twice(up, sentByClient, at * size);
+        const upload = await interrupted(up, sentByClient, killedAt);
         const sentByKeepers = () => {
           const before = sumOf(keepers);
           return async () => (await sumOf(keepers)) - (await before);
         };
-        const download = await twice(['download', '/file', target], sentByKeepers, at * size);
+        const download = await interrupted(['download', '/file', target], sentByKeepers, killedAt);
         const identical = (await sha256OfFile(target)) === source.sha256;
         isGood &&= identical && upload.ratio <= allowedRatio && download.ratio <= allowedRatio;
         const cells = [upload.resumed, upload.ratio, download.resumed, download.ratio].map((value) =>
           figure(value),
         );
-        const row = [figure(at), ...cells, identical ? 'yes' : 'NO'];
+        const point = killedAt.length === 1 ? figure(killedAt[0] ?? 0) : 'all of them';
+        const row = [point, ...cells, identical ? 'yes' : 'NO'];
         rows.push(row);
         process.stderr.write(`${row.join('  ')}\n`);
         await rm(target);

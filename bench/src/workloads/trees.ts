@@ -2,7 +2,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Contender } from '../contender.js';
-import { command } from '../machine/command.js';
+import { command, missingPrograms } from '../machine/command.js';
 import { seededBytes } from '../machine/files.js';
 import type { Stage, Step, Trial } from '../run/stage.js';
 import { can, needed } from './abilities.js';
@@ -16,7 +16,7 @@ const seed = 7;
 const warmUp = { files: 100, directories: 10 };
 
 export function treeTrials(contenders: readonly Contender[]): Trial[] {
-  return [...contenders.filter(can('trees')).map(contenderTrial), tar];
+  return [...contenders.filter(can('trees')).map(contenderTrial), ...tools.map(toolTrial)];
 }
 
 interface Tree {
@@ -87,26 +87,52 @@ function contenderTrial(contender: Contender): Trial {
   };
 }
 
-/** One file instead of many: what packing costs where nothing has to be found again. */
-const tar: Trial = {
-  workload: 'trees',
-  subject: 'tar',
-  label: 'tar',
-  async run(stage) {
-    const tree = await makeTree(stage, 'tree');
-    const archives = Array.from({ length: standardReplicas }, (_, index) =>
-      join(stage.dataDir, `${index}.tar`),
-    );
-    await stage.measure(tree.step('up'), async () => {
-      await Promise.all(archives.map((archive) => command('tar', '-cf', archive, '-C', tree.path, '.')));
-      await command('sync', '-f', stage.dataDir);
-    });
-    const back = join(stage.dataDir, 'back');
-    await mkdir(back);
-    await stage.measure(tree.step('down'), async () => {
-      await command('tar', '-xf', archives[0] ?? '', '-C', back);
-      await command('sync', '-f', back);
-    });
-    await checkTree(stage, tree, back);
+/** Programs of the machine that know nothing of a cluster. */
+interface Tool {
+  readonly name: string;
+  /** Makes the copy at `to`, which may be a file or a directory of its own. */
+  readonly pack: (from: string, to: string) => Promise<unknown>;
+  /** Makes the tree again in `to`, an empty directory. */
+  readonly unpack: (copy: string, to: string) => Promise<unknown>;
+}
+
+const tools: readonly Tool[] = [
+  {
+    // One file instead of many: what packing costs where nothing has to be found again.
+    name: 'tar',
+    pack: (from, to) => command('tar', '-cf', to, '-C', from, '.'),
+    unpack: (copy, to) => command('tar', '-xf', copy, '-C', to),
   },
-};
+  {
+    name: 'rsync',
+    pack: (from, to) => command('rsync', '-a', `${from}/`, to),
+    unpack: (copy, to) => command('rsync', '-a', `${copy}/`, to),
+  },
+];
+
+/** As many copies as a contender makes, side by side, and a sync at the end. */
+function toolTrial({ name, pack, unpack }: Tool): Trial {
+  return {
+    workload: 'trees',
+    subject: name,
+    label: name,
+    async run(stage) {
+      if ((await missingPrograms([name])).length > 0) return;
+      const tree = await makeTree(stage, 'tree');
+      const copies = Array.from({ length: standardReplicas }, (_, index) =>
+        join(stage.dataDir, `copy-${index}`),
+      );
+      await stage.measure(tree.step('up'), async () => {
+        await Promise.all(copies.map((copy) => pack(tree.path, copy)));
+        await command('sync', '-f', stage.dataDir);
+      });
+      const back = join(stage.dataDir, 'back');
+      await mkdir(back);
+      await stage.measure(tree.step('down'), async () => {
+        await unpack(copies[0] ?? '', back);
+        await command('sync', '-f', back);
+      });
+      await checkTree(stage, tree, back);
+    },
+  };
+}

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { missingPrograms, Servers } from '../../src/peers/servers.js';
+import { missingPrograms } from '../../src/machine/command.js';
+import { Servers } from '../../src/peers/servers.js';
 
 let dir: string;
 let servers: Servers;

@@ -1,0 +1,57 @@
+/** A Node program run to its end, with what it took. */
+import { HoldfastError } from '@holdfast/shared';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import type { Readable } from 'node:stream';
+
+export interface Taken {
+  readonly seconds: number;
+  /** User and system, of all its threads. */
+  readonly cpuSeconds: number;
+  /** Its resident memory at most. */
+  readonly peakBytes: number;
+}
+
+/** Where the program tells what it took. */
+const tellingFd = 3;
+/** Runs before the program: at its end it writes down what the kernel counted. */
+const teller = `data:text/javascript,${encodeURIComponent(
+  `import { writeSync } from 'node:fs'; process.on('exit', () => writeSync(${tellingFd}, JSON.stringify(process.resourceUsage())));`,
+)}`;
+/** Why a command failed is in its last lines. */
+const shownChars = 1_000;
+
+/**
+ * Runs `node ARGS`; what it prints is read and dropped.
+ *
+ * @param allowed the exit statuses that are no failure
+ * @throws HoldfastError INTERNAL with what it said when it ends otherwise
+ */
+export async function runNode(
+  args: readonly string[],
+  { signal, allowed = [0] }: { readonly signal: AbortSignal; readonly allowed?: readonly number[] },
+): Promise<Taken> {
+  const startMs = performance.now();
+  const child = spawn(process.execPath, ['--import', teller, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    signal,
+  });
+  child.stdout?.resume();
+  const told = text(child.stdio[tellingFd] as Readable);
+  const [errors, [status]] = await Promise.all([
+    text(child.stderr as Readable),
+    once(child, 'close') as Promise<[number | null]>,
+  ]);
+  const seconds = (performance.now() - startMs) / 1000;
+  if (status === null || !allowed.includes(status)) {
+    throw new HoldfastError('INTERNAL', `${args.join(' ')}: status ${status}: ${errors.slice(-shownChars)}`);
+  }
+  const usage = JSON.parse(await told) as NodeJS.ResourceUsage;
+  return {
+    seconds,
+    // Microseconds and kilobytes.
+    cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
+    peakBytes: usage.maxRSS * 1024,
+  };
+}
