@@ -1,9 +1,11 @@
+import { availableParallelism } from 'node:os';
+
 // Tests run the workspaces from their TypeScript sources (the "@holdfast/source" export condition), so no
 // build stands between an edit and its test. Tests that start programs of their own use the built ones.
 export default {
   testEnvironment: 'node',
-  // Tests wait more than they compute; one worker less than there are cores, as by default, is one alone on two.
-  maxWorkers: '100%',
+  // Tests wait about half of their time: for syncs, deaths, repairs.
+  maxWorkers: availableParallelism() + 1,
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
   testTimeout: 120_000,
   testMatch: [
