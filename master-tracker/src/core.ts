@@ -52,6 +52,7 @@ export interface CoreOptions {
 
 export interface TrackerCore {
   readonly identity: TrackerIdentity;
+  readonly guard: RegressionGuard;
   readonly membership: Membership;
   readonly tokens: TokenIssuer;
   readonly namespace: Namespace;
@@ -194,6 +195,7 @@ export async function buildCore(options: CoreOptions): Promise<TrackerCore> {
   const namespace = new Namespace({ ...common, onUnlinked: () => workers.reclaim.wake() });
   return {
     identity,
+    guard,
     membership,
     tokens,
     namespace,

@@ -1,7 +1,7 @@
 /**
  * Whom the keeper obeys: the highest (epoch, tracker instance) of its own cluster that it has ever seen, also
  * before a restart (S8), and how far that tracker's metadata had come (S9). What is newer is on stable storage
- * before anything is done in its name.
+ * before anything is done in its name, but for a tracker whose metadata is behind: it is obeyed, and not remembered.
  */
 import { type Authority, type Clock, HoldfastError, type Logger, compareAuthority } from '@holdfast/shared';
 
@@ -25,6 +25,8 @@ export class AuthorityWatch {
   readonly #logger: Logger;
   readonly #witnessIntervalMs: number;
   #current: Authority | undefined;
+  /** The last one that was not behind: what is remembered. */
+  #highest: Authority | undefined;
   #uptimeMs = 0;
   #heardMs = 0;
   #learnedMs = 0;
@@ -47,7 +49,7 @@ export class AuthorityWatch {
 
   /** The highest authority that the storage has ever seen, with transactions that are not on disk yet. */
   get highest(): Authority | undefined {
-    return this.#current ?? this.#memory.witnessed;
+    return this.#highest ?? this.#memory.witnessed;
   }
 
   /** The tracker's uptime now, as far as the keeper can tell; never ahead of it. In milliseconds. */
@@ -77,7 +79,10 @@ export class AuthorityWatch {
     const seen = this.highest;
     const order = compareAuthority(seen, offered);
     if (order === 'foreign' || order === 'stale' || order === 'rival') throw this.#refuse(order, offered);
-    if (order === 'newer') {
+    // A tracker that was started from an older copy serves reads. Remembered, its start would stand against that from
+    // the newest copy, which may have the same epoch.
+    const isBehind = order === 'newer' && offered.transactionId < (seen?.transactionId ?? 0);
+    if (order === 'newer' && !isBehind) {
       if (clusterId === '') await this.#memory.join(offered.clusterId);
       await this.#witness(offered);
     }
@@ -85,6 +90,7 @@ export class AuthorityWatch {
     const transactionId = Math.max(offered.transactionId, seen?.transactionId ?? 0);
     if (this.#current?.epoch !== epoch) this.#learnedMs = this.#clock.monotonicMs();
     this.#current = { clusterId: cluster, epoch, instanceId, transactionId };
+    if (!isBehind) this.#highest = this.#current;
     this.#uptimeMs = offered.uptimeMs;
     this.#heardMs = this.#clock.monotonicMs();
     if (this.#clock.monotonicMs() - this.#witnessedMs >= this.#witnessIntervalMs) this.#flushSoon();
@@ -136,8 +142,8 @@ export class AuthorityWatch {
   }
 
   async #flush(): Promise<void> {
-    if (this.#current && this.#memory.witnessed?.transactionId !== this.#current.transactionId) {
-      await this.#witness(this.#current);
+    if (this.#highest && this.#memory.witnessed?.transactionId !== this.#highest.transactionId) {
+      await this.#witness(this.#highest);
     }
   }
 

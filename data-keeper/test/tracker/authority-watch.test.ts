@@ -34,15 +34,26 @@ function watchOver(memory: Memory, witnessIntervalMs: number): AuthorityWatch {
 }
 
 describe('AuthorityWatch', () => {
-  it('remembers the highest transaction over a newer tracker that is behind it', async () => {
+  it('obeys a newer tracker that is behind, remembers what it saw before, and goes on from the newest copy', async () => {
     const memory = new Memory();
     const watch = watchOver(memory, 60_000);
     await watch.admit(offered);
     await watch.admit({ ...offered, transactionId: 500 });
     expect(memory.witnessed?.transactionId).toBe(9);
     expect(watch.highest?.transactionId).toBe(500);
-    await watch.admit({ ...offered, epoch: 4, instanceId: 'c'.repeat(32), transactionId: 200 });
-    expect(memory.witnessed).toMatchObject({ epoch: 4, transactionId: 500 });
+    const older = { ...offered, epoch: 4, instanceId: 'c'.repeat(32), transactionId: 200 };
+    await watch.admit(older);
+    await watch.admit({ ...older, transactionId: 201 });
+    expect(watch.current).toMatchObject({ epoch: 4, instanceId: older.instanceId });
+    await watch.flush();
+    for (const remembered of [watch.highest, memory.witnessed]) {
+      expect(remembered).toMatchObject({ epoch: 3, transactionId: 500 });
+    }
+    // Started after the same one as the older copy, so its epoch is the same.
+    const newest = { ...older, instanceId: 'd'.repeat(32), transactionId: 501 };
+    await watch.admit(newest);
+    expect(memory.witnessed).toMatchObject({ instanceId: newest.instanceId, transactionId: 501 });
+    await expect(watch.admit(older)).rejects.toMatchObject({ code: 'STALE_EPOCH' });
   });
 
   it.each<[string, () => Promise<void>]>([

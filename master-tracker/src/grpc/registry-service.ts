@@ -24,6 +24,7 @@ import {
   writeEndpoint,
 } from '@holdfast/shared/grpc';
 import { type TrackerIdentity, authorityOf } from '../cluster/identity.js';
+import type { RegressionGuard } from '../cluster/regression.js';
 import type { TokenIssuer } from '../cluster/tokens.js';
 import type { KeeperCapacity, KeeperIdentity, ScrubProgress } from '../membership/keeper.js';
 import type { Membership } from '../membership/membership.js';
@@ -37,6 +38,7 @@ import type { MetadataStore } from '../store/metadata-store.js';
 
 export interface RegistryServiceParts {
   readonly registry: Registry;
+  readonly guard: RegressionGuard;
   readonly membership: Membership;
   readonly reports: FullReports;
   readonly identity: TrackerIdentity;
@@ -50,9 +52,13 @@ export interface RegistryServiceParts {
 const maxSoftwareVersionLength = 64;
 
 export function registryHandlers(parts: RegistryServiceParts): KeeperRegistryServiceHandlers {
-  const { registry, identity, settings, logger } = parts;
-  const authority = (): TrackerAuthority =>
-    writeAuthority(authorityOf(identity, parts.store), parts.tokens.uptimeMs());
+  const { registry, identity, settings, logger, guard } = parts;
+  const authority = (): TrackerAuthority => {
+    const own = authorityOf(identity, parts.store);
+    // Behind whatever a keeper has seen: not to be remembered, or the start from the newest copy would be its rival.
+    const told = guard.regressed ? { ...own, transactionId: 0 } : own;
+    return writeAuthority(told, parts.tokens.uptimeMs());
+  };
   return {
     RegisterKeeper: unary(async (request) => {
       const keeper = readIdentity(request);
