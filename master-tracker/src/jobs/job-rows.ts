@@ -1,5 +1,6 @@
 /** Jobs in the metadata. */
 import type { MetadataSnapshot, MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import type { JobsTable } from '../store/schema.js';
 import { type CheckFinding, maxFindingsKept } from '../check/finding.js';
 import type { Job, JobKind, JobProgress, JobState } from './job.js';
@@ -67,15 +68,13 @@ export async function findJob({ db }: MetadataSnapshot, jobId: string): Promise<
 }
 
 /** The jobs that run, the oldest first. */
-export async function runningJobs({ db }: MetadataSnapshot): Promise<Job[]> {
-  const rows = await db
-    .selectFrom('jobs')
-    .selectAll()
-    .where('state', '=', 'running')
-    .orderBy('started_transaction_id')
-    .execute();
-  return rows.map(jobOf);
+export async function runningJobs(snapshot: MetadataSnapshot): Promise<Job[]> {
+  return (await snapshot.run(runningRows, {})).map(jobOf);
 }
+
+const runningRows = prepare((db) =>
+  db.selectFrom('jobs').selectAll().where('state', '=', 'running').orderBy('started_transaction_id'),
+);
 
 /** Up to `limit` jobs that were begun before a transaction, the latest first. */
 export async function latestJobs(

@@ -9,7 +9,8 @@
  */
 import { sql } from 'kysely';
 import { batches } from '../store/batches.js';
-import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import { unlinkedId } from '../store/schema.js';
 import type { EntryRow } from './resolve.js';
 import { type Left, type TrashRules, leftNow, retireVersions, trashVersions } from './versions.js';
@@ -68,12 +69,12 @@ export async function countTrees(
 
 /** Takes apart up to `limit` unlinked entries; true if there may be more to do. */
 export async function reapUnlinked(store: MetadataStore, rules: TrashRules, limit: number): Promise<boolean> {
-  const page = await store.read(({ db }) => pageOfUnlinked(db, limit));
+  const page = await store.read((snapshot) => pageOfUnlinked(snapshot, limit));
   if (page.length === 0) return false;
   return store.mutate(async (tx) => {
     const gone: number[] = [];
     let left = limit;
-    for (const row of await pageOfUnlinked(tx.db, limit)) {
+    for (const row of await pageOfUnlinked(tx, limit)) {
       if (left <= 0) break;
       const taken = row.type === 'file' ? 0 : await takeOut(tx, row, left, rules);
       // Only trackers without a trash have left files here.
@@ -105,16 +106,19 @@ interface UnlinkedRow extends EntryOfTree {
   readonly was: Was | undefined;
 }
 
-async function pageOfUnlinked(db: MetadataTransaction['db'], limit: number): Promise<UnlinkedRow[]> {
-  const rows = await db
+const unlinkedRows = prepare((db, { limit }: { limit: number }) =>
+  db
     .selectFrom('entries')
     .leftJoin('unlinked', 'unlinked.entry_id', 'entries.entry_id')
     .leftJoin('versions', 'versions.version', 'entries.version')
     .select(['entries.entry_id', 'type', 'entries.version', 'size_bytes'])
     .select(['path', 'left_transaction_id', 'left_at_unix_ms', 'left_served_ms'])
     .where('parent_id', '=', unlinkedId)
-    .limit(limit)
-    .execute();
+    .limit(limit),
+);
+
+async function pageOfUnlinked(snapshot: MetadataSnapshot, limit: number): Promise<UnlinkedRow[]> {
+  const rows = await snapshot.run(unlinkedRows, { limit });
   return rows.map(({ path, left_transaction_id, left_at_unix_ms, left_served_ms, ...row }) => ({
     ...row,
     was:

@@ -33,7 +33,8 @@ import {
 import type { TaskBoard } from '../registry/task-board.js';
 import { pruneRequests } from '../requests/requests.js';
 import { batches } from '../store/batches.js';
-import type { MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import { pressureOn } from '../trash/pressure.js';
 import type { Trash } from '../trash/trash.js';
 import { giveUpNextPage } from '../uploads/leftovers.js';
@@ -167,15 +168,8 @@ export class Reclaim {
     const overThrough = times.horizon(graceMs);
     const isShort = this.#isWithin(makeRoomIntervalMs, this.#shortMs);
     const unreadThrough = isShort ? times.horizon(lookUpMs) : 0;
-    const find = async ({ db }: Pick<MetadataTransaction, 'db'>) => {
-      const rows = await db
-        .selectFrom('versions')
-        .select(['version', 'retired_transaction_id'])
-        .where('retired_transaction_id', 'is not', null)
-        .where('retired_transaction_id', '<=', Math.max(overThrough, unreadThrough))
-        .orderBy('retired_transaction_id')
-        .limit(stepSize)
-        .execute();
+    const find = async (snapshot: MetadataSnapshot) => {
+      const rows = await snapshot.run(retiredVersions, { through: Math.max(overThrough, unreadThrough) });
       return rows
         .filter((row) => (row.retired_transaction_id ?? 0) <= overThrough || !readers.mayBeRead(row.version))
         .slice(0, versionsPerStep);
@@ -208,16 +202,7 @@ export class Reclaim {
         await this.#repeatTrash(keeperId);
         continue;
       }
-      const rows = await store.read(({ db }) =>
-        db
-          .selectFrom('pieces')
-          .select(['chunk_id', isOfLiveChunk.as('live'), isNeededAgain.as('needed')])
-          .where('keeper_id', '=', keeperId)
-          .where('state', '=', 'garbage')
-          .orderBy('chunk_id')
-          .limit(limits.maxChunksPerTrashTask)
-          .execute(),
-      );
+      const rows = await store.read((snapshot) => snapshot.run(garbageOf, { keeperId }));
       const needed = rows.filter((row) => row.needed).map((row) => row.chunk_id);
       if (mayTrim && needed.length > 0) {
         await store.mutate((tx) => takeSurplusBack(tx, keeperId, needed));
@@ -276,16 +261,7 @@ export class Reclaim {
     const horizon = times.horizon(wordLifetimeMs);
     let more = false;
     for (const keeperId of this.#settledKeepers()) {
-      const due = await store.read(({ db }) =>
-        db
-          .selectFrom('pieces')
-          .select('chunk_id')
-          .where('keeper_id', '=', keeperId)
-          .where('state', '=', 'trashed')
-          .where('since_transaction_id', '<=', horizon)
-          .limit(1)
-          .execute(),
-      );
+      const due = await store.read((snapshot) => snapshot.run(oneTrashed, { keeperId, horizon }));
       if (due.length === 0) continue;
       more = (await store.mutate((tx) => forgetTrashed(tx, keeperId, horizon, stepSize))) || more;
     }
@@ -300,20 +276,7 @@ export class Reclaim {
     const { store, times, tokenLifetimeMs } = this.#parts;
     const horizon = times.horizon(2 * tokenLifetimeMs);
     const from = this.#forgotten;
-    const page = await store.read(({ db }) =>
-      db
-        .selectFrom('chunks')
-        .select(['chunk_id', 'garbage_transaction_id'])
-        .where('garbage_transaction_id', '>=', from.transactionId)
-        .where('garbage_transaction_id', '<=', horizon)
-        .where((eb) =>
-          eb.or([eb('garbage_transaction_id', '>', from.transactionId), eb('chunk_id', '>', from.chunkId)]),
-        )
-        .orderBy('garbage_transaction_id')
-        .orderBy('chunk_id')
-        .limit(stepSize)
-        .execute(),
-    );
+    const page = await store.read((snapshot) => snapshot.run(garbageChunks, { ...from, horizon }));
     const last = page.length < stepSize ? undefined : page.at(-1);
     this.#forgotten = { transactionId: last?.garbage_transaction_id ?? 0, chunkId: last?.chunk_id ?? '' };
     if (page.length === 0) return false;
@@ -330,16 +293,7 @@ export class Reclaim {
   async #forgetUploads(): Promise<boolean> {
     const { store, times, requestRetentionMs } = this.#parts;
     const horizon = times.horizon(requestRetentionMs);
-    const find = ({ db }: Pick<MetadataTransaction, 'db'>) =>
-      db
-        .selectFrom('uploads')
-        .select('upload_id')
-        .where('state', 'in', ['committed', 'aborted'])
-        .where('closed_transaction_id', '<=', horizon)
-        // Or its chunks would belong to nothing.
-        .where('given_up_through', 'is', null)
-        .limit(stepSize)
-        .execute();
+    const find = (snapshot: MetadataSnapshot) => snapshot.run(closedUploads, { horizon });
     if ((await store.read(find)).length === 0) return false;
     return store.mutate(async (tx) => {
       const ids = (await find(tx)).map((row) => row.upload_id);
@@ -348,6 +302,63 @@ export class Reclaim {
     });
   }
 }
+
+// What is asked every second, mostly for nothing.
+
+const retiredVersions = prepare((db, { through }: { through: number }) =>
+  db
+    .selectFrom('versions')
+    .select(['version', 'retired_transaction_id'])
+    .where('retired_transaction_id', 'is not', null)
+    .where('retired_transaction_id', '<=', through)
+    .orderBy('retired_transaction_id')
+    .limit(stepSize),
+);
+
+const garbageOf = prepare((db, { keeperId }: { keeperId: string }) =>
+  db
+    .selectFrom('pieces')
+    .select(['chunk_id', isOfLiveChunk.as('live'), isNeededAgain.as('needed')])
+    .where('keeper_id', '=', keeperId)
+    .where('state', '=', 'garbage')
+    .orderBy('chunk_id')
+    .limit(limits.maxChunksPerTrashTask),
+);
+
+const oneTrashed = prepare((db, args: { keeperId: string; horizon: number }) =>
+  db
+    .selectFrom('pieces')
+    .select('chunk_id')
+    .where('keeper_id', '=', args.keeperId)
+    .where('state', '=', 'trashed')
+    .where('since_transaction_id', '<=', args.horizon)
+    .limit(1),
+);
+
+const garbageChunks = prepare((db, args: { transactionId: number; chunkId: string; horizon: number }) =>
+  db
+    .selectFrom('chunks')
+    .select(['chunk_id', 'garbage_transaction_id'])
+    .where('garbage_transaction_id', '>=', args.transactionId)
+    .where('garbage_transaction_id', '<=', args.horizon)
+    .where((eb) =>
+      eb.or([eb('garbage_transaction_id', '>', args.transactionId), eb('chunk_id', '>', args.chunkId)]),
+    )
+    .orderBy('garbage_transaction_id')
+    .orderBy('chunk_id')
+    .limit(stepSize),
+);
+
+const closedUploads = prepare((db, { horizon }: { horizon: number }) =>
+  db
+    .selectFrom('uploads')
+    .select('upload_id')
+    .where('state', 'in', ['committed', 'aborted'])
+    .where('closed_transaction_id', '<=', horizon)
+    // Or its chunks would belong to nothing.
+    .where('given_up_through', 'is', null)
+    .limit(stepSize),
+);
 
 /** Those of the garbage chunks that have no pieces go. */
 async function forgetEmpty(tx: MetadataTransaction, chunkIds: readonly string[]): Promise<void> {

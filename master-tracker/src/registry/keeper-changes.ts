@@ -11,6 +11,7 @@ import type { EventLog } from '../events/event-log.js';
 import type { KeeperIdentity } from '../membership/keeper.js';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import type { MetadataTables } from '../store/schema.js';
 import { lostChunks } from './piece-events.js';
 import { pageOfPieces } from './piece-pages.js';
@@ -115,13 +116,7 @@ async function change(
 
 /** One page of the chunks of keepers that changed; true if there may be more. */
 export async function queueNextPage(store: MetadataStore, events: EventLog): Promise<boolean> {
-  const find = ({ db }: MetadataSnapshot) =>
-    db
-      .selectFrom('keepers')
-      .select(['keeper_id', 'dead', 'draining', 'queued_through', 'replaced'])
-      .where((eb) => eb.or([eb('queued_through', 'is not', null), eb('replaced', '=', 1)]))
-      .limit(1)
-      .executeTakeFirst();
+  const find = async (snapshot: MetadataSnapshot) => (await snapshot.run(changedKeeper, {}))[0];
   if (!(await store.read(find))) return false;
   return store.mutate(async (tx) => {
     const next = await find(tx);
@@ -129,6 +124,14 @@ export async function queueNextPage(store: MetadataStore, events: EventLog): Pro
     return next !== undefined;
   });
 }
+
+const changedKeeper = prepare((db) =>
+  db
+    .selectFrom('keepers')
+    .select(['keeper_id', 'dead', 'draining', 'queued_through', 'replaced'])
+    .where((eb) => eb.or([eb('queued_through', 'is not', null), eb('replaced', '=', 1)]))
+    .limit(1),
+);
 
 interface ChangedKeeper {
   readonly keeper_id: string;

@@ -15,6 +15,7 @@ import type { Membership } from '../membership/membership.js';
 import { reasons } from '../registry/reasons.js';
 import type { TaskBoard } from '../registry/task-board.js';
 import type { MetadataSnapshot, MetadataStore } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import type { MetadataTables } from '../store/schema.js';
 import { CopyBudget } from './copy-budget.js';
 import type { InFlightCopy, InFlightTable } from './in-flight.js';
@@ -370,7 +371,7 @@ async function load(snapshot: MetadataSnapshot, rows: readonly QueueRow[]): Prom
 }
 
 /** A page of the front of the queue. */
-function queueRows({ db }: MetadataSnapshot) {
+function queueRows(db: MetadataSnapshot['db']) {
   return db
     .selectFrom('repair_queue')
     .select(['chunk_id', 'pieces_left', 'below_policy', 'because'])
@@ -379,9 +380,18 @@ function queueRows({ db }: MetadataSnapshot) {
     .limit(pageSize);
 }
 
+const queueFront = prepare((db) => queueRows(db));
+
+// Compared as a pair, the index leads straight to it; with "or", all that was passed is looked at again.
+const queueAfter = prepare((db, cursor: { piecesLeft: number; chunkId: string }) =>
+  queueRows(db).where((eb) =>
+    eb(eb.refTuple('pieces_left', 'chunk_id'), '>', eb.tuple(cursor.piecesLeft, cursor.chunkId)),
+  ),
+);
+
 /** The first of the chunks that had one piece left when they were queued. */
 async function lastPieces(snapshot: MetadataSnapshot): Promise<QueuePage> {
-  return load(snapshot, await queueRows(snapshot).where('pieces_left', '=', 1).execute());
+  return load(snapshot, await queueRows(snapshot.db).where('pieces_left', '=', 1).execute());
 }
 
 /** The next chunks of the queue in its order, and where the page after this one begins; undefined for the first one. */
@@ -389,14 +399,7 @@ async function pageOfQueue(
   snapshot: MetadataSnapshot,
   cursor: Cursor,
 ): Promise<QueuePage & { next: Cursor }> {
-  let query = queueRows(snapshot);
-  if (cursor) {
-    // Compared as a pair, the index leads straight to it; with "or", all that was passed is looked at again.
-    query = query.where((eb) =>
-      eb(eb.refTuple('pieces_left', 'chunk_id'), '>', eb.tuple(cursor.piecesLeft, cursor.chunkId)),
-    );
-  }
-  const rows = await query.execute();
+  const rows = cursor ? await snapshot.run(queueAfter, cursor) : await snapshot.run(queueFront, {});
   const last = rows.length < pageSize ? undefined : rows.at(-1);
   return {
     ...(await load(snapshot, rows)),

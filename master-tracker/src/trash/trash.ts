@@ -27,6 +27,7 @@ import { isBeingTakenApart, reapUnlinked } from '../namespace/unlinked.js';
 import { type TrashRules, copyVersion, giveUpTrashed, showVersion } from '../namespace/versions.js';
 import { once } from '../requests/requests.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
+import { prepare } from '../store/prepared.js';
 import type { TrashTable } from '../store/schema.js';
 import { type TrashPosition, countBelow, trashedBelow } from './listing.js';
 
@@ -167,16 +168,7 @@ export class Trash {
   async expire(): Promise<boolean> {
     const { retentionMs, served } = this.#parts.rules;
     const deadlineMs = served.nowMs - retentionMs;
-    return this.#giveUp(({ db }) =>
-      db
-        .selectFrom('trash')
-        .selectAll()
-        .where('left_served_ms', '<=', deadlineMs)
-        .orderBy('left_served_ms')
-        .orderBy('version')
-        .limit(stepSize)
-        .execute(),
-    );
+    return this.#giveUp((snapshot) => snapshot.run(expiredRows, { deadlineMs }));
   }
 
   /**
@@ -210,7 +202,7 @@ export class Trash {
 
   /** Gives up what `find` finds, in one transaction; true if it found anything. */
   async #giveUp(
-    find: (snapshot: Pick<MetadataSnapshot, 'db'>) => Promise<TrashTable[]>,
+    find: (snapshot: MetadataSnapshot) => Promise<TrashTable[]>,
     alongside: (tx: MetadataTransaction, rows: readonly TrashTable[]) => Promise<void> = async () =>
       Promise.resolve(),
   ): Promise<boolean> {
@@ -244,6 +236,16 @@ export class Trash {
     return this.#reaping;
   }
 }
+
+const expiredRows = prepare((db, { deadlineMs }: { deadlineMs: number }) =>
+  db
+    .selectFrom('trash')
+    .selectAll()
+    .where('left_served_ms', '<=', deadlineMs)
+    .orderBy('left_served_ms')
+    .orderBy('version')
+    .limit(stepSize),
+);
 
 async function findTrashed(
   { db }: MetadataSnapshot,

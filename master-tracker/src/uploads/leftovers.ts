@@ -21,13 +21,7 @@ export async function giveUpLeftovers(tx: MetadataTransaction, uploadId: string)
 
 /** One page of the sessions that are over; true if there may be more. */
 export async function giveUpNextPage(store: MetadataStore): Promise<boolean> {
-  const find = ({ db }: Pick<MetadataSnapshot, 'db'>) =>
-    db
-      .selectFrom('uploads')
-      .select(['upload_id', 'given_up_through'])
-      .where('given_up_through', 'is not', null)
-      .limit(1)
-      .executeTakeFirst();
+  const find = async (snapshot: MetadataSnapshot) => (await snapshot.run(withLeftovers, {}))[0];
   if (!(await store.read(find))) return false;
   return store.mutate(async (tx) => {
     const next = await find(tx);
@@ -35,6 +29,14 @@ export async function giveUpNextPage(store: MetadataStore): Promise<boolean> {
     return next !== undefined;
   });
 }
+
+const withLeftovers = prepare((db) =>
+  db
+    .selectFrom('uploads')
+    .select(['upload_id', 'given_up_through'])
+    .where('given_up_through', 'is not', null)
+    .limit(1),
+);
 
 const chunksOf = prepare((db, args: { uploadId: string; from: string }) =>
   db
