@@ -2,10 +2,13 @@
  * One history: a cluster is started, clients work, things go wrong, everything is mended, and then all that was promised
  * has to hold. All of it follows from the seed.
  */
+import { type Arena, Contender } from './contender.js';
+import { Contest } from './contest.js';
 import { judge } from './judge.js';
 import { Model } from './model.js';
 import { Nemesis, type PlannedFault, planFaults } from './nemesis.js';
 import { Operator } from './operator.js';
+import { rollBack } from './rollback.js';
 import { SeededRandom } from './seeded-random.js';
 import { SimulatedCluster } from './simulated-cluster.js';
 import { Trace } from './trace.js';
@@ -19,6 +22,8 @@ const faultsMs: readonly [number, number] = [20_000, 120_000];
 const quietMs = 1_000;
 /** Clients that wait for a minute and then for what is on its way end within this. */
 const drainMs = 600_000;
+/** Of a tracker that is behind its metadata, from its start to its end. */
+const rollbackMs = 900_000;
 
 export interface HistoryResult {
   readonly seed: number;
@@ -28,9 +33,12 @@ export interface HistoryResult {
   readonly trace: readonly string[];
   readonly simulatedMs: number;
   readonly messages: number;
-  /** By kind: faults that came to pass, operations by their outcome, and methods that were called. */
+  /** How often: faults by kind, operations by outcome, calls by method and end, keepers' tasks by kind. */
   readonly faults: ReadonlyMap<string, number>;
   readonly outcomes: ReadonlyMap<string, number>;
+  readonly steps: ReadonlyMap<string, number>;
+  readonly tasks: ReadonlyMap<string, number>;
+  /** The methods that are served, called or not. */
   readonly methods: ReadonlySet<string>;
   /** A hash of what happened: equal for every run of the seed. */
   readonly fingerprint: string;
@@ -39,6 +47,8 @@ export interface HistoryResult {
 export interface HistoryOptions {
   /** Faults of the plan, by their place in it, that are left out. */
   readonly without?: ReadonlySet<number>;
+  /** Instead of what follows from the seed: for tests. */
+  readonly plan?: readonly PlannedFault[];
   /** Disks that only say that they sync: for a test of the judge. */
   readonly lyingDisks?: boolean;
 }
@@ -47,9 +57,8 @@ export interface HistoryOptions {
 export async function runHistory(seed: number, options: HistoryOptions = {}): Promise<HistoryResult> {
   const random = new SeededRandom(seed, 'history');
   const lengthMs = random.integer(...faultsMs);
-  const plan = planFaults(new SeededRandom(seed, 'plan'), lengthMs).filter(
-    (_, index) => options.without?.has(index) !== true,
-  );
+  const planned = options.plan ?? planFaults(new SeededRandom(seed, 'plan'), lengthMs);
+  const plan = planned.filter((_, index) => options.without?.has(index) !== true);
   const trace = new Trace();
   const cluster = new SimulatedCluster(seed, random.integer(3, 5), trace);
   for (const { disk } of cluster.keepers) disk.lies = options.lyingDisks === true;
@@ -63,6 +72,12 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     const workloads = ['client-1', 'client-2'].map(
       (name) => new Workload({ ...connect(name), model, trace, random: new SeededRandom(seed, name) }),
     );
+    const at = (path: string): Contest => new Contest(path, () => cluster.time.nowMs);
+    const arena: Arena = { files: [at('/shared/x'), at('/shared/y')], log: at('/shared/log') };
+    const contenders = ['client-1', 'client-2', 'client-3'].map(
+      (name) =>
+        new Contender({ ...connect(name), arena, trace, random: new SeededRandom(seed, `${name} shared`) }),
+    );
     const operator = connect('operator');
     const watching = connect('watcher');
     const watcher = new Watcher(watching.client, watching.process);
@@ -75,6 +90,7 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     const isEnding = (): boolean => isOver || failure !== undefined;
     const users = [
       ...workloads,
+      ...contenders,
       new Operator(operator.client, operator.process, new SeededRandom(seed, 'operator')),
     ];
     let running = users.length;
@@ -88,22 +104,27 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     isOver = true;
     nemesis.end();
     const ended = await cluster.time.runUntil(() => failure !== undefined || running === 0, drainMs);
-    for (const { outcomes: some } of workloads) {
+    for (const { outcomes: some } of [...workloads, ...contenders]) {
       for (const [kind, count] of some) outcomes.set(kind, (outcomes.get(kind) ?? 0) + count);
     }
     if (failure) throw failure.error;
     if (!ended) throw new Violation('an operation of a client does not end');
-    await judge(cluster, model, watcher);
+    if (nemesis.hasCopy) {
+      const rolledBack = rollBack(cluster, new SeededRandom(seed, 'rollback'));
+      await cluster.time.finish('going back to older metadata', rolledBack, rollbackMs);
+    }
+    await judge(cluster, model, arena, watcher);
   } catch (error) {
     violation = error instanceof Violation ? error.message : String((error as Error).stack);
   } finally {
     cluster.dispose();
   }
   return {
-    ...{ seed, plan, trace: trace.lines, outcomes, faults: nemesis.done, methods: cluster.network.called },
+    ...{ seed, plan, trace: trace.lines, outcomes, faults: nemesis.done },
+    ...{ steps: cluster.network.steps, tasks: cluster.tasks, methods: cluster.network.methods },
     ...(violation !== undefined && { violation }),
     simulatedMs: cluster.time.nowMs,
     messages: cluster.network.messages,
-    fingerprint: `${cluster.network.messages}-${cluster.time.activity}`,
+    fingerprint: `${cluster.network.messages}-${cluster.time.passed}`,
   };
 }

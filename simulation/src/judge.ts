@@ -2,6 +2,7 @@
 import type { HoldfastClient } from '@holdfast/client';
 import { hasCode } from '@holdfast/client';
 import { createHash } from 'node:crypto';
+import { type Arena, checkArena } from './contender.js';
 import { absent, type Model } from './model.js';
 import { type SimulatedCluster, dataDir } from './simulated-cluster.js';
 import { Violation } from './violation.js';
@@ -15,20 +16,15 @@ const maxLooks = 4;
 const lookMs = 2_000;
 
 /** @throws Violation */
-export async function judge(cluster: SimulatedCluster, model: Model, watcher: Watcher): Promise<void> {
+export async function judge(
+  cluster: SimulatedCluster,
+  model: Model,
+  arena: Arena,
+  watcher: Watcher,
+): Promise<void> {
   const { client, process } = cluster.startClient('judge');
-  const inTime = async <T>(what: string, work: Promise<T>): Promise<T> => {
-    let result: { readonly value: T } | undefined;
-    let failure: { readonly error: unknown } | undefined;
-    work.then(
-      (value) => (result = { value }),
-      (error: unknown) => (failure = { error }),
-    );
-    await cluster.time.runUntil(() => result !== undefined || failure !== undefined, wholeWithinMs);
-    if (failure) throw failure.error;
-    if (!result) throw new Violation(`${what} does not come to an end`);
-    return result.value;
-  };
+  const inTime = <T>(what: string, work: Promise<T>): Promise<T> =>
+    cluster.time.finish(what, work, wholeWithinMs);
   let problems: readonly string[] = [];
   const whole = async (): Promise<void> => {
     for (;;) {
@@ -42,7 +38,10 @@ export async function judge(cluster: SimulatedCluster, model: Model, watcher: Wa
       ? new Violation(`the cluster does not heal: ${problems.join('; ')}`)
       : error;
   });
-  await inTime('reading all files', checkFiles(client, model));
+  await inTime(
+    'reading all files',
+    checkFiles(client, model, arena, () => cluster.time.nowMs),
+  );
   const told = async (): Promise<void> => {
     // Whoever watches is told everything within a minute after the cluster is whole.
     for (let looks = 1; ; looks += 1) {
@@ -92,7 +91,12 @@ async function problemsOf(client: HoldfastClient, cluster: SimulatedCluster): Pr
   ];
 }
 
-async function checkFiles(client: HoldfastClient, model: Model): Promise<void> {
+async function checkFiles(
+  client: HoldfastClient,
+  model: Model,
+  arena: Arena,
+  now: () => number,
+): Promise<void> {
   for (const path of model.paths) {
     const found = await contentAt(client, model, path);
     if (!model.allowed(path).has(found)) {
@@ -100,9 +104,10 @@ async function checkFiles(client: HoldfastClient, model: Model): Promise<void> {
       throw new Violation(`${path} is ${found.slice(0, 8)}, and may be ${allowed.join(' or ')}`);
     }
   }
+  await checkArena(client, arena, now);
+  const known = new Set([...model.paths, ...[...arena.files, arena.log].map(({ path }) => path)]);
   for await (const { path, type } of client.list('/', { depth: Infinity })) {
-    if (type === 'file' && !model.paths.includes(path))
-      throw new Violation(`${path} is there, and nobody stored it`);
+    if (type === 'file' && !known.has(path)) throw new Violation(`${path} is there, and nobody stored it`);
   }
 }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type HistoryResult, runHistory } from './history.js';
 import { minimise } from './minimise.js';
 import { type SimulateOptions, parseOptions, usage } from './options.js';
-import { type HistorySum, add, nothing, summaryLines, sumOf } from './summary.js';
+import { type HistorySum, add, nothing, summaryLines, summaryOf, sumOf } from './summary.js';
 
 /** Lines of a trace that are shown after a failure. */
 const shownLines = 400;
@@ -17,7 +17,9 @@ interface Answer {
   readonly sum: HistorySum;
 }
 
-const say = (text: string): void => void process.stdout.write(`${text}\n`);
+/** What is for people goes beside the one document where that was asked for. */
+let isJson = false;
+const say = (text: string): void => void (isJson ? process.stderr : process.stdout).write(`${text}\n`);
 
 async function main(): Promise<number> {
   let options;
@@ -31,6 +33,7 @@ async function main(): Promise<number> {
     say(usage);
     return 0;
   }
+  isJson = options.json;
   if (options.seeds === 1) return runOne(options);
   return runMany(options);
 }
@@ -39,7 +42,9 @@ async function runOne({ firstSeed, trace, minimise: shrink }: SimulateOptions): 
   const startedMs = performance.now();
   const result = await runHistory(firstSeed);
   if (trace) say(result.trace.join('\n'));
-  for (const line of summaryLines(sumOf(result), performance.now() - startedMs)) say(line);
+  const { user, system } = process.cpuUsage();
+  const failed = result.violation === undefined ? [] : [result];
+  report(sumOf(result, (user + system) / 1_000), performance.now() - startedMs, failed);
   say(`fingerprint ${result.fingerprint}`);
   if (result.violation === undefined) return 0;
   await tell(result, shrink);
@@ -72,10 +77,20 @@ async function runMany(options: SimulateOptions): Promise<number> {
       giveNext();
     });
   await Promise.all(Array.from({ length: jobs }, work));
-  for (const line of summaryLines(sum, performance.now() - startedMs)) say(line);
+  report(sum, performance.now() - startedMs, failed ? [failed] : []);
   if (!failed) return 0;
   await tell(await runHistory(failed.seed), options.minimise);
   return 1;
+}
+
+function report(
+  sum: HistorySum,
+  tookMs: number,
+  failed: readonly { readonly seed: number; readonly violation?: string }[],
+): void {
+  const violations = failed.map(({ seed, violation }) => ({ seed, violation }));
+  if (isJson) process.stdout.write(`${JSON.stringify({ violations, ...summaryOf(sum, tookMs) })}\n`);
+  else for (const line of summaryLines(sum, tookMs)) say(line);
 }
 
 function ended(child: ChildProcess, code: number | null): string {

@@ -12,6 +12,10 @@ const pauseMs = [200, 8_000] as const;
 
 type Fault = (nemesis: Nemesis) => () => void;
 
+/** Once in a history at most, in one of eight: it takes minutes of virtual time (rollback.ts). */
+export const rollback = 'copy the metadata, to go back to it later';
+const rollbackShare = 0.125;
+
 /** Each begins, and returns what ends it. */
 const faults: Readonly<Record<string, Fault>> = {
   'kill a keeper': (nemesis) => nemesis.killKeeper(false),
@@ -23,6 +27,8 @@ const faults: Readonly<Record<string, Fault>> = {
   'cut a link one way': (nemesis) => nemesis.cutLink(false),
   'cut a link both ways': (nemesis) => nemesis.cutLink(true),
   'cut a keeper off': (nemesis) => nemesis.cutOff(),
+  'hang a keeper': (nemesis) => nemesis.hang('keeper'),
+  'hang the tracker': (nemesis) => nemesis.hang('tracker'),
   'slow the network': (nemesis) => nemesis.slowNetwork(),
   'repeat requests': (nemesis) => nemesis.repeatRequests(),
   'slow a disk': (nemesis) => nemesis.slowDisk(),
@@ -31,11 +37,13 @@ const faults: Readonly<Record<string, Fault>> = {
   'fail writes': (nemesis) => nemesis.failDisk('write'),
   'fail syncs': (nemesis) => nemesis.failDisk('sync'),
   'flip bits': (nemesis) => nemesis.flipBits(),
+  'misdirect writes': (nemesis) => nemesis.misdirectWrites(),
   'replace a disk': (nemesis) => nemesis.replaceDisk(),
   'change a wall clock': (nemesis) => nemesis.changeWallClock(),
+  [rollback]: (nemesis) => nemesis.copyMetadata(),
 };
 
-const faultKinds: readonly string[] = Object.keys(faults);
+export const faultKinds: readonly string[] = Object.keys(faults);
 
 /** One thing that goes wrong: data, so that a history can be told without some of them. */
 export interface PlannedFault {
@@ -51,12 +59,18 @@ export interface PlannedFault {
 export function planFaults(random: SeededRandom, lengthMs: number): readonly PlannedFault[] {
   const between = ([least, most]: readonly [number, number]): number =>
     least + random.fraction() * (most - least);
+  const frequent = faultKinds.filter((kind) => kind !== rollback);
   const planned: PlannedFault[] = [];
   for (let atMs = between(pauseMs); atMs < lengthMs; atMs += between(pauseMs)) {
     planned.push({
-      ...{ kind: random.pick(faultKinds), atMs, durationMs: between(durationMs) },
+      ...{ kind: random.pick(frequent), atMs, durationMs: between(durationMs) },
       seed: random.integer(0, 2 ** 31),
     });
+  }
+  if (random.chance(rollbackShare)) {
+    // Early enough that every keeper sees more than the copy has.
+    const atMs = random.fraction() * lengthMs * 0.6;
+    planned.push({ kind: rollback, atMs, durationMs: 0, seed: 0 });
   }
   return planned;
 }
@@ -68,6 +82,8 @@ export class Nemesis {
   /** The numbers of the fault that begins. */
   #random: SeededRandom;
   #diskWasReplaced = false;
+  /** There is a copy of the metadata that the tracker is to be started from. */
+  hasCopy = false;
   #isOver = false;
   readonly #ends = new Set<() => void>();
   /** How often each kind came to pass. */
@@ -99,7 +115,7 @@ export class Nemesis {
       keeper.disk.mend();
       this.#cluster.startKeeper(keeper);
     }
-    void this.#cluster.startTracker();
+    this.#cluster.startTracker();
     this.#note('everything is mended');
   }
 
@@ -132,7 +148,7 @@ export class Nemesis {
 
   killTracker(): () => void {
     this.#cluster.killTracker();
-    return () => void this.#cluster.startTracker();
+    return () => this.#cluster.startTracker();
   }
 
   freezeKeeper(): () => void {
@@ -165,6 +181,14 @@ export class Nemesis {
       network.cut(other, name);
     }
     return () => others.forEach((other) => network.mendLink(name, other));
+  }
+
+  /** Takes calls and never answers them. */
+  hang(who: 'keeper' | 'tracker'): () => void {
+    const { network, keepers } = this.#cluster;
+    const name = who === 'tracker' ? who : this.#random.pick(keepers).name;
+    network.hang(name);
+    return () => network.unhang(name);
   }
 
   slowNetwork(): () => void {
@@ -219,6 +243,12 @@ export class Nemesis {
     return () => undefined;
   }
 
+  misdirectWrites(): () => void {
+    const { disk } = this.#damaged;
+    disk.misdirected = 0.3;
+    return () => disk.mend();
+  }
+
   replaceDisk(): () => void {
     if (this.#diskWasReplaced) return () => undefined;
     this.#diskWasReplaced = true;
@@ -226,6 +256,12 @@ export class Nemesis {
     this.#stop(keeper, true);
     keeper.disk.replace();
     return () => this.#cluster.startKeeper(keeper);
+  }
+
+  copyMetadata(): () => void {
+    this.#cluster.copyMetadata();
+    this.hasCopy = true;
+    return () => undefined;
   }
 
   changeWallClock(): () => void {
@@ -238,7 +274,7 @@ export class Nemesis {
 
   #stop(keeper: SimulatedKeeper, power: boolean): void {
     keeper.wanted = false;
-    this.#cluster.killKeeper(keeper);
+    this.#cluster.killKeeper(keeper, power ? 'silent' : 'told');
     if (power) keeper.disk.losePower();
   }
 

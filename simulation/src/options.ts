@@ -13,6 +13,8 @@ export interface SimulateOptions {
   /** Prints the whole trace of each history. */
   readonly trace: boolean;
   readonly minimise: boolean;
+  /** Prints one JSON document; what is for people goes to standard error. */
+  readonly json: boolean;
 }
 
 export const usage = `Usage: npm run simulate -- [options]
@@ -26,6 +28,7 @@ status 1 at the first one that breaks a promise, after finding the fewest faults
   --jobs J      processes side by side (default: one for each core)
   --trace       print what happened
   --no-minimise show a failing history as it was
+  --json        print one JSON document: what was covered, how fast, and what was broken
 
 Examples:
   npm run simulate                         100 fresh histories
@@ -47,6 +50,7 @@ export function parseOptions(args: readonly string[]): SimulateOptions | 'help' 
       jobs: { type: 'string' },
       trace: { type: 'boolean', default: false },
       minimise: { type: 'boolean', default: true },
+      json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
@@ -75,5 +79,6 @@ export function parseOptions(args: readonly string[]): SimulateOptions | 'help' 
     jobs: one ? 1 : Math.max(1, number('jobs', 256) ?? availableParallelism()),
     trace: values.trace,
     minimise: values.minimise,
+    json: values.json,
   };
 }

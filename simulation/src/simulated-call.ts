@@ -123,7 +123,10 @@ export class SimulatedCall {
   readonly serverSide = new EventEmitter();
   readonly #wire: Wire;
   readonly #cancelDeadline: () => void;
+  readonly #onClientEnded: (end: StatusObject) => void;
   readonly #onOver: (call: SimulatedCall) => void;
+  /** Whoever it reached never does anything about it, nor about what else belongs to it. */
+  isTaken = false;
   #onClientEnd: (end: StatusObject, answer: Buffer | undefined) => void = () => undefined;
   #clientEnded = false;
   #serverEnded = false;
@@ -135,14 +138,17 @@ export class SimulatedCall {
     readonly address: string;
     readonly path: string;
     readonly deadlineMs: number;
+    /** Told how it ended for the caller. */
+    readonly onClientEnded: (end: StatusObject) => void;
     /** Told when neither side has anything to do with it any more. */
     readonly onOver: (call: SimulatedCall) => void;
   }) {
-    const { wire, client, address, path, deadlineMs, onOver } = options;
+    const { wire, client, address, path, deadlineMs, onClientEnded, onOver } = options;
     this.#wire = wire;
     this.client = client;
     this.serverName = address.slice(0, address.indexOf(':'));
     this.path = path;
+    this.#onClientEnded = onClientEnded;
     this.#onOver = onOver;
     this.atServer = new Inbox((size) => this.send('client', 0, () => this.toServer.credit(size)));
     this.atClient = new Inbox((size) => this.send('server', 0, () => this.toClient.credit(size)));
@@ -175,7 +181,7 @@ export class SimulatedCall {
       () => {
         if (!(to === 'client' ? this.#clientEnded : this.#serverEnded)) deliver();
       },
-      () => this.#sever(),
+      () => this.sever(),
     );
   }
 
@@ -196,6 +202,7 @@ export class SimulatedCall {
     this.#cancelDeadline();
     if (end.code === status.OK) this.atClient.end();
     else this.atClient.end(statusError(end));
+    this.#onClientEnded(end);
     this.#onClientEnd(end, answer);
     this.#checkOver();
   }
@@ -222,7 +229,7 @@ export class SimulatedCall {
   }
 
   /** Something was lost: nobody is told, and each side finds out by itself. */
-  #sever(): void {
+  sever(): void {
     if (this.#severed) return;
     this.#severed = true;
     this.client.after(keepaliveMs, () => this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')));

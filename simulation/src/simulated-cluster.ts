@@ -2,7 +2,7 @@
  * A cluster of the real tracker, keepers and clients on virtual time, with a simulated network and simulated disks. The
  * tracker's metadata is a real SQLite file, which is trusted: a killed tracker finds what it had committed.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { HoldfastClient } from '@holdfast/client';
@@ -26,9 +26,14 @@ import type { Trace } from './trace.js';
 import { VirtualTime } from './virtual-time.js';
 
 const trackerAddress = 'tracker:7400';
-/** What a supervisor waits before it starts a keeper again that ended by itself. */
+/** What a supervisor waits before it starts a program again that ended by itself. */
 const restartMs = 1_000;
+/** What the tracker's disk takes for the transaction before: mutations that come meanwhile share the next one. */
+const groupWithinMs = 2;
 const clientMemoryBytes = 16 * 1024 * 1024;
+
+/** Its answers carry the tasks of keepers. */
+const heartbeatPath = '/holdfast.tracker.v1.KeeperRegistryService/Heartbeat';
 
 /** Shorter than in production, so that deaths, leases and reclamation come to pass within a history. */
 const trackerSettings = {
@@ -67,9 +72,13 @@ export class SimulatedCluster {
   readonly network: SimulatedNetwork;
   readonly keepers: readonly SimulatedKeeper[];
   readonly trace: Trace;
+  /** How often keepers were given each kind of task. */
+  readonly tasks = new Map<string, number>();
   readonly #seed: number;
   readonly #directory: string;
   #starts = 0;
+  /** The folder of the metadata that the tracker is started from. */
+  #metadata: 'newest' | 'older' = 'newest';
   trackerProcess: SimulatedProcess | undefined;
   #store: SqliteStore | undefined;
   #core: TrackerCore | undefined;
@@ -79,7 +88,9 @@ export class SimulatedCluster {
     this.trace = trace;
     trace.useClock(() => this.time.nowMs);
     this.network = new SimulatedNetwork(this.time, this.#random('network'));
+    this.network.onAnswer = (path, answer) => this.#countTasks(path, answer);
     this.#directory = mkdtempSync(join(memoryDirectory(), 'holdfast-simulation-'));
+    mkdirSync(join(this.#directory, this.#metadata));
     this.keepers = Array.from({ length: keepers }, (_, index) => {
       const name = `keeper-${index + 1}`;
       return new SimulatedKeeper(name, new SimulatedDisk(this.#random(`disk of ${name}`)));
@@ -88,7 +99,7 @@ export class SimulatedCluster {
 
   /** Starts all of it. */
   async start(): Promise<void> {
-    await this.startTracker();
+    this.startTracker();
     for (const keeper of this.keepers) this.startKeeper(keeper);
     await this.time.runUntil(() => this.keepers.every(({ keeper }) => keeper !== undefined), 60_000);
   }
@@ -107,25 +118,42 @@ export class SimulatedCluster {
   }
 
   get metadataPath(): string {
-    return join(this.#directory, 'metadata.sqlite');
+    return join(this.#directory, this.#metadata, 'metadata.sqlite');
   }
 
-  async startTracker(): Promise<void> {
+  /** Keeps a copy of the metadata as it is now. */
+  copyMetadata(): void {
+    const copy = join(this.#directory, 'older');
+    rmSync(copy, { recursive: true, force: true });
+    cpSync(join(this.#directory, 'newest'), copy, { recursive: true });
+  }
+
+  /** Kills the tracker, and starts it from the copy or from what it had before that. */
+  restoreMetadata(from: 'newest' | 'older'): void {
+    this.killTracker();
+    this.#metadata = from;
+    this.startTracker();
+  }
+
+  /** Starts the tracker, and starts it again for as long as that does not work. */
+  startTracker(): void {
     if (this.trackerProcess) return;
     const process = new SimulatedProcess('tracker', this.time);
     this.trackerProcess = process;
+    this.#runTracker(process).catch((error: unknown) => {
+      if (this.trackerProcess !== process) return;
+      this.trace.add('tracker', `did not start: ${String(error)}`);
+      this.killTracker();
+      this.time.after(restartMs, () => this.startTracker());
+    });
+  }
+
+  async #runTracker(process: SimulatedProcess): Promise<void> {
     const logger = this.#logger('tracker');
+    const disk = this.#random("the tracker's disk");
     const store = await openSqliteStore({
       ...{ path: this.metadataPath, clock: process.clock },
-      wrapWriter: (connection) =>
-        new Proxy(connection, {
-          get: (target, property) => {
-            // What is done in the database counts as something that happens: time must not pass over it.
-            if (property === 'exec') this.time.note();
-            const value = Reflect.get(target, property) as unknown;
-            return typeof value === 'function' ? (value.bind(target) as unknown) : value;
-          },
-        }),
+      startGroup: (start) => process.after(disk.fraction() * groupWithinMs, start),
     });
     this.#store = store;
     const core = await buildCore({
@@ -148,6 +176,8 @@ export class SimulatedCluster {
     this.#store?.abandon();
     void this.#core?.workers.stop();
     this.trackerProcess = undefined;
+    this.#store = undefined;
+    this.#core = undefined;
   }
 
   /** Starts a keeper, and starts it again for as long as that does not work. */
@@ -180,10 +210,11 @@ export class SimulatedCluster {
     );
   }
 
-  killKeeper(target: SimulatedKeeper): void {
+  /** @param how others learn of it: by a connection that breaks, or not at all */
+  killKeeper(target: SimulatedKeeper, how: 'told' | 'silent' = 'told'): void {
     const { process } = target;
     if (!process) return;
-    this.network.killed(process);
+    this.network.killed(process, how);
     process.kill();
     target.process = undefined;
     target.keeper = undefined;
@@ -207,6 +238,13 @@ export class SimulatedCluster {
     }
     this.killTracker();
     rmSync(this.#directory, { recursive: true, force: true });
+  }
+
+  #countTasks(path: string, answer: unknown): void {
+    if (path !== heartbeatPath) return;
+    for (const { action } of (answer as { tasks: readonly { action: string }[] }).tasks) {
+      this.tasks.set(action, (this.tasks.get(action) ?? 0) + 1);
+    }
   }
 
   /** Numbers of its own for each user, and for each of its starts. */

@@ -1,11 +1,13 @@
 /**
  * A keeper's disk in memory, under a seed and on virtual time. It is as harsh as POSIX allows: at a power cut each thing
- * that was not synced survives or not by itself. Beside that it is slow for a while, fills up, fails, and flips bits.
+ * that was not synced survives or not by itself. Beside that it is slow for a while, fills up, fails in the middle of a
+ * write, flips bits, and writes bytes of pieces where they do not belong.
  *
  * It outlives the processes that use it; each has a view of its own, which never answers once the process was killed.
  */
 import { basename, dirname } from 'node:path/posix';
 import {
+  type Bytes,
   type FileSystem,
   type FileSystemSpace,
   type OpenDirectory,
@@ -36,6 +38,13 @@ type Node = FileNode | DirectoryNode;
 /** What an operation does to the disk, as far as faults tell them apart. */
 type Operation = 'read' | 'write' | 'sync';
 
+/** An operation of a disk that is well takes from the first to the second, in ms. */
+const calmLatencyMs: readonly [number, number] = [0.02, 1];
+/** Of a piece, also while it is written: below a name that begins with the chunk's id. */
+const pieceFile = /\/[0-9a-f]{32}\.[^/]*$/;
+/** What is about names and sizes is in the kernel's memory, and takes no time that counts, but for this share of it. */
+const coldShare = 0.1;
+
 function errno(code: string, what: string): Error {
   return Object.assign(new Error(`${code}: ${what}`), { code });
 }
@@ -52,10 +61,12 @@ export class SimulatedDisk {
   readonly #random: SeededRandom;
   #root = newDirectory();
   /** An operation takes from the first to the second, in ms. */
-  latencyMs: readonly [number, number] = [0.02, 1];
+  latencyMs = calmLatencyMs;
   /** Rejects operations of this kind with this error. */
   failing: { readonly operation: Operation; readonly code: string } | undefined;
   freeBytes = 2 ** 39;
+  /** The share of writes to pieces that land elsewhere in the file. */
+  misdirected = 0;
   /** Says that it synced and does not: nothing that is built on it can keep its promises. */
   lies = false;
 
@@ -65,9 +76,10 @@ export class SimulatedDisk {
 
   /** As good as new, with what is on it. */
   mend(): void {
-    this.latencyMs = [0.02, 1];
+    this.latencyMs = calmLatencyMs;
     this.failing = undefined;
     this.freeBytes = 2 ** 39;
+    this.misdirected = 0;
   }
 
   /** The power is gone: what was not synced survives or not. */
@@ -109,10 +121,14 @@ export class SimulatedDisk {
   viewOf(process: SimulatedProcess): FileSystem {
     const enter = (operation: Operation, path: string): Promise<void> =>
       this.#enter(process, operation, path);
+    const glance = (operation: Operation, path: string): Promise<void> =>
+      this.#glance(process, operation, path);
     const syncDirectory = async (path: string): Promise<void> => {
-      await enter('sync', path);
+      // Nothing to be written: nothing to be waited for.
+      if (isSynced(this.#directory(path))) await glance('sync', path);
+      else await enter('sync', path);
       const directory = this.#directory(path);
-      directory.durable = new Map(directory.entries);
+      if (!isSynced(directory)) directory.durable = new Map(directory.entries);
     };
     return {
       open: async (path, mode) => {
@@ -140,17 +156,17 @@ export class SimulatedDisk {
         if (node.kind === 'file') this.freeBytes += node.sizeBytes;
       },
       makeDirectory: async (path) => {
-        await enter('write', path);
+        await glance('write', path);
         const { entries } = this.#directory(dirname(path));
         if (entries.has(basename(path))) throw errno('EEXIST', path);
         entries.set(basename(path), newDirectory());
       },
       readDirectory: async (path) => {
-        await enter('read', path);
+        await glance('read', path);
         return [...this.#directory(path).entries.keys()];
       },
       stat: async (path) => {
-        await enter('read', path);
+        await glance('read', path);
         const node = this.#find(path);
         if (!node) return undefined;
         const isDirectory = node.kind === 'directory';
@@ -158,12 +174,12 @@ export class SimulatedDisk {
       },
       syncDirectory,
       openDirectory: async (path): Promise<OpenDirectory> => {
-        await enter('read', path);
+        await glance('read', path);
         this.#directory(path);
         return { sync: () => syncDirectory(path), close: () => Promise.resolve() };
       },
       space: async (path): Promise<FileSystemSpace> => {
-        await enter('read', path);
+        await glance('read', path);
         return { totalBytes: 2 ** 40, freeBytes: Math.max(0, this.freeBytes), freeFiles: Infinity };
       },
     };
@@ -181,13 +197,21 @@ export class SimulatedDisk {
         return end <= position ? 0 : node.content.copy(target, targetOffset, position, end);
       },
       write: async (data, position) => {
-        // A short write: what had room is there.
-        await enter('write', path);
+        const put = (bytes: Bytes, at: number): void => {
+          grow(node, at + bytes.length);
+          copyBytes(bytes, node.content, at);
+        };
+        // What was written before it failed is there.
+        await enter('write', path).catch((error: unknown) => {
+          put(data.subarray(0, this.#random.integer(0, data.length)), position);
+          throw error;
+        });
         const grows = Math.max(0, position + data.length - node.sizeBytes);
-        if (grows > this.freeBytes) throw errno('ENOSPC', path);
-        this.freeBytes -= grows;
-        grow(node, position + data.length);
-        copyBytes(data, node.content, position);
+        const refused = Math.max(0, grows - Math.max(0, this.freeBytes));
+        this.freeBytes -= grows - refused;
+        const at = this.#isMisdirected(path) ? this.#random.integer(0, node.sizeBytes) : position;
+        put(data.subarray(0, Math.max(0, data.length - refused)), at);
+        if (refused > 0) throw errno('ENOSPC', path);
       },
       syncData: async () => {
         await enter('sync', path);
@@ -201,6 +225,10 @@ export class SimulatedDisk {
     };
   }
 
+  #isMisdirected(path: string): boolean {
+    return this.misdirected > 0 && pieceFile.test(path) && this.#random.chance(this.misdirected);
+  }
+
   #opened(path: string, mode: OpenMode): FileNode {
     const node = this.#find(path);
     if (mode !== 'create') return this.#file(path);
@@ -208,6 +236,14 @@ export class SimulatedDisk {
     const made: FileNode = { kind: 'file', content: Buffer.alloc(0), sizeBytes: 0, durable: undefined };
     this.#directory(dirname(path)).entries.set(basename(path), made);
     return made;
+  }
+
+  /** As an operation whose answer the kernel has in memory, most likely. */
+  #glance(process: SimulatedProcess, operation: Operation, path: string): Promise<void> {
+    const isKnown = this.latencyMs === calmLatencyMs && !this.failing && process.alive;
+    return isKnown && !this.#random.chance(coldShare)
+      ? Promise.resolve()
+      : this.#enter(process, operation, path);
   }
 
   /** Each operation takes its time, and never ends for a process that was killed meanwhile. */
@@ -260,6 +296,12 @@ export class SimulatedDisk {
     if (node.kind !== 'directory') throw errno('ENOTDIR', path);
     return node;
   }
+}
+
+function isSynced({ entries, durable }: DirectoryNode): boolean {
+  if (entries.size !== durable.size) return false;
+  for (const [name, node] of entries) if (durable.get(name) !== node) return false;
+  return true;
 }
 
 /** Makes room in memory, twice as much each time, so that appending stays cheap. */

@@ -2,8 +2,8 @@
  * A network in memory, under a seed and on virtual time: what stands where gRPC over sockets stands in production. Every
  * message is serialised and read again, takes its time, and comes in the order of its call; calls overtake each
  * other. What goes wrong is what goes wrong between machines: links that are slow or cut, one way or both ways (what is
- * sent then is lost, and each side finds that out by itself after a while), servers that are gone or frozen, and
- * requests that come a second time.
+ * sent then is lost, and each side finds that out by itself after a while), servers that are gone with a word or without
+ * one, that are frozen, or that take calls and never answer, and requests that come a second time.
  */
 import { EventEmitter } from 'node:events';
 import { type Deadline, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
@@ -43,6 +43,9 @@ const bytesPerMs = 125_000;
 /** A request that comes twice comes up to this much later. */
 const duplicateWithinMs = 15_000;
 
+export const stepEnds = ['ok', 'refused', 'unknown'] as const;
+type StepEnd = (typeof stepEnds)[number];
+
 export class SimulatedNetwork {
   readonly #time: VirtualTime;
   readonly #random: SeededRandom;
@@ -50,13 +53,21 @@ export class SimulatedNetwork {
   readonly #calls = new Set<SimulatedCall>();
   /** Directions that are cut, as `from>to` of the processes' names. */
   readonly #cut = new Set<string>();
+  /** Processes that take what is sent to them, by name: nothing of a call that such a one took is heard of again. */
+  readonly #hung = new Set<string>();
+  /** Processes whose machines are off, by name: nothing is heard of them, not even that nobody listens. */
+  readonly #off = new Set<string>();
   /** A message takes from the first to the second. */
   latencyMs = calmLatencyMs;
   /** The share of unary requests that come a second time, later. */
   duplicates = 0;
   messages = 0;
-  /** The methods that were called. */
-  readonly called = new Set<string>();
+  /** The methods that anybody serves. */
+  readonly methods = new Set<string>();
+  /** How often each method had which kind of end for its caller. */
+  readonly steps = new Map<string, number>();
+  /** Told of each answer of a unary call that arrived. */
+  onAnswer: (path: string, answer: unknown) => void = () => undefined;
 
   constructor(time: VirtualTime, random: SeededRandom) {
     this.#time = time;
@@ -74,6 +85,15 @@ export class SimulatedNetwork {
     this.#cut.delete(`${other}>${one}`);
   }
 
+  /** The process takes calls and never answers them, until it is mended. */
+  hang(name: string): void {
+    this.#hung.add(name);
+  }
+
+  unhang(name: string): void {
+    this.#hung.delete(name);
+  }
+
   /** No message is slow any more. */
   calm(): void {
     this.latencyMs = calmLatencyMs;
@@ -82,6 +102,7 @@ export class SimulatedNetwork {
   /** All links are as good as new. */
   mend(): void {
     this.#cut.clear();
+    this.#hung.clear();
     this.calm();
     this.duplicates = 0;
   }
@@ -91,14 +112,20 @@ export class SimulatedNetwork {
     return this.#calls.size;
   }
 
-  /** Ends all that a process has to do with others, as the kernel does for one that is about to be killed. */
-  killed(process: SimulatedProcess): void {
+  /**
+   * Ends all that a process has to do with others: as the kernel does for one that is killed, or without a word, as a
+   * machine does whose power is cut.
+   */
+  killed(process: SimulatedProcess, how: 'told' | 'silent' = 'told'): void {
     for (const [address, endpoint] of this.#endpoints) {
       if (endpoint.process === process) this.#endpoints.delete(address);
     }
+    if (how === 'silent') this.#off.add(process.name);
     for (const call of this.#calls) {
-      if (call.client === process) call.send('server', 0, () => call.endServer());
-      if (call.server === process) {
+      if (call.client !== process && call.server !== process) continue;
+      if (how === 'silent') call.sever();
+      else if (call.client === process) call.send('server', 0, () => call.endServer());
+      else {
         const broken = statusOf(status.UNAVAILABLE, 'the connection broke');
         call.send('client', 0, () => call.endClient(broken));
       }
@@ -128,6 +155,7 @@ export class SimulatedNetwork {
     this.messages += 1;
     const way =
       to === 'server' ? `${call.client.name}>${call.serverName}` : `${call.serverName}>${call.client.name}`;
+    if (call.isTaken) return;
     if (this.#cut.has(way)) {
       lost();
       return;
@@ -139,7 +167,9 @@ export class SimulatedNetwork {
     this.#time.after(arrivalMs - this.#time.nowMs, () => {
       const receiver = to === 'client' ? call.client : (call.server ?? this.#at(call)?.process);
       // A machine that is frozen takes it, and looks at it later. One where nobody listens refuses.
-      if (receiver) receiver.after(0, deliver);
+      if (to === 'server' && this.#hung.has(call.serverName)) call.isTaken = true;
+      else if (receiver?.alive === false || (!receiver && this.#off.has(call.serverName))) lost();
+      else if (receiver) receiver.run(deliver);
       else if (to === 'server') {
         const refused = statusOf(status.UNAVAILABLE, 'connection refused');
         call.send('client', 0, () => call.endClient(refused));
@@ -154,13 +184,16 @@ export class SimulatedNetwork {
   #server(process: SimulatedProcess): TransportServer {
     const methods = new Map<string, Served>();
     const close = (): void => this.killed(process);
+    this.#off.delete(process.name);
     return {
       addService: (definition, implementation) => {
         const handlers = implementation as Record<string, Handler | undefined>;
         for (const [name, method] of Object.entries(definition)) {
           const handler =
             handlers[name] ?? handlers[(method as { originalName?: string }).originalName ?? ''];
-          if (handler) methods.set(method.path, { method: method, handler });
+          if (!handler) continue;
+          methods.set(method.path, { method: method, handler });
+          this.methods.add(method.path);
         }
       },
       listen: (address) => {
@@ -216,9 +249,12 @@ export class SimulatedNetwork {
   }
 
   #begin(client: SimulatedProcess, address: string, path: string, deadline: Deadline | undefined) {
-    this.called.add(path);
     const call = new SimulatedCall({
       ...{ wire: this, client, address, path, deadlineMs: Number(deadline) },
+      onClientEnded: ({ code }) => {
+        const step = `${path} ${kindOf(code)}`;
+        this.steps.set(step, (this.steps.get(step) ?? 0) + 1);
+      },
       onOver: (over) => this.#calls.delete(over),
     });
     this.#calls.add(call);
@@ -242,8 +278,13 @@ export class SimulatedNetwork {
     type Deserialize = (bytes: Buffer) => unknown;
     const tell = (call: SimulatedCall, deserialize: Deserialize, callback: Callback) => {
       call.onClientEnd((end, answer) => {
-        if (end.code === status.OK && answer) callback(null, deserialize(answer));
-        else callback(Object.assign(new Error(end.details), end));
+        if (end.code !== status.OK || !answer) {
+          callback(Object.assign(new Error(end.details), end));
+          return;
+        }
+        const message = deserialize(answer);
+        this.onAnswer(call.path, message);
+        callback(null, message);
       });
     };
     const starter = {
@@ -313,6 +354,13 @@ export class SimulatedNetwork {
     };
     return starter as unknown as CallStarter;
   }
+}
+
+/** What a caller knows after such an end of his call: that it was done, that it was not, or nothing. */
+function kindOf(code: status): StepEnd {
+  if (code === status.OK) return 'ok';
+  const isUnknown = [status.UNAVAILABLE, status.DEADLINE_EXCEEDED, status.CANCELLED].includes(code);
+  return isUnknown ? 'unknown' : 'refused';
 }
 
 function joined(encoded: Encoded): Buffer {

@@ -17,7 +17,7 @@ export class SimulatedProcess {
   #alive = true;
   #frozen = false;
   /** What would have happened while it was frozen. */
-  #deferred: (() => void)[] = [];
+  readonly #deferred: (() => void)[] = [];
   /** How far the wall clock is off; nothing may depend on it (S11). */
   wallOffsetMs = 0;
 
@@ -44,16 +44,23 @@ export class SimulatedProcess {
   /** Has `fire` called in `delayMs`, if the process lives then; later if it is frozen. */
   after(delayMs: number, fire: () => void): () => void {
     let cancelled = false;
-    const cancelTimer = this.#time.after(delayMs, () => this.#fire(() => cancelled || fire()));
+    const cancelTimer = this.#time.after(delayMs, () => this.run(() => cancelled || fire()));
     return () => {
       cancelled = true;
       cancelTimer();
     };
   }
 
+  /** Has `fire` called now, if the process lives; after all that waits if it is frozen or was until lately. */
+  run(fire: () => void): void {
+    if (!this.#alive) return;
+    if (this.#frozen || this.#deferred.length > 0) this.#deferred.push(fire);
+    else fire();
+  }
+
   kill(): void {
     this.#alive = false;
-    this.#deferred = [];
+    this.#deferred.length = 0;
   }
 
   freeze(): void {
@@ -61,14 +68,19 @@ export class SimulatedProcess {
   }
 
   thaw(): void {
+    if (!this.#frozen) return;
     this.#frozen = false;
-    for (const fire of this.#deferred.splice(0)) this.#time.after(0, () => this.#fire(fire));
+    this.#catchUp();
   }
 
-  #fire(fire: () => void): void {
-    if (!this.#alive) return;
-    if (this.#frozen) this.#deferred.push(fire);
-    else fire();
+  /** One after the other, in the order in which it would have happened. */
+  #catchUp(): void {
+    if (this.#deferred.length === 0) return;
+    this.#time.after(0, () => {
+      if (this.#frozen) return;
+      this.#deferred.shift()?.();
+      this.#catchUp();
+    });
   }
 
   #sleep(durationMs: number, signal: AbortSignal | undefined): Promise<void> {

@@ -11,6 +11,11 @@ export class Trace {
     this.#nowMs = nowMs;
   }
 
+  /** In virtual time. */
+  get nowMs(): number {
+    return this.#nowMs();
+  }
+
   add(who: string, what: string, fields: Readonly<Record<string, unknown>> = {}): void {
     const details = Object.entries(fields).map(([name, value]) => ` ${name}=${shown(value)}`);
     this.#lines.push(

@@ -2,6 +2,7 @@
  * Time that passes only when nothing is left to be done: it jumps to the next thing that was asked for. Hours take
  * seconds, and the order of all that happens follows from the seed alone.
  */
+import { Violation } from './violation.js';
 
 interface Event {
   readonly atMs: number;
@@ -13,14 +14,11 @@ interface Event {
 
 /** Nothing that is waited for takes less: whoever waits in a loop until a moment has come gets there. */
 const leastMs = 0.001;
-/** What a driver or a queue left to the event loop needs up to two turns; see `#settle`. */
-const turnsToSettle = 2;
 
 export class VirtualTime {
   #nowMs = 0;
   #asked = 0;
-  /** How much was done, by anybody: while it grows, the present is not over. */
-  #activity = 0;
+  #passed = 0;
   /** A binary heap, the next event first. */
   readonly #events: Event[] = [];
 
@@ -28,14 +26,13 @@ export class VirtualTime {
     return this.#nowMs;
   }
 
-  /** How many events have come to pass or been asked for: the work that a history was. */
-  get activity(): number {
-    return this.#activity;
+  /** How many events have come to pass: the work that a history was. */
+  get passed(): number {
+    return this.#passed;
   }
 
   /** Has `fire` called in `delayMs`. The function that it returns takes it back. */
   after(delayMs: number, fire: () => void): () => void {
-    this.note();
     const event = {
       atMs: this.#nowMs + Math.max(leastMs, delayMs),
       number: this.#asked++,
@@ -48,11 +45,6 @@ export class VirtualTime {
     };
   }
 
-  /** To be called by all that happens beside time, such as a statement of a database. */
-  note(): void {
-    this.#activity += 1;
-  }
-
   /**
    * Lets time pass until `isDone`. Resolves to whether it came to be within `limitMs`.
    *
@@ -61,7 +53,7 @@ export class VirtualTime {
   async runUntil(isDone: () => boolean, limitMs: number): Promise<boolean> {
     const untilMs = this.#nowMs + limitMs;
     for (;;) {
-      await this.#settle();
+      await settled();
       if (isDone()) return true;
       const next = this.#pop();
       if (!next) throw new Error('nothing is left to happen, and it is not done');
@@ -71,19 +63,22 @@ export class VirtualTime {
         return false;
       }
       this.#nowMs = next.atMs;
-      this.note();
+      this.#passed += 1;
       next.fire();
     }
   }
 
-  /** Lets everything run that can run now: promises at once, and what was left to a turn of the event loop. */
-  async #settle(): Promise<void> {
-    for (let seen = -1; seen !== this.#activity;) {
-      seen = this.#activity;
-      for (let turn = 0; turn < turnsToSettle; turn += 1) {
-        await new Promise<void>((resolve) => setImmediate(resolve));
-      }
-    }
+  /**
+   * Lets time pass until `work` has ended, and resolves or rejects as it does.
+   *
+   * @throws Violation if that takes longer than `limitMs`
+   */
+  async finish<T>(what: string, work: Promise<T>, limitMs: number): Promise<T> {
+    let hasEnded = false;
+    const end = (): void => void (hasEnded = true);
+    work.then(end, end);
+    if (await this.runUntil(() => hasEnded, limitMs)) return work;
+    throw new Violation(`${what} does not come to an end`);
   }
 
   #push(event: Event): void {
@@ -129,6 +124,14 @@ export class VirtualTime {
     heap[at] = last;
     return first;
   }
+}
+
+/**
+ * Lets everything run that can run now: promises, and what was left to the next tick. Nothing of a history waits for
+ * anything else (the store's groups wait on virtual time), so one turn of the event loop is enough.
+ */
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function isBefore(a: Event, b: Event): boolean {

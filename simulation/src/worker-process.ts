@@ -3,7 +3,9 @@ import { runHistory } from './history.js';
 import { sumOf } from './summary.js';
 
 process.on('message', (seed: number) => {
+  const before = process.cpuUsage();
   void runHistory(seed).then((result) => {
-    process.send?.({ seed, violation: result.violation, sum: sumOf(result) });
+    const { user, system } = process.cpuUsage(before);
+    process.send?.({ seed, violation: result.violation, sum: sumOf(result, (user + system) / 1_000) });
   });
 });

@@ -4,6 +4,7 @@
  */
 import { type HoldfastClient, HoldfastError, hasCode } from '@holdfast/client';
 import { absent, type Content, type Model } from './model.js';
+import { afterUnknownMs, outcomeOf, refusals } from './outcome.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { Trace } from './trace.js';
@@ -12,16 +13,8 @@ import { Violation } from './violation.js';
 const names = ['a', 'b', 'c', 'd', 'sub/e', 'sub/f'];
 /** Up to four chunks of the history's size, often less than a block. */
 const sizes = [0, 1, 100, 5_000, 65_535, 65_536, 65_537, 150_000, 262_144];
-/** After this no request of before is on its way any more, whatever froze or came twice. */
-const afterUnknownMs = 60_000;
 /** Between two operations, at most. */
 const pauseMs = 1_500;
-
-/** Refusals that say that nothing was done. */
-const refusals = [
-  ...(['NOT_FOUND', 'ALREADY_EXISTS', 'NOT_EMPTY', 'NOT_A_DIRECTORY', 'IS_A_DIRECTORY'] as const),
-  ...(['VERSION_CONFLICT', 'OUT_OF_SPACE', 'NOT_ENOUGH_KEEPERS', 'LIMIT_EXCEEDED'] as const),
-];
 
 export interface WorkloadOptions {
   readonly name: string;
@@ -95,7 +88,7 @@ export class Workload {
       for await (const { file, error } of client.uploadMany(files, options)) {
         const { path, source } = file;
         open.delete(path);
-        const outcome = error ? this.#outcomeOf('pack', error) : 'ok';
+        const outcome = error ? outcomeOf('pack', error) : 'ok';
         this.#trace(`pack ${path}=${model.contentOf(source).slice(0, 8)} ${outcome} ${error?.message ?? ''}`);
         this.#count('pack', outcome);
         if (outcome === 'ok') model.is(path, model.contentOf(source));
@@ -210,7 +203,7 @@ export class Workload {
       trace.add(name, `${what} ok`);
     } catch (error) {
       if (!HoldfastError.is(error)) throw error;
-      const outcome = this.#outcomeOf(what, error);
+      const outcome = outcomeOf(what, error);
       trace.add(name, `${what} ${outcome}: ${error.code} ${error.message}`);
       this.#count(kind, outcome);
       if (outcome === 'failed') {
@@ -218,13 +211,6 @@ export class Workload {
         for (const [path, contents] of before) model.was(path, contents);
       } else await process.clock.sleep(afterUnknownMs);
     }
-  }
-
-  #outcomeOf(what: string, error: HoldfastError): 'failed' | 'unknown' {
-    if (error.code === 'INTERNAL' || error.code === 'DATA_LOSS') {
-      throw new Violation(`${what} ended with ${String(error)}`);
-    }
-    return hasCode(error, ...refusals) && error.facts['outcome'] !== 'unknown' ? 'failed' : 'unknown';
   }
 
   /** A refusal is an answer like any other: what was acknowledged is there to be removed. */

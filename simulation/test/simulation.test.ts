@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { type HistoryOptions, runHistory } from '../src/history.js';
 import { minimise } from '../src/minimise.js';
+import { rollback } from '../src/nemesis.js';
 
 /** What a violation is told with. */
 function story({ seed, violation, trace }: Awaited<ReturnType<typeof runHistory>>): string {
@@ -26,6 +27,14 @@ describe('a cluster under a seed', () => {
     expect(other.trace).toEqual(one.trace);
     expect(other.fingerprint).toBe(one.fingerprint);
     expect((await runHistory(5)).fingerprint).not.toBe(one.fingerprint);
+  });
+
+  it('says so when its metadata went backwards, and is whole again with the newest copy', async () => {
+    // With no start of the tracker between the two: those from the older copy and from the newest have the same epoch.
+    const plan = [{ kind: rollback, atMs: 5_000, durationMs: 0, seed: 0 }];
+    const result = await runHistory(7, { plan });
+    expect(result.faults).toEqual(new Map([[rollback, 1]]));
+    if (result.violation !== undefined) throw new Error(story(result));
   });
 
   it('finds it out when disks only say that they sync', async () => {

@@ -36,6 +36,8 @@ export interface SqliteStoreOptions {
   readonly clock: Pick<Clock, 'monotonicMs'>;
   /** Wraps the writing connection; for tests that count or fail its statements. */
   readonly wrapWriter?: (connection: SqliteConnection) => SqliteConnection;
+  /** When a group starts that somebody waits for: by default after a turn of the event loop. */
+  readonly startGroup?: (start: () => void) => void;
 }
 
 interface Queued {
@@ -156,7 +158,8 @@ export class SqliteStore implements MetadataStore {
     if (this.#scheduled) return;
     this.#scheduled = true;
     // eslint-disable-next-line no-restricted-globals -- a turn of the event loop, not a time; a driver may
-    setImmediate(() => {
+    const { startGroup = setImmediate } = this.#options;
+    startGroup(() => {
       this.#group = this.#runGroup().finally(() => {
         this.#scheduled = false;
         if (this.#queue.length > 0) this.#schedule();
