@@ -263,6 +263,46 @@ describe('a keeper that lies', () => {
     await fetch();
     expect(target.bytes.equals(bytes)).toBe(true);
   });
+
+  // No digest tells of a part of a chunk: what is checked block by block is all that there is.
+  const liesOfAPart: Record<string, Lie> = {
+    'by a flipped bit': (bytes, digest) => {
+      const data = Buffer.from(bytes).fill(~(bytes[3 * block] ?? 0), 3 * block, 3 * block + 1);
+      const checksums = blockChecksums(bytes);
+      return [header(bytes, digest), { kind: 'blocks', run: { offset: 0, data, checksums } }];
+    },
+    'with another chunk': () => [header(other, randomBytes(32)), run(0, other)],
+    'by leaving out the header': () => [run(0, other)],
+    'by a gap': (bytes, digest) => [
+      header(bytes, digest),
+      run(0, bytes.subarray(0, 2 * block)),
+      run(3 * block, bytes.subarray(3 * block)),
+    ],
+    'by going back': (bytes, digest) => [
+      header(bytes, digest),
+      run(0, bytes.subarray(0, 2 * block)),
+      run(block, bytes.subarray(block)),
+    ],
+  };
+
+  it.each(Object.entries(liesOfAPart))(
+    'about a part of a chunk, %s, gets no byte through',
+    async (_what, lie) => {
+      const { cluster, bytes } = stored(MiB);
+      cluster.keeper(1).faults.read = async function* (messages) {
+        for await (const message of messages) {
+          if (message.kind === 'header') yield* lie(bytes, message.digest);
+          return;
+        }
+      };
+      const parts: Buffer[] = [];
+      const range = { start: 10, end: MiB - 10 };
+      for await (const part of readBytes(cluster.context(), { path: '/file' }, range))
+        parts.push(joinBytes(part));
+      expect(Buffer.concat(parts).equals(bytes.subarray(10, MiB - 9))).toBe(true);
+      expect(cluster.calls.filter((call) => call.startsWith('read')).length).toBeGreaterThan(1);
+    },
+  );
 });
 
 describe('a tracker that makes no sense', () => {
@@ -275,12 +315,38 @@ describe('a tracker that makes no sense', () => {
       [4 * block, block],
       (c) => (c.locate = (all) => all.map((extent) => ({ ...extent, chunkOffset: 1 }))),
     ],
+    [
+      'about another version',
+      [4 * block, block],
+      ({ tracker }) => {
+        const locateChunks = tracker.locateChunks.bind(tracker);
+        tracker.locateChunks = async (...asked) => ({ ...(await locateChunks(...asked)), version: 4_711 });
+      },
+    ],
   ])('%s is an error, not a wrong file', async (_what, args, spoil) => {
     const { cluster, target, fetch } = stored(...args);
     spoil(cluster);
     await expect(fetch()).rejects.toMatchObject({ code: 'INTERNAL' });
     expect(target.finished).toBe(false);
   });
+});
+
+it('a version whose chunk has become another one in the middle of a download is not believed', async () => {
+  const { cluster, entry, target, fetch } = stored(2 * block, 2 * block);
+  const other = cluster.put('/other', randomBytes(2 * block), 2 * block);
+  let asked = 0;
+  cluster.before = (name) => {
+    if (name !== 'locateChunks' || asked++ === 0) return;
+    cluster.versions.set(entry.version, { ...cluster.versions.get(other.version)!, entry });
+    for (const keeper of cluster.keepers) keeper.faults = {};
+  };
+  for (const keeper of cluster.keepers) {
+    keeper.faults.read = () => {
+      throw new HoldfastError('UNAVAILABLE', 'down');
+    };
+  }
+  await expect(fetch()).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(target.finished).toBe(false);
 });
 
 describe('a read stream', () => {

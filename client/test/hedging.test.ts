@@ -7,6 +7,7 @@ import { systemClock } from '@holdfast/shared/node';
 import { HoldfastClient } from '../src/client.js';
 import { FirstByteTimes, HedgeBudget, hedgeDelayMs } from '../src/core/hedging.js';
 import { KeeperHealth } from '../src/core/keeper-health.js';
+import { type Attempt, hedge } from '../src/download/hedge.js';
 import { readFile } from '../src/download/read-file.js';
 import { AutoClock } from './support/auto-clock.js';
 import { FakeCluster, hang } from './support/fake-cluster.js';
@@ -121,6 +122,26 @@ describe('a keeper that is late', () => {
     const read = await readFile(cluster.context(), { path: '/file' }, { start: 10, end: MiB - 10 });
     expect(read.equals(bytes.subarray(10, MiB - 9))).toBe(true);
     expect(cluster.calls.filter((call) => call.startsWith('read'))).toEqual(['read 1 10', 'read 2 10']);
+  });
+
+  it('and does not hear that it is too late has no effect all the same', async () => {
+    const { clock } = new FakeCluster();
+    const effects: string[] = [];
+    let wake = (): void => undefined;
+    const late: Attempt = async (claim) => {
+      await new Promise<void>((resolve) => (wake = resolve));
+      claim();
+      effects.push('late');
+    };
+    const prompt: Attempt = async (claim) => {
+      claim();
+      effects.push('prompt');
+      wake();
+      await new Promise((resolve) => setImmediate(resolve));
+    };
+    const { ended } = await hedge(clock, late, { delayMs: 1, attempt: () => prompt });
+    expect(ended).toEqual([{ attempt: 'second', error: undefined }]);
+    expect(effects).toEqual(['prompt']);
   });
 
   it('is read from when the other one fails', async () => {

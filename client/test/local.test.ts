@@ -1,11 +1,13 @@
 /** Local files as sources and targets, on the real file system. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import {
+  type FileHandle,
   appendFile,
   chmod,
   mkdir,
   mkdtemp,
+  open,
   readFile,
   readdir,
   rm,
@@ -122,6 +124,23 @@ describe('a file as a target', () => {
     const status = await stat(path);
     // Set-user-id is not restored.
     expect([status.mode & 0o7777, Math.floor(status.mtimeMs)]).toEqual([0o640, modifiedAtUnixMs]);
+  });
+
+  it('is on stable storage before it is seen', async () => {
+    const part = await target();
+    await part.write(Buffer.from('x'), 0);
+    const other = await open(join(dir, 'other'), 'w');
+    const handles = Object.getPrototypeOf(other) as FileHandle;
+    await other.close();
+    const { sync } = handles;
+    const seen: string[][] = [];
+    const syncing = jest.spyOn(handles, 'sync').mockImplementation(async function (this: FileHandle) {
+      await sync.call(this);
+      seen.push((await readdir(dir)).sort());
+    });
+    await part.finish({}).finally(() => syncing.mockRestore());
+    expect(seen).toEqual([[expect.stringMatching(/\.part$/), 'other']]);
+    expect((await readdir(dir)).sort()).toEqual(['file', 'other']);
   });
 
   it('leaves nothing when it is discarded', async () => {

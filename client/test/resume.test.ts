@@ -1,6 +1,6 @@
 /** Uploads and downloads that were interrupted, and what the next one makes of what they left. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import {
   mkdtemp,
   open,
@@ -13,7 +13,7 @@ import {
   truncate,
   writeFile,
 } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HoldfastError, blockChecksum } from '@holdfast/shared';
 import { systemClock } from '@holdfast/shared/node';
@@ -149,6 +149,37 @@ describe('an upload', () => {
     expect(cluster.content('/file')?.equals(bytes)).toBe(true);
   });
 
+  it('reads a record up to the first line that is not what was written', async () => {
+    await interrupted();
+    const path = await record();
+    const lines = (await readFile(path, 'utf8')).split('\n');
+    // One digit of the fifth chunk's id: it is still a line that makes sense.
+    lines[5] = lines[5]!.replace(/"chunkId":"./, (start) =>
+      start.replace(/.$/, (digit) => (digit === '0' ? '1' : '0')),
+    );
+    await writeFile(path, lines.join('\n'));
+    const result = await upload();
+    expect(result.resumedBytes).toBe(4 * chunkSizeBytes);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
+  it('uses no chunk that stands where this file has none', async () => {
+    await interrupted();
+    const getUpload = cluster.tracker.getUpload.bind(cluster.tracker);
+    let all = 0;
+    cluster.tracker.getUpload = async (...asked) => {
+      const page = await getUpload(...asked);
+      all = page.sealed.length;
+      return {
+        ...page,
+        sealed: page.sealed.map((chunk, n) => (n === 0 ? { ...chunk, fileOffset: 3 } : chunk)),
+      };
+    };
+    const result = await upload();
+    expect(result.resumedBytes).toBe((all - 1) * chunkSizeBytes);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+  });
+
   it('believes no checksums that are not those of the chunk', async () => {
     await interrupted();
     const path = await record();
@@ -254,6 +285,15 @@ describe('an upload', () => {
     expect(said()).toEqual(['kept', 'in-use']);
     await rename(gone, path);
     expect((await upload({ overwrite: true })).resumedBytes).toBeGreaterThan(0);
+  });
+
+  it('takes over from a process whose number another one has by now', async () => {
+    await interrupted();
+    const path = await record();
+    const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+    // Started with the machine, which this process was not.
+    await rename(path, path.replace(/free-/, `${host}-${process.pid}-1-`));
+    expect((await upload()).resumedBytes).toBeGreaterThan(0);
   });
 
   it('leaves nothing behind when it is refused, when nothing is asked for, or when the file is small', async () => {

@@ -166,6 +166,20 @@ describe('when keepers fail, an upload', () => {
     expect(cluster.content('/file')?.equals(bytes)).toBe(true);
   });
 
+  it('leaves a head that has all bytes and never says so', async () => {
+    const cluster = new FakeCluster(4);
+    const { writeChunk } = cluster.keeperApi;
+    cluster.keeperApi.writeChunk = async (head, request, runs, options) => {
+      if (head.keeperId !== cluster.keeper(1).keeperId) return writeChunk(head, request, runs, options);
+      for await (const run of runs) expect(run.data.length).toBeGreaterThan(0);
+      return hang(undefined, options.signal);
+    };
+    const bytes = randomBytes(chunkSizeBytes);
+    await put(cluster, bytes);
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(cluster.clock.monotonicMs()).toBeLessThan(30_000);
+  });
+
   it('is content with min_write copies, and says how many there are', async () => {
     const cluster = new FakeCluster(3);
     cluster.keeper(3).faults.follow = () => new HoldfastError('UNAVAILABLE', 'down');
@@ -246,7 +260,10 @@ describe('when keepers fail, an upload', () => {
     ['for another length', (receipts) => receipts.map((r) => ({ ...r, lengthBytes: r.lengthBytes + 1 }))],
     ['for another chunk', (receipts) => receipts.map((r) => ({ ...r, chunkId: 'f'.repeat(32) }))],
     ['of one keeper, several times', ([first]) => [first!, first!, first!]],
-    ['of keepers outside the chain', (receipts) => receipts.map((r) => ({ ...r, keeperId: 'e'.repeat(32) }))],
+    [
+      'of keepers outside the chain',
+      (receipts) => receipts.map((r, n) => ({ ...r, keeperId: `${7 + n}`.repeat(32) })),
+    ],
     ['that are missing', () => []],
   ])('does not count receipts %s', async (_what, receipts) => {
     const cluster = new FakeCluster(3);
@@ -313,6 +330,29 @@ describe('when the tracker fails, an upload', () => {
       ids: 1,
     });
     expect(cluster.called('commitUpload')).toBe(4);
+  });
+
+  it('asks again for a session whose answer was lost in the same words', async () => {
+    const cluster = new FakeCluster();
+    const requestIds = new Set<string>();
+    let lost = 0;
+    cluster.before = (name, request) => {
+      if (name === 'beginUpload') requestIds.add((request as { requestId: string }).requestId);
+    };
+    cluster.after = (name) => {
+      if (name === 'beginUpload' && lost++ < 3) throw new HoldfastError('UNAVAILABLE', 'no answer');
+    };
+    await put(cluster, randomBytes(10));
+    expect([cluster.called('beginUpload'), requestIds.size]).toEqual([4, 1]);
+  });
+
+  it('asks a tracker with a defect a few times and no more', async () => {
+    const cluster = new FakeCluster();
+    cluster.before = (name) => {
+      if (name === 'beginUpload') throw new HoldfastError('INTERNAL', 'a defect');
+    };
+    await expect(put(cluster, randomBytes(10))).rejects.toMatchObject({ code: 'INTERNAL' });
+    expect(cluster.called('beginUpload')).toBe(3);
   });
 
   it('keeps its lease while a keeper is slow', async () => {

@@ -211,7 +211,10 @@ describe('a piece of up to 64 KiB', () => {
     const data = bytesOf(5_000);
     const checksums = blockChecksums(data);
     const digest = digestOf(data);
+    // What the network does: the checksums, and the digest that is made of them, are right.
+    const damaged = Buffer.from(data).fill(0, 4_999);
     const contents = [
+      { run: { offsetBytes: 0, checksums, data: damaged }, digest, code: 'CHECKSUM_MISMATCH' },
       { run: { offsetBytes: 0, checksums: [1], data }, digest, code: 'CHECKSUM_MISMATCH' },
       { run: { offsetBytes: 0, checksums, data }, digest: Buffer.alloc(32), code: 'CHECKSUM_MISMATCH' },
       { run: { offsetBytes: 0, checksums, data }, digest: Buffer.alloc(3), code: 'INVALID_ARGUMENT' },

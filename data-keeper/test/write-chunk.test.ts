@@ -56,6 +56,11 @@ describe('WriteChunk', () => {
       header: { ...cluster.header(data.length), ...change },
     });
     const blocks = (change: object): WriteChunkRequest => ({ blocks: { ...first.blocks, ...change } });
+    const run = (lengthBytes: number, blockSizeBytes?: number): WriteChunkRequest => {
+      const part = data.subarray(0, lengthBytes);
+      return blocks({ checksums: blockChecksums(part, blockSizeBytes), data: part });
+    };
+    const tooLong = MiB + 4_096;
     const cases: Record<string, WriteChunkRequest[]> = {
       'nothing at all': [],
       'blocks before the header': [first],
@@ -64,6 +69,15 @@ describe('WriteChunk', () => {
       'an empty message among blocks': [header(), {}],
       'a gap': [header(), second],
       'the same blocks twice': [header(), first, first],
+      'a block twice, and so as many bytes as were said': [
+        header({ length: 131_072 }),
+        run(65_536),
+        run(65_536),
+      ],
+      'more than a message may carry': [
+        header({ length: tooLong, blockSizeBytes: 4_096 }),
+        run(tooLong, 4_096),
+      ],
       'too few bytes': [header(), first],
       'too many bytes': [header({ length: 1_000 }), first],
       'an unaligned offset': [header(), blocks({ offset: 1 })],

@@ -191,6 +191,19 @@ describe('a piece', () => {
     await bench.scrubber.stop(false);
   });
 
+  it('is read from the medium, whatever the page cache has of it', async () => {
+    const bench = await Bench.start(4);
+    const opened: string[] = [];
+    const open = bench.files.open.bind(bench.files);
+    bench.files.open = (path, mode) => {
+      if (path.startsWith('/data/chunks/')) opened.push(mode);
+      return open(path, mode);
+    };
+    await bench.round();
+    expect(opened).toEqual(['medium', 'medium', 'medium', 'medium']);
+    await bench.scrubber.stop(false);
+  });
+
   it('that is damaged at first and good when read again is good', async () => {
     const bench = await Bench.start(4);
     bench.fail('read', 1, 'EIO', 1);

@@ -102,6 +102,13 @@ describe('a data directory', () => {
     ['has no STATE', (files) => files.unlink('/data/STATE')],
     ['has an empty IDENTITY', (files) => files.put('/data/IDENTITY', Buffer.alloc(0))],
     ['has lost its chunks', (files) => files.rename('/data/chunks', '/elsewhere')],
+    [
+      'has nothing in chunks/, as a mount point without its disk',
+      async (files) => {
+        await files.rename('/data/chunks', '/elsewhere');
+        await files.makeDirectory('/data/chunks');
+      },
+    ],
     ['is of a newer format', (files) => rewrite(files, '/data/IDENTITY', { formatVersion: 2 })],
     ['has an impossible keeper id', (files) => rewrite(files, '/data/IDENTITY', { keeperId: 'me' })],
   ])('that %s is refused, with a remedy, and not touched', async (_what, spoil) => {

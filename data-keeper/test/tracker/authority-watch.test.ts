@@ -78,4 +78,12 @@ describe('AuthorityWatch', () => {
     await expect(watch.admit(newer)).rejects.toMatchObject({ code: 'DISK_FAILED' });
     expect(watch.current?.epoch).toBe(3);
   });
+
+  it('obeys no other cluster than that of its storage, also before it has written down any tracker of that', async () => {
+    const memory = new Memory();
+    memory.clusterId = 'd'.repeat(32);
+    const watch = watchOver(memory, 0);
+    await expect(watch.admit(offered)).rejects.toMatchObject({ code: 'WRONG_CLUSTER' });
+    expect([watch.current, memory.witnessed]).toEqual([undefined, undefined]);
+  });
 });

@@ -1,4 +1,4 @@
-/** When tokens expire: by the uptime of the tracker that signed them, not by any clock of ours. */
+/** What tokens allow, and until when: by the uptime of the tracker that signed them, not by any clock of ours. */
 import { describe, expect, it } from '@jest/globals';
 import { newId, signToken } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
@@ -32,6 +32,26 @@ describe('TokenGate', () => {
     expect(() => gate({ uptimeMs: 100 }).check(token(5), wanted)).not.toThrow();
     expect(() => gate({ uptimeMs: 101 }).check(token(5), wanted)).toThrow(
       expect.objectContaining({ code: 'TOKEN_EXPIRED' }),
+    );
+  });
+
+  it('takes one for what it is for, and for nothing else', () => {
+    const uploadId = newId(systemRandom);
+    const write = { operation: 'write' as const, chunkId, uploadId, maxLengthBytes: 10 };
+    const given = signToken({ ...write, epoch: 5, expiresAtUptimeMs: 100 }, key);
+    const asked = { operations: ['write' as const], chunkId, uploadId, lengthBytes: 10 };
+    expect(() => gate({}).check(given, asked)).not.toThrow();
+    for (const other of [
+      { ...asked, operations: ['read' as const] },
+      { ...asked, chunkId: newId(systemRandom) },
+      { ...asked, uploadId: newId(systemRandom) },
+    ]) {
+      expect(() => gate({}).check(given, other)).toThrow(
+        expect.objectContaining({ code: 'UNAUTHENTICATED' }),
+      );
+    }
+    expect(() => gate({}).check(given, { ...asked, lengthBytes: 11 })).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }),
     );
   });
 

@@ -142,6 +142,15 @@ describe('the SQLite store', () => {
     store.abandon();
   });
 
+  it.each(availableDrivers())('has every COMMIT synced, by %s', async (driver) => {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    const database = openDatabase(join(dir, 'metadata.sqlite'), { readOnly: false, driver });
+    // 2 is FULL: NORMAL would lose the last commits at a power cut.
+    expect(database.prepare('PRAGMA synchronous').all([])).toEqual([{ synchronous: 2 }]);
+    database.close();
+  });
+
   it('refuses metadata of a later version', async () => {
     const dir = await temporaryDirectory();
     dirs.push(dir);

@@ -124,14 +124,14 @@ export class FakeKeeper {
     });
   }
 
-  receipt(chunkId: string, lengthBytes = 100): Receipt {
+  receipt(chunkId: string, lengthBytes = 100, digest = digestOf(chunkId)): Receipt {
     return signReceipt(
       {
         ...this.identity,
         chunkId,
         pieceIndex: 0,
         lengthBytes,
-        digest: Buffer.from(digestOf(chunkId), 'hex'),
+        digest: Buffer.from(digest, 'hex'),
       },
       this.#tracker.core.identity.receiptKey(this.storageId),
     );

@@ -1,6 +1,6 @@
 import { type Receipt, defaultPolicy } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { TestTracker, failure, fileOf, id, names, pieceOf, sealedOf } from '../support/fixture.js';
+import { TestTracker, digestOf, failure, fileOf, id, names, pieceOf, sealedOf } from '../support/fixture.js';
 
 describe('uploads', () => {
   let tracker: TestTracker;
@@ -129,23 +129,29 @@ describe('uploads', () => {
 
   it('refuses a commit that does not fit together, and leaves the session open', async () => {
     const { session, chunkIds } = await tracker.begin({ count: 2 });
-    const other = await tracker.begin();
+    const other = await tracker.begin({ count: 2 });
     const [chunkId = '', unsealed = ''] = chunkIds;
+    const [foreign = '', foreignUnsealed = ''] = other.chunkIds;
     const sealed = [sealedOf(chunkId, tracker.keepers)];
+    await uploads().allocate(other.session.uploadId, 0, [], [sealedOf(foreign, tracker.keepers)]);
     const commit = (file: ReturnType<typeof fileOf>, seals = sealed) =>
       uploads().commit(session.uploadId, id(), [file], seals);
     const refused = [
       fileOf('/f', [chunkId], { sizeBytes: 99 }),
       fileOf('/f', [], { extents: [{ chunkId, chunkOffset: 1, lengthBytes: 100 }], sizeBytes: 100 }),
       fileOf('/f', [unsealed]),
-      fileOf('/f', other.chunkIds),
+      fileOf('/f', [foreign]),
+      fileOf('/f', (await tracker.put('/live')).chunkIds),
       fileOf('/f', [id()]),
     ];
     for (const file of refused) await failure('INVALID_ARGUMENT', (async () => commit(file))());
-    await failure(
-      'INVALID_ARGUMENT',
-      commit(fileOf('/f', [chunkId]), [sealedOf(other.chunkIds[0] ?? '', tracker.keepers)]),
-    );
+    // In good company.
+    for (const wrong of [
+      sealedOf(foreignUnsealed, tracker.keepers),
+      sealedOf(unsealed, tracker.keepers, session.chunkSizeBytes + 1),
+    ]) {
+      await failure('INVALID_ARGUMENT', commit(fileOf('/f', [chunkId]), [...sealed, wrong]));
+    }
     await failure('NOT_FOUND', commit(fileOf('/no/parent', [chunkId], { createParents: false })));
     await commit(fileOf('/f', [chunkId]));
   });
@@ -159,10 +165,14 @@ describe('uploads', () => {
     const commit = (...receipts: (typeof good.receipts)[number][]) =>
       uploads().commit(session.uploadId, id(), files, [{ ...good, receipts }]);
     const forged = { ...b, signature: Buffer.alloc(32) };
-    const forOther = tracker.keepers[1]!.receipt(id());
+    // Each is right but for one thing.
+    const forOther = tracker.keepers[1]!.receipt(id(), 100, digestOf(chunkId));
     const otherLength = tracker.keepers[1]!.receipt(chunkId, 99);
+    const otherBytes = tracker.keepers[1]!.receipt(chunkId, 100, digestOf(id()));
     await failure('INVALID_ARGUMENT', commit());
-    await failure('INVALID_ARGUMENT', commit(a, a, forged, forOther, otherLength));
+    for (const wrong of [a, forged, forOther, otherLength, otherBytes]) {
+      await failure('INVALID_ARGUMENT', commit(a, wrong));
+    }
     await commit(a, b, forged);
     expect(await tracker.queued()).toEqual([chunkId]);
     expect(Object.values(await tracker.pieces(chunkId))).toEqual(['durable', 'durable']);

@@ -200,6 +200,8 @@ describe('server streams', () => {
     });
     for await (const message of callServerStream(channel, 'test', ReadChunk, {}, deadline)) {
       expect(message.blocks).toBeDefined();
+      // A sender that does not wait would send a message in each turn.
+      for (let turn = 0; turn < 1_000; turn += 1) await new Promise((resolve) => setImmediate(resolve));
       break;
     }
     await expect(end).resolves.toMatchObject({ code: 'CANCELLED' });

@@ -1,0 +1,7 @@
+/** All guards: what stands between a defect and somebody's bytes, each with the test that fails without it. */
+import { clientGuards } from './client.mjs';
+import { dataKeeperGuards } from './data-keeper.mjs';
+import { masterTrackerGuards } from './master-tracker.mjs';
+import { sharedGuards } from './shared.mjs';
+
+export const guards = [...sharedGuards, ...dataKeeperGuards, ...masterTrackerGuards, ...clientGuards];
