@@ -16,17 +16,6 @@ export const dataKeeperGuards = [
     only: 'cannot lose a piece whose commit has resolved',
   },
   {
-    name: 'rename after the data sync',
-    invariant: 'S1',
-    guards: 'The name of a piece appears only when its bytes are on stable storage.',
-    file: file('store/piece-writer.ts'),
-    find: 'await this.#body.finish(tail, tableStart);',
-    replace:
-      'const finished = this.#body.finish(tail, tableStart);\n    await Promise.race([finished, Promise.resolve()]);',
-    test: test('store/durability.test.ts'),
-    only: 'leaves nothing or the whole piece at every step',
-  },
-  {
     name: 'directory sync after the rename',
     invariant: 'S1',
     guards: 'A receipt is given only when the name of the piece is on stable storage too.',
