@@ -315,8 +315,8 @@ export const masterTrackerGuards = [
     invariant: 'S1',
     guards: 'After a failed COMMIT the success of the next one is not believed.',
     file: file('store/sqlite/sqlite-store.ts'),
-    find: 'return isDiskFull(error) ? diskFull(error) : this.#fail(error);',
-    replace: 'return diskFull(error);',
+    find: 'this.#rejectQueued();\n    this.#options.onFatal?.(this.#closed);\n    return this.#closed;',
+    replace: 'const failure = this.#closed;\n    this.#closed = undefined;\n    return failure;',
     test: test('store/sqlite-store.test.ts'),
     only: 'stops for good when a COMMIT fails: a second sync would lie',
   },
@@ -421,6 +421,7 @@ export const masterTrackerGuards = [
     find: 'if (guard.regressed || heartbeat.stopping) return [];',
     replace: 'if (heartbeat.stopping) return [];',
     test: test('cluster/regression.test.ts'),
+    only: 'orders nothing that was to be done before',
   },
   {
     name: 'no verdicts by a tracker that is behind',
@@ -439,7 +440,8 @@ export const masterTrackerGuards = [
     file: file('cluster/identity.ts'),
     find: '.set({ epoch: known.epoch + 1, instance_id: instanceId })',
     replace: '.set({ epoch: known.epoch, instance_id: instanceId })',
-    test: test('cluster/regression.test.ts'),
+    test: test('cluster/identity.test.ts'),
+    only: 'every start of a tracker has the next epoch',
   },
   {
     name: 'keeper of another cluster',
@@ -631,8 +633,8 @@ export const masterTrackerGuards = [
     file: file('registry/adopt.ts'),
     find: "if (row.chunkState === 'garbage') return row.pieceState === 'garbage' ? 'nothing new' : 'garbage';",
     replace: "if (row.chunkState === 'garbage') return 'nothing new';",
-    test: test('reclaim/reclaim.test.ts'),
-    only: 'keeps tombstones for a keeper that is away, and finds its pieces garbage when it is back',
+    test: test('uploads/uploads.test.ts'),
+    only: 'gives up the chunks of an aborted session, and late pieces with them',
   },
   {
     name: 'chunk of an upload that is over',
@@ -730,7 +732,7 @@ export const masterTrackerGuards = [
     find: "      .whereRef('first_report', '!=', 'last_report')\n",
     replace: '',
     test: test('registry/unknown-pieces.test.ts'),
-    only: 'go to the trash after two reports, a grace apart',
+    only: 'an operator cannot have trashed what no second report has named',
   },
   {
     name: 'unknown pieces have a grace',
@@ -750,7 +752,7 @@ export const masterTrackerGuards = [
     find: "      .where('epoch', '=', identity.epoch)\n",
     replace: '',
     test: test('registry/unknown-pieces.test.ts'),
-    only: 'are not judged by what an earlier start of the tracker was told',
+    only: 'an operator cannot have trashed what only an earlier start of the tracker was told',
   },
   {
     name: 'unknown pieces that are many',
@@ -771,16 +773,6 @@ export const masterTrackerGuards = [
     replace: '!guard.regressed && membership',
     test: test('registry/unknown-pieces.test.ts'),
     only: 'are not judged before the tracker knows who is there',
-  },
-  {
-    name: 'unknown pieces of metadata that is behind',
-    invariant: 'S9',
-    guards: 'Metadata that went backwards judges no unknown piece.',
-    file: file('registry/unknown-pieces.ts'),
-    find: '!guard.regressed && membership.knowsWhoIsThere() && membership',
-    replace: 'membership.knowsWhoIsThere() && membership',
-    test: test('registry/unknown-pieces.test.ts'),
-    only: 'are kept by metadata that went backwards, whatever an operator says',
   },
 
   // Repair and trimming.
@@ -989,16 +981,6 @@ export const masterTrackerGuards = [
     replace: 'if (request.offset < 0) {',
     test: test('reclaim/reclaim.test.ts'),
     only: 'never answers a part of a version that is being taken apart as if it were all',
-  },
-  {
-    name: 'part of one of many versions',
-    invariant: 'S3',
-    guards: 'The same, where many small versions are asked for at once.',
-    file: file('locations/file-extents.ts'),
-    find: "if (row.file_offset !== reached) return { status: 'gone', version };",
-    replace: '',
-    test: test('locations/locate-files.test.ts'),
-    only: 'says that a version is gone, also one that is being taken apart',
   },
   {
     name: 'time in the trash',
