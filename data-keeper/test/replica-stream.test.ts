@@ -33,7 +33,7 @@ it.each<[string, StreamReplicaResponse[], string]>([
       };
       for (const message of [{ header }, ...messages]) await send(message);
     }),
-  } satisfies Partial<ReplicaServiceHandlers> as ReplicaServiceHandlers);
+  } satisfies Partial<ReplicaServiceHandlers>);
   const address = await listen(server, '127.0.0.1:0');
   cleanUps.push(() => server.forceShutdown());
   const peers = new GrpcPeerKeepers(newId(systemRandom), grpcTransport);

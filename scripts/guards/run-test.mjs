@@ -83,7 +83,7 @@ export function stop(child) {
 }
 
 /** A part of a test's name as a pattern. */
-export function literally(name) {
+function literally(name) {
   return name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }
 

@@ -170,7 +170,7 @@ export const dataKeeperGuards = [
     guards: 'A damaged header is not believed.',
     file: file('store/chunk-file.ts'),
     find: 'if (crc32(bytes.subarray(0, header.crc)) !== bytes.readUInt32BE(header.crc)) {',
-    replace: 'if (bytes.length === 0) {',
+    replace: 'if (bytes.length > 1e9) {',
     test: test('store/chunk-file.test.ts'),
     only: 'is refused with any bit flipped',
   },
