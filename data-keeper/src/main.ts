@@ -1,7 +1,7 @@
 /**
  * The program `data-keeper`: configuration, log, lock and life cycle around startDataKeeper. With `--json` it
- * prints one line on standard output when it is ready: keeperId, address, dataDir; with several disks those of the
- * first, and in `others` those of the others.
+ * prints one line on standard output when it is ready: keeperId, address (and boundAddress, if it advertises another
+ * one), dataDir; with several disks those of the first, and in `others` those of the others.
  */
 import {
   type ReadyFacts,
@@ -82,9 +82,10 @@ void runProgram({
     const config = loadConfig(spec);
     const logger = createLogger({ program, level: config.logLevel, json: jsonOf(config.logFormat) });
     context.useLogger(logger);
-    const facts = ({ keeperId, address, dataDir }: DataKeeper): Record<string, string> => ({
+    const facts = ({ keeperId, address, boundAddress, dataDir }: DataKeeper): Record<string, string> => ({
       keeperId,
       address,
+      ...(boundAddress !== address && { boundAddress }),
       dataDir,
     });
     const factsOfAll = ({ keepers: [first, ...others] }: DataKeepers): ReadyFacts => ({

@@ -5,10 +5,12 @@
 import { nodeFlags } from '@holdfast/data-keeper';
 import { HoldfastError, isErrorCode } from '@holdfast/shared';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Cluster, type KeeperOptions, type Launchers } from './cluster.js';
+import { type Where, launchFaultyKeeper, launchFaultyTracker } from './faulty-launch.js';
 import { keeperList } from './in-process.js';
 import type { Running } from './member.js';
 
@@ -27,10 +29,12 @@ export interface StartProcessClusterOptions {
   readonly keeperFlags?: readonly string[];
   /** Environment variables beside this process's own. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Offers the faults `partition` and `slow` of each member. Everything then takes a detour through this process. */
+  readonly faults?: boolean;
   /** Told when a server ends that nobody asked to end. */
   readonly onUnexpectedExit?: (exit: UnexpectedExit) => void;
-  /** Where the servers' logs (standard error) go. Default 'ignore'. */
-  readonly logs?: 'inherit' | 'ignore';
+  /** Where the servers' logs (standard error) go; 'files': to the end of NAME.log beside their data. Default 'ignore'. */
+  readonly logs?: 'inherit' | 'ignore' | 'files';
 }
 
 export interface UnexpectedExit {
@@ -59,29 +63,45 @@ function programPath(packageName: string, program: string): string {
  * @throws HoldfastError with the code and message of the server that could not start
  */
 export async function startProcessCluster(options: StartProcessClusterOptions): Promise<Cluster> {
-  const launchers: Launchers = {
-    tracker: (dataDir) => (listen) =>
-      launchProcess(
-        [
-          programPath('@holdfast/master-tracker', 'master-tracker'),
-          ...['--data-dir', dataDir, '--listen', listen],
-          ...(options.trackerFlags ?? []),
-        ],
-        options,
-      ),
-    keeper: (dataDir, keeper, trackerAddress) => (listen) =>
-      launchProcess(
-        [
-          ...nodeFlags,
-          programPath('@holdfast/data-keeper', 'data-keeper'),
-          ...['--data-dir', dataDir, '--listen', listen, '--tracker', trackerAddress()],
-          ...(keeper.zone === undefined ? [] : ['--zone', keeper.zone]),
-          ...(keeper.capacityBytes === undefined ? [] : ['--capacity', String(keeper.capacityBytes)]),
-          ...(options.keeperFlags ?? []),
-        ],
-        options,
-      ),
+  const tracker = (dataDir: string, listen: string): Promise<Running> =>
+    launchProcess(
+      [
+        programPath('@holdfast/master-tracker', 'master-tracker'),
+        ...['--data-dir', dataDir, '--listen', listen],
+        ...(options.trackerFlags ?? []),
+      ],
+      dataDir,
+      options,
+    );
+  const keeper = (
+    dataDir: string,
+    { zone, capacityBytes }: KeeperOptions,
+    where: Omit<Where, 'advertise'> & Partial<Where>,
+  ): Promise<Running> =>
+    launchProcess(
+      [
+        ...nodeFlags,
+        programPath('@holdfast/data-keeper', 'data-keeper'),
+        ...['--data-dir', dataDir, '--listen', where.listen, '--tracker', where.tracker],
+        ...(where.advertise === undefined ? [] : ['--advertise', where.advertise]),
+        ...(zone === undefined ? [] : ['--zone', zone]),
+        ...(capacityBytes === undefined ? [] : ['--capacity', String(capacityBytes)]),
+        ...(options.keeperFlags ?? []),
+      ],
+      dataDir,
+      options,
+    );
+  const direct: Launchers = {
+    tracker: (dataDir) => (listen) => tracker(dataDir, listen),
+    keeper: (dataDir, particulars, trackerAddress) => (listen) =>
+      keeper(dataDir, particulars, { listen, tracker: trackerAddress() }),
   };
+  const faulty: Launchers = {
+    tracker: (dataDir) => (listen) => launchFaultyTracker(listen, (at) => tracker(dataDir, at)),
+    keeper: (dataDir, particulars, trackerAddress) => (listen) =>
+      launchFaultyKeeper(listen, trackerAddress(), (where) => keeper(dataDir, particulars, where)),
+  };
+  const launchers = options.faults === true ? faulty : direct;
   const plan = {
     dataDir: options.dataDir,
     trackerPort: options.trackerPort ?? 0,
@@ -95,21 +115,27 @@ export async function startProcessCluster(options: StartProcessClusterOptions): 
 interface Announcement {
   readonly event?: string;
   readonly address?: string;
+  readonly boundAddress?: string;
   readonly keeperId?: string;
   readonly error?: { readonly code?: string; readonly message?: string; readonly remedy?: string };
 }
 
 async function launchProcess(
   command: readonly string[],
+  dataDir: string,
   options: StartProcessClusterOptions,
 ): Promise<Running> {
+  const { logs = 'ignore' } = options;
+  const log = logs === 'files' ? openSync(`${dataDir}.log`, 'a') : logs;
   const child = spawn(process.execPath, [...command, '--json'], {
-    stdio: ['pipe', 'pipe', options.logs ?? 'ignore'],
+    stdio: ['pipe', 'pipe', log],
     // Its standard input is a pipe that ends with this process: no server outlives who started it.
     env: { ...process.env, HOLDFAST_STOP_WITH_PARENT: '1', ...options.environment },
     // A Ctrl-C at the terminal goes to this process alone, which then stops its servers in order.
     detached: process.platform !== 'win32',
   });
+  // The child has its own by now.
+  if (typeof log === 'number') closeSync(log);
   const exit = new Promise<string>((resolve) => {
     // 'close' comes after the last of its output, which mostly says why it ended.
     child.once('close', (status, signal) => resolve(signal ?? `status ${status ?? '?'}`));
@@ -131,6 +157,7 @@ async function launchProcess(
     address: ready.address ?? '',
     ...(child.pid !== undefined && { pid: child.pid }),
     ...(ready.keeperId !== undefined && { keeperId: ready.keeperId }),
+    ...(ready.boundAddress !== undefined && { boundAddress: ready.boundAddress }),
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
   };

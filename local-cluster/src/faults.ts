@@ -2,6 +2,7 @@
 import { HoldfastError, errnoOf } from '@holdfast/shared';
 import { open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Gate } from './gate.js';
 
 /**
  * - `kill`: ends as in a power cut; it comes back with its data when the fault ends;
@@ -30,9 +31,11 @@ export interface Fault extends AsyncDisposable {
 
 /** What a launcher offers beside starting and ending a server. */
 export interface FaultControls {
+  /** What its peers come through, and of a keeper then that through which it goes to its tracker. */
+  readonly gates: readonly Gate[];
   partition(isCutOff: boolean): void;
   slow(delayMs: number): void;
-  /** Keepers only. */
+  /** Keepers in this process only. */
   readonly full?: (isFull: boolean) => void;
 }
 
@@ -80,7 +83,7 @@ async function begin(target: FaultTarget, name: FaultName, delayMs: number): Pro
     }
     case 'full': {
       const { full } = controlsOf(target, name);
-      if (!full) throw notOffered(target, name, 'Only keepers have a disk that can be filled.');
+      if (!full) throw notOffered(target, name, 'Only keepers in this process have a disk that can be filled.');
       full(true);
       return async () => full(false);
     }
@@ -92,7 +95,7 @@ function controlsOf(target: FaultTarget, name: FaultName): FaultControls {
   throw notOffered(
     target,
     name,
-    'Start the cluster with startCluster({ faults: true }), and this server with it.',
+    'Start the cluster with `faults: true`, and this server with it.',
   );
 }
 

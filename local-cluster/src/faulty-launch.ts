@@ -1,87 +1,72 @@
-/** Servers behind gates and on disks that can be full, so that faults can befall them while they run. */
-import type { DataKeeper, DataKeeperOptions } from '@holdfast/data-keeper';
-import type { MasterTracker } from '@holdfast/master-tracker';
-import { nodeFileSystem } from '@holdfast/shared/node';
+/** Servers behind gates, so that faults of the network can befall them while they run. */
 import type { FaultControls } from './faults.js';
-import { fillable } from './fillable-file-system.js';
 import { Gate } from './gate.js';
-import type { Running } from './member.js';
+import type { Launch, Running } from './member.js';
 
 /** Behind the gate: nobody but the gate comes here. */
 const anyPort = '127.0.0.1:0';
 
+/** Where a keeper behind gates is to be. */
+export interface Where {
+  readonly listen: string;
+  readonly advertise: string;
+  readonly tracker: string;
+}
+
 /** @param start starts the tracker on an address */
-export async function launchFaultyTracker(
-  listen: string,
-  start: (listen: string) => Promise<MasterTracker>,
-): Promise<Running> {
-  return behindGates(listen, async (gate, address) => {
+export function launchFaultyTracker(listen: string, start: Launch): Promise<Running> {
+  const gate = new Gate();
+  return behind([gate], async () => {
+    const address = await gate.listen(listen);
     const tracker = await start(anyPort);
     gate.target = tracker.address;
-    return { tracker, address };
-  }).then(({ started: { tracker, address }, gates }) => ({
-    address,
-    controls: controlsOf(gates),
-    stop: () => tracker.stop().finally(() => closeAll(gates)),
-    kill: () => Promise.all([tracker.kill(), closeAll(gates)]).then(() => undefined),
-  }));
+    return { ...tracker, address };
+  });
 }
-
-type Where = Pick<DataKeeperOptions, 'listen' | 'tracker' | 'advertise' | 'fileSystem'>;
 
 /** @param start starts the keeper where it is told */
-export async function launchFaultyKeeper(
+export function launchFaultyKeeper(
   listen: string,
   trackerAddress: string,
-  start: (where: Where) => Promise<DataKeeper>,
+  start: (where: Where) => Promise<Running>,
 ): Promise<Running> {
-  const disk = fillable(nodeFileSystem);
-  return behindGates(listen, async (gate, advertise, link) => {
+  const [gate, link] = [new Gate(), new Gate()];
+  return behind([gate, link], async () => {
+    const advertise = await gate.listen(listen);
     link.target = trackerAddress;
-    const tracker = await link.listen(anyPort);
-    const keeper = await start({ listen: anyPort, advertise, tracker, fileSystem: disk.fileSystem });
+    const keeper = await start({ listen: anyPort, advertise, tracker: await link.listen(anyPort) });
     gate.target = keeper.boundAddress;
     return keeper;
-  }).then(({ started: keeper, gates }) => ({
-    address: keeper.address,
-    keeperId: keeper.keeperId,
-    controls: { ...controlsOf(gates), full: (isFull: boolean) => disk.setFull(isFull) },
-    stop: () => keeper.stop().finally(() => closeAll(gates)),
-    kill: () => Promise.all([keeper.kill(), closeAll(gates)]).then(() => undefined),
-  }));
+  });
 }
 
-/** The gate that a server's peers come through, and the one through which it goes to its tracker. */
-type Gates = readonly [gate: Gate, link: Gate];
-
-async function behindGates<Started>(
-  listen: string,
-  start: (gate: Gate, address: string, link: Gate) => Promise<Started>,
-): Promise<{ started: Started; gates: Gates }> {
-  const gates: Gates = [new Gate(), new Gate()];
+/** The gates end with what is behind them. */
+async function behind(gates: readonly Gate[], start: () => Promise<Running>): Promise<Running> {
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(gates.map((gate) => gate.close()));
+  };
   try {
-    const address = await gates[0].listen(listen);
-    return { started: await start(gates[0], address, gates[1]), gates };
+    const running = await start();
+    return {
+      ...running,
+      controls: controlsOf(gates),
+      stop: () => running.stop().finally(closeAll),
+      kill: () => Promise.all([running.kill(), closeAll()]).then(() => undefined),
+    };
   } catch (error) {
-    await closeAll(gates);
+    await closeAll();
     throw error;
   }
 }
 
-async function closeAll(gates: Gates): Promise<void> {
-  await Promise.all(gates.map((gate) => gate.close()));
-}
-
-function controlsOf(gates: Gates): FaultControls {
+function controlsOf(gates: readonly Gate[]): FaultControls {
   return {
+    gates,
     partition: (isCutOff) => {
-      for (const gate of gates) {
-        if (isCutOff) gate.shut();
-        else gate.open();
-      }
+      for (const gate of gates) gate.fault = { ...gate.fault, silent: isCutOff ? 'both' : undefined };
     },
     slow: (delayMs) => {
-      for (const gate of gates) gate.delayMs = delayMs;
+      for (const gate of gates) gate.fault = { ...gate.fault, delayMs };
     },
   };
 }

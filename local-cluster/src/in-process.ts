@@ -10,11 +10,13 @@ import {
 } from '@holdfast/data-keeper';
 import { type MasterTracker, type TrackerSettings, startMasterTracker } from '@holdfast/master-tracker';
 import { type Logger, silentLogger } from '@holdfast/shared';
+import { nodeFileSystem } from '@holdfast/shared/node';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Cluster, type KeeperOptions, type Launchers } from './cluster.js';
 import { launchFaultyKeeper, launchFaultyTracker } from './faulty-launch.js';
+import { fillable } from './fillable-file-system.js';
 
 export interface StartClusterOptions {
   /** How many keepers, or one description for each. Default 3. */
@@ -77,8 +79,14 @@ export async function startCluster(options: StartClusterOptions = {}): Promise<C
   };
   const faulty: Launchers = {
     tracker: (directory) => (listen) => launchFaultyTracker(listen, (at) => startTracker(directory, at)),
-    keeper: (directory, keeper, trackerAddress) => (listen) =>
-      launchFaultyKeeper(listen, trackerAddress(), (where) => startKeeper(directory, keeper, where)),
+    keeper: (directory, keeper, trackerAddress) => async (listen) => {
+      const disk = fillable(nodeFileSystem);
+      const running = await launchFaultyKeeper(listen, trackerAddress(), (where) =>
+        startKeeper(directory, keeper, { ...where, fileSystem: disk.fileSystem }),
+      );
+      const { controls } = running;
+      return { ...running, ...(controls && { controls: { ...controls, full: (isFull) => disk.setFull(isFull) } }) };
+    },
   };
   const launchers = options.faults === true ? faulty : direct;
   const plan = {

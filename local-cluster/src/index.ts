@@ -11,5 +11,6 @@ export {
 } from './child-process.js';
 export { type Cluster, type KeeperOptions } from './cluster.js';
 export { type Fault, type FaultName, type FaultOptions } from './faults.js';
+export type { Gate, GateFault } from './gate.js';
 export { startCluster, type StartClusterOptions } from './in-process.js';
 export { type Member } from './member.js';

@@ -7,8 +7,10 @@ import { type Fault, type FaultControls, type FaultName, type FaultOptions, brin
 
 /** A server that runs. */
 export interface Running {
-  /** HOST:PORT as it really listens. */
+  /** HOST:PORT where others reach it. */
   readonly address: string;
+  /** HOST:PORT as it really listens, where that is another one. */
+  readonly boundAddress?: string;
   /** The process, if it is one of its own. */
   readonly pid?: number;
   /** Keepers: who it is. */
@@ -81,7 +83,8 @@ export class Member {
    * // … what does the application do now? …
    * await fault.end();
    *
-   * @throws HoldfastError INVALID_ARGUMENT: `partition`, `slow` and `full` need `startCluster({ faults: true })`
+   * @throws HoldfastError INVALID_ARGUMENT: `partition`, `slow` and `full` need a cluster with `faults: true`,
+   *   and `full` one in this process
    */
   fault(name: FaultName, options: FaultOptions = {}): Promise<Fault> {
     return bringAbout(this, name, options);

@@ -1,9 +1,11 @@
 /** Running the built programs as a user does. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 
-export const repository = fileURLToPath(new URL('../..', import.meta.url));
+/** The checkout, from wherever these tests run: of `npm run fire` they are compiled elsewhere. */
+export const repository = join(dirname(createRequire(import.meta.url).resolve('@holdfast/client')), '../..');
 
 /** The path of a program's launcher. */
 export function launcher(program: 'client' | 'data-keeper' | 'master-tracker' | 'local-cluster'): string {
@@ -22,7 +24,8 @@ export interface Finished {
 export interface RunningCommand {
   readonly child: ChildProcess;
   readonly finished: Promise<Finished>;
-  /** Everything it has written to standard error so far. */
+  /** Everything it has written so far. */
+  stdout(): string;
   stderr(): string;
 }
 
@@ -34,6 +37,8 @@ export interface CommandOptions {
   readonly limitMs?: number;
   /** Takes root's power over files away, so that permissions mean something; see `permissionsMatter`. */
   readonly unprivileged?: boolean;
+  /** The command by which it is run elsewhere, as on another machine of a `Network`. */
+  readonly on?: readonly string[];
 }
 
 const isRoot = process.getuid?.() === 0;
@@ -52,7 +57,8 @@ export function start(
   options: CommandOptions = {},
 ): RunningCommand {
   const wrapper = isRoot && options.unprivileged === true ? withoutCapabilities : [];
-  const [command = '', ...words] = [...wrapper, process.execPath, launcher(program), ...args];
+  const elsewhere = options.on ?? [];
+  const [command = '', ...words] = [...elsewhere, ...wrapper, process.execPath, launcher(program), ...args];
   const child = spawn(command, words, {
     cwd: options.cwd ?? repository,
     env: { ...process.env, NO_COLOR: '1', ...options.environment },
@@ -84,7 +90,12 @@ export function start(
       });
     });
   });
-  return { child, finished, stderr: () => Buffer.concat(stderr).toString() };
+  return {
+    child,
+    finished,
+    stdout: () => Buffer.concat(stdout).toString(),
+    stderr: () => Buffer.concat(stderr).toString(),
+  };
 }
 
 /** Runs a program to its end. */

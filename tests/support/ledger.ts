@@ -3,22 +3,28 @@
  * through here, so that nothing that was acknowledged is forgotten, and a change whose answer did not come counts
  * for what it is: made or not made, but never half.
  */
-import { type HoldfastClient, type UploadOptions, hasCode } from '@holdfast/client';
-import { createHash } from 'node:crypto';
+import { type ErrorCode, type HoldfastClient, HoldfastError, type UploadOptions, hasCode } from '@holdfast/client';
 import { readAll } from './files.js';
 
-/** The SHA-256 of a file in hexadecimal, or that there is none. */
-type Content = string;
-const absent: Content = 'absent';
+/** The bytes of a file, or that there is none. */
+export type Content = Buffer | 'absent';
 
-function contentOf(bytes: Buffer): Content {
-  return createHash('sha256').update(bytes).digest('hex');
-}
+/** A promise that is broken, whatever else went wrong: nothing that a client may shrug off. */
+export class Violation extends Error {}
+
+/** Refusals, which say that nothing was done. */
+const refusals: readonly ErrorCode[] = [
+  ...(['NOT_FOUND', 'ALREADY_EXISTS', 'NOT_EMPTY', 'NOT_A_DIRECTORY', 'IS_A_DIRECTORY'] as const),
+  ...(['VERSION_CONFLICT', 'OUT_OF_SPACE', 'NOT_ENOUGH_KEEPERS', 'LIMIT_EXCEEDED'] as const),
+];
+
+const isSame = (one: Content, other: Content): boolean =>
+  one === 'absent' || other === 'absent' ? one === other : one.equals(other);
 
 export class Ledger {
-  /** By path, what may be there: one thing, or two after an unknown outcome. */
-  readonly #paths = new Map<string, Set<Content>>();
-  /** Changes that were not acknowledged. */
+  /** By path, what may be there: one thing, or several after unknown outcomes. */
+  readonly #paths = new Map<string, readonly Content[]>();
+  /** Changes of which nobody learnt whether they were made. */
   unknown = 0;
 
   /** Stores a file or replaces it. One change of a path at a time. */
@@ -28,49 +34,102 @@ export class Ledger {
     bytes: Buffer,
     options: UploadOptions = {},
   ): Promise<void> {
-    await this.#change(path, contentOf(bytes), () =>
-      client.upload(bytes, path, { overwrite: true, ...options }),
-    );
+    await this.change([[path, bytes]], () => client.upload(bytes, path, { overwrite: true, ...options }));
   }
 
   async remove(client: HoldfastClient, path: string): Promise<void> {
-    await this.#change(path, absent, () => client.remove(path));
+    const wasThere = this.known(path) instanceof Buffer;
+    await this.change([[path, 'absent']], () => client.remove(path)).catch((error: unknown) => {
+      // A refusal is an answer like any other: what was acknowledged is there to be removed.
+      if (!wasThere || !hasCode(error, 'NOT_FOUND')) throw error;
+      throw new Violation(`${path} was acknowledged, and cannot be removed: ${String(error)}`);
+    });
   }
 
-  async #change(path: string, after: Content, change: () => Promise<unknown>): Promise<void> {
-    const before = this.#paths.get(path) ?? new Set([absent]);
-    this.#paths.set(path, new Set([...before, after]));
+  /**
+   * Makes a change of one or more paths, whose answer is for all of them. One change of a path at a time.
+   *
+   * @throws what `change` throws; Violation if that is an error that never may be
+   */
+  async change(
+    changes: readonly (readonly [path: string, after: Content])[],
+    change: () => Promise<unknown>,
+  ): Promise<void> {
+    const before = changes.map(([path]) => [path, this.#allowed(path)] as const);
+    for (const [path, after] of changes) this.#paths.set(path, [...this.#allowed(path), after]);
     try {
       await change();
     } catch (error) {
-      this.unknown += 1;
+      if (hasCode(error, 'INTERNAL', 'DATA_LOSS')) {
+        throw new Violation(`a change of ${changes.map(([path]) => path).join()} ended with ${String(error)}`);
+      }
+      if (isRefusal(error)) {
+        for (const [path, contents] of before) this.#paths.set(path, contents);
+      } else this.unknown += 1;
       throw error;
     }
-    this.#paths.set(path, new Set([after]));
+    for (const [path, after] of changes) this.#paths.set(path, [after]);
+  }
+
+  #allowed(path: string): readonly Content[] {
+    return this.#paths.get(path) ?? ['absent'];
+  }
+
+  /** The one thing that is at a path, or undefined if nobody can know. */
+  known(path: string): Content | undefined {
+    const [only, ...others] = this.#allowed(path);
+    return others.length === 0 ? only : undefined;
   }
 
   /** The paths at which something may be. */
   get paths(): string[] {
-    return [...this.#paths]
-      .filter(([, contents]) => [...contents].some((each) => each !== absent))
-      .map(([path]) => path);
+    return [...this.#paths].filter(([, contents]) => contents.some((each) => each !== 'absent')).map(([path]) => path);
   }
 
-  /** Reads a file as a user does. @throws Error if it is nothing that may be there */
-  async check(client: HoldfastClient, path: string): Promise<void> {
-    const found = await readAll(client.createReadStream(path)).then(contentOf, (error: unknown) => {
-      if (hasCode(error, 'NOT_FOUND')) return absent;
+  /**
+   * Reads a file as a user does, or bytes `start` to `end` of it (`end` included). Resolves to what it found.
+   *
+   * @throws Violation if that is nothing that may be there, or what reading throws
+   */
+  async check(client: HoldfastClient, path: string, start = 0, end = Infinity): Promise<Content> {
+    const before = this.#allowed(path);
+    const range = { start, ...(end < Infinity && { end }) };
+    const found = await readAll(client.createReadStream(path, range)).catch((error: unknown): 'absent' => {
+      if (hasCode(error, 'NOT_FOUND')) return 'absent';
+      if (hasCode(error, 'INTERNAL')) throw new Violation(`reading ${path} ended with ${String(error)}`);
       throw error;
     });
-    const allowed = this.#paths.get(path) ?? new Set([absent]);
-    if (!allowed.has(found)) throw new Error(`${path} is ${found}, not ${[...allowed].join(' or ')}`);
+    // Whoever reads beside a change may see what was there before it, or after.
+    const allowed = [...before, ...this.#allowed(path)];
+    const part = (content: Content): Content =>
+      content === 'absent' ? content : content.subarray(start, end + 1);
+    if (allowed.some((content) => isSame(part(content), found))) return found;
+    throw new Violation(`${path} is ${shown(found)}, not ${allowed.map(part).map(shown).join(' or ')}`);
   }
 
-  /** Reads every file; and nothing is there that should not be. All files are in the root directory. */
+  /** Reads every file; and nothing is there that should not be. */
   async checkAll(client: HoldfastClient): Promise<void> {
     for (const path of this.#paths.keys()) await this.check(client, path);
-    for await (const { path } of client.list('/')) {
-      if (!this.#paths.has(path)) throw new Error(`${path} is there, and nobody stored it`);
+    for await (const { path, type } of client.list('/', { depth: Infinity })) {
+      if (type === 'file' && !this.#paths.has(path)) throw new Violation(`${path} is there, and nobody stored it`);
     }
   }
+
+  /** The same when nothing is on its way any more: from now on only what was found may be there. */
+  async settle(client: HoldfastClient): Promise<void> {
+    await this.checkAll(client);
+    for (const [path, contents] of this.#paths) {
+      if (contents.length > 1) this.#paths.set(path, [await this.check(client, path)]);
+    }
+  }
+}
+
+/** Whether an error says for certain that nothing was done. */
+export function isRefusal(error: unknown): boolean {
+  return hasCode(error, ...refusals) && !(HoldfastError.is(error) && error.facts['outcome'] === 'unknown');
+}
+
+function shown(content: Content): string {
+  if (content === 'absent') return content;
+  return `${content.length} bytes ${content.toString('hex', 0, 8)}…`;
 }

@@ -8,7 +8,17 @@
  */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, open, readdir, readFile, truncate, unlink, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  statfs,
+  truncate,
+  unlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
@@ -113,10 +123,9 @@ export class LoopDisk {
     await writeFile(join(this.#group, 'cgroup.procs'), String(pid));
     await writeFile(join(this.#group, readLimit), `${this.#device} 1`);
     // Of these files only: others on this machine want to keep theirs.
-    for (const file of await readdir(this.path, { recursive: true, withFileTypes: true })) {
-      const path = join(file.parentPath, file.name);
-      if (file.isFile()) await run('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
-    }
+    const emptyCache = ['dd', 'if={}', 'iflag=nocache', 'count=0', 'status=none'];
+    // Some of them vanish meanwhile.
+    await run('find', [this.path, '-ignore_readdir_race', '-type', 'f', '-exec', ...emptyCache, ';']);
   }
 
   async releaseReads(): Promise<void> {
@@ -136,7 +145,11 @@ export class LoopDisk {
 
   /** Fills it with a file of this name, to the last block, as others on the machine may. */
   async fill(name = ballastName): Promise<void> {
-    const file = await open(join(this.path, name), 'w');
+    const path = join(this.path, name);
+    const { bfree, bsize } = await statfs(this.path);
+    // Without writing as much; where the tool is missing, or there is less room by now, writing does it.
+    await run('fallocate', ['-l', String(Math.floor(bfree * bsize * 0.99)), path]).catch(() => undefined);
+    const file = await open(path, 'a');
     try {
       for (let bytes = Buffer.alloc(1024 * 1024, 1); bytes.length >= 512;) {
         try {

@@ -5,6 +5,7 @@
 import {
   type Cluster,
   type StartClusterOptions,
+  type StartProcessClusterOptions,
   startCluster,
   startProcessCluster,
 } from '@holdfast/local-cluster';
@@ -38,18 +39,27 @@ export function quickCluster(keepers: number, options: StartClusterOptions = {})
   return startCluster({ keepers, ...options, trackerSettings: { ...times, ...options.trackerSettings } });
 }
 
+/** Flags of the tracker by their names. */
+const processTimes = {
+  'heartbeat-interval': '200ms',
+  'suspect-after': '2s',
+  'dead-after': '6s',
+  maintenance: '30s',
+  'trash-retention': '0s',
+  'reclaim-grace': '100ms',
+  'upload-lease': '15s',
+};
+
 /** The same as processes of their own, somewhat slower: they are to live through the starts of others. */
-export function quickProcessCluster(keepers: number, dataDir: string): Promise<Cluster> {
-  const trackerFlags = Object.entries({
-    'heartbeat-interval': '200ms',
-    'suspect-after': '2s',
-    'dead-after': '6s',
-    maintenance: '30s',
-    'trash-retention': '0s',
-    'reclaim-grace': '100ms',
-    'upload-lease': '15s',
-  }).map(([flag, value]) => `--${flag}=${value}`);
-  return startProcessCluster({ dataDir, keepers, trackerFlags });
+export function quickProcessCluster(
+  keepers: number,
+  dataDir: string,
+  options: Partial<StartProcessClusterOptions> = {},
+  times: Partial<typeof processTimes> = {},
+): Promise<Cluster> {
+  const flags = Object.entries({ ...processTimes, ...times });
+  const trackerFlags = flags.map(([flag, value]) => `--${flag}=${value}`);
+  return startProcessCluster({ dataDir, keepers, trackerFlags, ...options });
 }
 
 /** Stores `count` files of `chunks` chunks each, /f-0 and on, three copies of everything acknowledged. */
