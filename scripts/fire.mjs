@@ -9,7 +9,10 @@ import { prepare, root } from './prepare.mjs';
 
 prepare();
 const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
-const { status } = spawnSync(process.execPath, [compiler, '-b', 'tests'], { cwd: root, stdio: ['ignore', 2, 2] });
+const { status } = spawnSync(process.execPath, [compiler, '-b', 'tests'], {
+  cwd: root,
+  stdio: ['ignore', 2, 2],
+});
 if (status !== 0) process.exit(1);
 const program = join(root, '.build', 'tests', 'robustness', 'fire', 'main.js');
 process.argv[1] = program;

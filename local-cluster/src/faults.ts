@@ -83,7 +83,8 @@ async function begin(target: FaultTarget, name: FaultName, delayMs: number): Pro
     }
     case 'full': {
       const { full } = controlsOf(target, name);
-      if (!full) throw notOffered(target, name, 'Only keepers in this process have a disk that can be filled.');
+      if (!full)
+        throw notOffered(target, name, 'Only keepers in this process have a disk that can be filled.');
       full(true);
       return async () => full(false);
     }
@@ -92,11 +93,7 @@ async function begin(target: FaultTarget, name: FaultName, delayMs: number): Pro
 
 function controlsOf(target: FaultTarget, name: FaultName): FaultControls {
   if (target.controls) return target.controls;
-  throw notOffered(
-    target,
-    name,
-    'Start the cluster with `faults: true`, and this server with it.',
-  );
+  throw notOffered(target, name, 'Start the cluster with `faults: true`, and this server with it.');
 }
 
 function notOffered({ name }: FaultTarget, fault: FaultName, remedy: string): HoldfastError {

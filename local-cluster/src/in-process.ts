@@ -85,7 +85,10 @@ export async function startCluster(options: StartClusterOptions = {}): Promise<C
         startKeeper(directory, keeper, { ...where, fileSystem: disk.fileSystem }),
       );
       const { controls } = running;
-      return { ...running, ...(controls && { controls: { ...controls, full: (isFull) => disk.setFull(isFull) } }) };
+      return {
+        ...running,
+        ...(controls && { controls: { ...controls, full: (isFull) => disk.setFull(isFull) } }),
+      };
     },
   };
   const launchers = options.faults === true ? faulty : direct;

@@ -1,7 +1,7 @@
 /**
  * A tracker, keepers and a client on machines of their own, as network namespaces: a cable is pulled in the middle of an
- * upload, which no closed connection tells anybody; a keeper hears its clients and is not heard; a link is narrow. Uploads
- * and downloads go on within the times that they promise, and all is mended when the network is.
+ * upload, which no closed connection tells anybody; another keeper hears the client and is not heard; a link is narrow. The
+ * upload and a download go on within the times that they promise, and all is mended when the network is.
  */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { KeeperStatus } from '@holdfast/client';
@@ -17,16 +17,16 @@ const itNeedsNamespaces = missing === undefined ? it : it.skip;
 const needing = missing === undefined ? '' : ` (needs ${missing})`;
 
 const MiB = 1024 ** 2;
-const sizeBytes = 48 * MiB;
+const sizeBytes = 24 * MiB;
 const keepers = ['keeper-1', 'keeper-2', 'keeper-3', 'keeper-4'] as const;
 const port = 7_400;
 /**
- * A follower that is gone is dropped after 5 s, the first of a chain after 15 s, and the chunk is sent again. Twice that,
- * for a machine that is busy.
+ * A follower that is gone is dropped after 5 s, the first of a chain after 15 s, and the chunk is sent again: to the other
+ * one that does not answer, at worst. The process ends with its work, and does not wait for connections (two minutes).
  */
-const uploadLimitMs = 40_000;
-/** A keeper that is silent is left after 2.5 s, and remembered as such. */
-const downloadLimitMs = 15_000;
+const uploadLimitMs = 60_000;
+/** A keeper that is silent is left after 2.5 s, and remembered as such; the machine may be busy. */
+const downloadLimitMs = 20_000;
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let network: Network;
@@ -56,7 +56,11 @@ afterAll(async () => {
 
 const tracker = (): string => `${network.address('tracker')}:${port}`;
 
-function serve(name: string, program: 'master-tracker' | 'data-keeper', flags: readonly string[]): RunningCommand {
+function serve(
+  name: string,
+  program: 'master-tracker' | 'data-keeper',
+  flags: readonly string[],
+): RunningCommand {
   const place = ['--data-dir', join(folder.path, name), '--listen', `${network.address(name)}:${port}`];
   return start(program, [...place, ...flags, '--json'], { on: network.on(name) });
 }
@@ -74,13 +78,6 @@ async function succeeds(running: RunningCommand, withinMs: number): Promise<void
   const { status, stderr } = await running.finished;
   expect({ status, stderr }).toMatchObject({ status: 0 });
   expect(performance.now() - startMs).toBeLessThan(withinMs);
-}
-
-let downloads = 0;
-async function download(path: string): Promise<void> {
-  const target = join(folder.path, `back-${++downloads}.bin`);
-  await succeeds(startClient('download', path, target), downloadLimitMs);
-  expect(await sha256Of(target)).toBe(digest);
 }
 
 async function isReceiving(name: string): Promise<boolean> {
@@ -103,16 +100,16 @@ async function isWhole(): Promise<boolean> {
 itNeedsNamespaces(
   `transfers go on over cables that are pulled, links that work one way, and narrow ones${needing}`,
   async () => {
-    const first = startClient('upload', source, '/first', '--chunk-size', '4MiB');
-    await waitFor('the first keeper to be sent something', () => isReceiving('keeper-1'));
-    await network.pullCable('keeper-1');
-    await succeeds(first, uploadLimitMs);
-    await download('/first');
     await network.cutOneWay('keeper-2', 'client');
     await network.narrow('keeper-3', 4 * MiB);
+    const upload = startClient('upload', source, '/file', '--chunk-size', '4MiB');
+    await waitFor('the first keeper to be sent something', () => isReceiving('keeper-1'));
+    await network.pullCable('keeper-1');
+    await succeeds(upload, uploadLimitMs);
+    const target = join(folder.path, 'back.bin');
+    await succeeds(startClient('download', '/file', target), downloadLimitMs);
+    expect(await sha256Of(target)).toBe(digest);
     await network.plugCable('keeper-1');
-    await succeeds(startClient('upload', source, '/second', '--chunk-size', '4MiB'), uploadLimitMs);
-    await download('/second');
     await network.mendOneWay('keeper-2', 'client');
     await network.widen('keeper-3');
     await waitFor('all to be whole', isWhole);

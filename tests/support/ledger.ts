@@ -3,7 +3,13 @@
  * through here, so that nothing that was acknowledged is forgotten, and a change whose answer did not come counts
  * for what it is: made or not made, but never half.
  */
-import { type ErrorCode, type HoldfastClient, HoldfastError, type UploadOptions, hasCode } from '@holdfast/client';
+import {
+  type ErrorCode,
+  type HoldfastClient,
+  HoldfastError,
+  type UploadOptions,
+  hasCode,
+} from '@holdfast/client';
 import { readAll } from './files.js';
 
 /** The bytes of a file, or that there is none. */
@@ -61,7 +67,9 @@ export class Ledger {
       await change();
     } catch (error) {
       if (hasCode(error, 'INTERNAL', 'DATA_LOSS')) {
-        throw new Violation(`a change of ${changes.map(([path]) => path).join()} ended with ${String(error)}`);
+        throw new Violation(
+          `a change of ${changes.map(([path]) => path).join()} ended with ${String(error)}`,
+        );
       }
       if (isRefusal(error)) {
         for (const [path, contents] of before) this.#paths.set(path, contents);
@@ -83,7 +91,9 @@ export class Ledger {
 
   /** The paths at which something may be. */
   get paths(): string[] {
-    return [...this.#paths].filter(([, contents]) => contents.some((each) => each !== 'absent')).map(([path]) => path);
+    return [...this.#paths]
+      .filter(([, contents]) => contents.some((each) => each !== 'absent'))
+      .map(([path]) => path);
   }
 
   /**
@@ -111,7 +121,8 @@ export class Ledger {
   async checkAll(client: HoldfastClient): Promise<void> {
     for (const path of this.#paths.keys()) await this.check(client, path);
     for await (const { path, type } of client.list('/', { depth: Infinity })) {
-      if (type === 'file' && !this.#paths.has(path)) throw new Violation(`${path} is there, and nobody stored it`);
+      if (type === 'file' && !this.#paths.has(path))
+        throw new Violation(`${path} is there, and nobody stored it`);
     }
   }
 

@@ -26,7 +26,9 @@ done
 export function missingForNamespaces(): string | undefined {
   if (process.platform !== 'linux') return 'Linux';
   if (process.getuid?.() !== 0) return 'root';
-  const tool = ['ip', 'tc', 'xargs'].find((name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0);
+  const tool = ['ip', 'tc', 'xargs'].find(
+    (name) => spawnSync('sh', ['-c', `command -v ${name}`]).status !== 0,
+  );
   if (tool !== undefined) return tool;
   // Root in a container may not do everything.
   const trial = `holdfast-${randomBytes(4).toString('hex')}`;

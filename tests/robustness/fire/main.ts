@@ -6,6 +6,8 @@ import { reportOf, tableOf } from './report.js';
 
 /** How long things go wrong in a phase; to mend and to judge takes about as long. */
 const phaseMs = 45_000;
+/** A rest, until connections that carried blocks are let go of, lasts for more than a minute. */
+const phasesBetweenRests = 5;
 /** How often it is told how it goes. */
 const tellMs = 5_000;
 /** Lines of the log that are shown after a violation. */
@@ -50,6 +52,8 @@ async function burn({ minutes, seed, keepers, json }: FireCommand): Promise<numb
     while (elapsedMs() < minutes * 60_000 && !isInterrupted) {
       await fire.phase(seed + phases, phaseMs);
       phases += 1;
+      const isLast = elapsedMs() >= minutes * 60_000 || isInterrupted;
+      if (isLast || phases % phasesBetweenRests === 0) await fire.rest();
     }
   } catch (error) {
     violation = String((error as Error).stack);
@@ -64,7 +68,9 @@ async function burn({ minutes, seed, keepers, json }: FireCommand): Promise<numb
     await folder.remove();
     return 0;
   }
-  say(`\n${fire?.lines.slice(-shownLines).join('\n') ?? ''}\n\nseed ${seed + phases} breaks a promise: ${violation}`);
+  say(
+    `\n${fire?.lines.slice(-shownLines).join('\n') ?? ''}\n\nseed ${seed + phases} breaks a promise: ${violation}`,
+  );
   say(`All of it is in ${folder.path}. It again: npm run fire -- --seed ${seed + phases} --minutes 1`);
   return 1;
 }

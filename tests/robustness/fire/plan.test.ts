@@ -7,7 +7,13 @@ const shape = { lengthMs: 45_000, keepers, disk: 'own, with reads that can hang'
 const seeds = Array.from({ length: 300 }, (_, seed) => seed);
 const plans = seeds.map((seed) => planPhase(seed, shape));
 
-const losing = ['wiped', 'without some pieces', 'without a shard', 'with damaged pieces', 'with flipped bits'];
+const losing = [
+  'wiped',
+  'without some pieces',
+  'without a shard',
+  'with damaged pieces',
+  'with flipped bits',
+];
 const ending = ['killed', 'stopped in order'];
 
 function overlapping(one: PlannedFault, other: PlannedFault): boolean {
@@ -27,9 +33,9 @@ it('ends every fault within the phase, has several at a time, and in the end eve
       expect(atMs + durationMs).toBeLessThanOrEqual(shape.lengthMs);
     }
   }
-  expect(plans.some((plan) => plan.some((one) => plan.some((other) => one !== other && overlapping(one, other))))).toBe(
-    true,
-  );
+  expect(
+    plans.some((plan) => plan.some((one) => plan.some((other) => one !== other && overlapping(one, other)))),
+  ).toBe(true);
   expect(new Set(plans.flat().map(({ kind }) => kind))).toEqual(new Set(faultKinds));
 });
 
@@ -49,7 +55,9 @@ it('leaves three keepers alone at any time, and hits none twice at once', () => 
 
 it('has one keeper at most lose what it stored, and one that nobody ends', () => {
   for (const plan of plans) {
-    expect(new Set(plan.filter(({ kind }) => losing.includes(kind)).map(({ victim }) => victim)).size).toBeLessThan(2);
+    expect(
+      new Set(plan.filter(({ kind }) => losing.includes(kind)).map(({ victim }) => victim)).size,
+    ).toBeLessThan(2);
     for (const { kind, victim } of plan) {
       if (ending.includes(kind) || losing.includes(kind)) expect(victim).not.toBe(keepers - 1);
     }

@@ -91,7 +91,13 @@ export function planPhase(seed: number, shape: PhaseShape): readonly PlannedFaul
     const victim = victimOf(pick(numbers, victimsOf[kind]), numbers, unlucky, shape);
     const [least, most] = durationMs;
     const lasts = least + numbers((victim === 'tracker' ? maxTrackerDurationMs : most) - least);
-    const fault = { kind, victim, atMs, durationMs: Math.min(lasts, lengthMs - atMs), seed: numbers(2 ** 30) };
+    const fault = {
+      kind,
+      victim,
+      atMs,
+      durationMs: Math.min(lasts, lengthMs - atMs),
+      seed: numbers(2 ** 30),
+    };
     if (fault.victim === undefined) continue;
     if (fault.victim === 'tracker' && endsProcess(kind) && !trackerMayEnd) continue;
     if (mayBe(fault as PlannedFault, planned, keepers)) planned.push(fault as PlannedFault);
@@ -135,14 +141,24 @@ function victimOf(
   }
 }
 
-/** One fault of a victim at a time, and as many keepers left alone as a file has copies. */
+/** As planned: no other is there at the same time, nor just before or after, that it may not be beside. */
 function mayBe(fault: PlannedFault, planned: readonly PlannedFault[], keepers: number): boolean {
   const beside = planned.filter(
     ({ atMs, durationMs: lastsMs }) =>
       atMs < fault.atMs + fault.durationMs + recoveryMs && fault.atMs < atMs + lastsMs + recoveryMs,
   );
-  if (beside.some(({ victim }) => victim === fault.victim || victim === 'everything')) return false;
-  if (fault.victim === 'tracker') return true;
-  const keepersBeside = new Set(beside.map(({ victim }) => victim).filter((victim) => victim !== 'tracker'));
-  return keepersBeside.size < Math.max(1, keepers - copies);
+  return mayBeBeside(fault, beside, keepers);
+}
+
+/** One fault of a victim at a time, and as many keepers left alone as a file has copies. */
+export function mayBeBeside(
+  { victim }: PlannedFault,
+  beside: readonly PlannedFault[],
+  keepers: number,
+): boolean {
+  if (victim === 'everything') return beside.length === 0;
+  if (beside.some((other) => other.victim === victim || other.victim === 'everything')) return false;
+  if (victim === 'tracker') return true;
+  const hit = beside.filter((other) => typeof other.victim === 'number');
+  return new Set(hit.map((other) => other.victim)).size < Math.max(1, keepers - copies);
 }

@@ -1,4 +1,5 @@
 /** What a fire came to. */
+import type { Footprint } from '../../support/footprint.js';
 import type { Calm, Fire } from './fire.js';
 
 export interface FireReport {
@@ -14,11 +15,11 @@ export interface FireReport {
   readonly faults: Readonly<Record<string, number>>;
   /** How long one and the same batch of transfers took, in milliseconds. */
   readonly batchMs?: { readonly before: number; readonly after: number };
-  /** Of each process, before the first phase and after the last one. */
+  /** What each process holds, before the first phase and after the last rest. */
   readonly processes: readonly {
     readonly name: string;
-    readonly residentBytes: readonly [before: number, after: number];
-    readonly descriptors: readonly [before: number, after: number];
+    readonly before: Footprint;
+    readonly after: Footprint;
   }[];
 }
 
@@ -42,12 +43,7 @@ export function reportOf(outcome: {
 
 function comparisonOf(before: Calm, after: Calm): FireReport['processes'] {
   return [...after.footprints].map(([name, now]) => {
-    const was = before.footprints.get(name) ?? now;
-    return {
-      name,
-      residentBytes: [was.residentBytes, now.residentBytes] as const,
-      descriptors: [was.descriptors, now.descriptors] as const,
-    };
+    return { name, before: before.footprints.get(name) ?? now, after: now };
   });
 }
 
@@ -57,7 +53,8 @@ export function tableOf({ phases, minutes, operations, faults, batchMs, processe
     Object.entries(of).map(([name, count]) => `  ${String(count).padStart(7)}  ${name}`);
   const sum = (of: Readonly<Record<string, number>>): number =>
     Object.values(of).reduce((total, count) => total + count, 0);
-  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
+  const held = ({ residentBytes, files, sockets, threads }: Footprint): string =>
+    `${(residentBytes / 1e6).toFixed(0)} MB, ${files} files, ${sockets} sockets, ${threads} threads`;
   return [
     `${phases} phases in ${minutes.toFixed(1)} min`,
     `${sum(operations)} operations:`,
@@ -65,11 +62,10 @@ export function tableOf({ phases, minutes, operations, faults, batchMs, processe
     `${sum(faults)} faults of ${Object.keys(faults).length} kinds:`,
     ...counts(faults),
     ...(batchMs
-      ? [`a batch of transfers took ${batchMs.before.toFixed(0)} ms before and ${batchMs.after.toFixed(0)} ms after`]
+      ? [
+          `a batch of transfers took ${batchMs.before.toFixed(0)} ms before and ${batchMs.after.toFixed(0)} ms after`,
+        ]
       : []),
-    ...processes.map(
-      ({ name, residentBytes: [was, is], descriptors }) =>
-        `${name}: ${megabytes(was)} before and ${megabytes(is)} after, descriptors ${descriptors.join(' and ')}`,
-    ),
+    ...processes.map(({ name, before, after }) => `${name}: ${held(before)} before; ${held(after)} after`),
   ].join('\n');
 }

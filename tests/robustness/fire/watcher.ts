@@ -69,7 +69,9 @@ export class Watcher {
       for (const [below, what] of moved) this.#entries.set(path + below, what);
     } else {
       if ((kind === 'replaced') !== this.#entries.has(path)) {
-        throw new Violation(`${path} is told to be ${kind}, and was ${kind === 'replaced' ? 'not there' : 'there'}`);
+        throw new Violation(
+          `${path} is told to be ${kind}, and was ${kind === 'replaced' ? 'not there' : 'there'}`,
+        );
       }
       this.#entries.set(path, type);
     }

@@ -12,7 +12,16 @@ import type { Outcome, Tally } from './tally.js';
 
 const names = ['a', 'b', 'c', 'd', 'e', 'f', 'sub/g', 'sub/h'];
 /** From nothing to some chunks, often around the ends of blocks and chunks. */
-const sizes = [0, 1, 5_000, chunkSizeBytes - 1, chunkSizeBytes, chunkSizeBytes + 1, 3 * chunkSizeBytes, 400_000];
+const sizes = [
+  0,
+  1,
+  5_000,
+  chunkSizeBytes - 1,
+  chunkSizeBytes,
+  chunkSizeBytes + 1,
+  3 * chunkSizeBytes,
+  400_000,
+];
 /** Between two operations, at most: there are others on this machine. */
 const maxPauseMs = 150;
 const options = { overwrite: true, createParents: true, chunkSizeBytes };
