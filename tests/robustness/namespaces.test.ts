@@ -22,11 +22,10 @@ const keepers = ['keeper-1', 'keeper-2', 'keeper-3', 'keeper-4'] as const;
 const port = 7_400;
 /**
  * A follower that is gone is dropped after 5 s, the first of a chain after 15 s, and the chunk is sent again: to the other
- * one that does not answer, at worst. The process ends with its work, and does not wait for connections (two minutes).
+ * one that does not answer, at worst. A reader leaves a silent keeper after 2.5 s. And a process ends with its work: the
+ * kernel would go on for two minutes to connect it with who has vanished.
  */
-const uploadLimitMs = 60_000;
-/** A keeper that is silent is left after 2.5 s, and remembered as such; the machine may be busy. */
-const downloadLimitMs = 20_000;
+const transferLimitMs = 60_000;
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let network: Network;
@@ -73,11 +72,11 @@ async function ready(): Promise<void> {
 const startClient = (...words: readonly string[]): RunningCommand =>
   start('client', [...words, '--tracker', tracker()], { on: network.on('client') });
 
-async function succeeds(running: RunningCommand, withinMs: number): Promise<void> {
+async function succeeds(running: RunningCommand): Promise<void> {
   const startMs = performance.now();
   const { status, stderr } = await running.finished;
   expect({ status, stderr }).toMatchObject({ status: 0 });
-  expect(performance.now() - startMs).toBeLessThan(withinMs);
+  expect(performance.now() - startMs).toBeLessThan(transferLimitMs);
 }
 
 async function isReceiving(name: string): Promise<boolean> {
@@ -105,9 +104,9 @@ itNeedsNamespaces(
     const upload = startClient('upload', source, '/file', '--chunk-size', '4MiB');
     await waitFor('the first keeper to be sent something', () => isReceiving('keeper-1'));
     await network.pullCable('keeper-1');
-    await succeeds(upload, uploadLimitMs);
+    await succeeds(upload);
     const target = join(folder.path, 'back.bin');
-    await succeeds(startClient('download', '/file', target), downloadLimitMs);
+    await succeeds(startClient('download', '/file', target));
     expect(await sha256Of(target)).toBe(digest);
     await network.plugCable('keeper-1');
     await network.mendOneWay('keeper-2', 'client');
