@@ -61,7 +61,7 @@ function serve(
   flags: readonly string[],
 ): RunningCommand {
   const place = ['--data-dir', join(folder.path, name), '--listen', `${network.address(name)}:${port}`];
-  return start(program, [...place, ...flags, '--json'], { on: network.on(name) });
+  return start(program, [...place, ...flags, '--json'], { wrapper: network.on(name) });
 }
 
 async function ready(): Promise<void> {
@@ -70,7 +70,7 @@ async function ready(): Promise<void> {
 }
 
 const startClient = (...words: readonly string[]): RunningCommand =>
-  start('client', [...words, '--tracker', tracker()], { on: network.on('client') });
+  start('client', [...words, '--tracker', tracker()], { wrapper: network.on('client') });
 
 async function succeeds(running: RunningCommand): Promise<void> {
   const startMs = performance.now();
@@ -90,7 +90,7 @@ interface Status {
 
 async function isWhole(): Promise<boolean> {
   const { stdout } = await run('client', ['status', '--json', '--tracker', tracker()], {
-    on: network.on('client'),
+    wrapper: network.on('client'),
   });
   const { chunksBelowPolicy, keepers: all } = JSON.parse(stdout.toString()) as Status;
   return chunksBelowPolicy === 0 && all.every(({ state, reported }) => state === 'live' && reported);

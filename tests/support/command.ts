@@ -37,8 +37,8 @@ export interface CommandOptions {
   readonly limitMs?: number;
   /** Takes root's power over files away, so that permissions mean something; see `permissionsMatter`. */
   readonly unprivileged?: boolean;
-  /** The command by which it is run elsewhere, as on another machine of a `Network`. */
-  readonly on?: readonly string[];
+  /** A command before the program's, such as that of a debugger, or of another machine of a `Network`. */
+  readonly wrapper?: readonly string[];
 }
 
 const isRoot = process.getuid?.() === 0;
@@ -56,9 +56,9 @@ export function start(
   args: readonly string[],
   options: CommandOptions = {},
 ): RunningCommand {
-  const wrapper = isRoot && options.unprivileged === true ? withoutCapabilities : [];
-  const elsewhere = options.on ?? [];
-  const [command = '', ...words] = [...elsewhere, ...wrapper, process.execPath, launcher(program), ...args];
+  const { wrapper = [] } = options;
+  const bounds = isRoot && options.unprivileged === true ? withoutCapabilities : [];
+  const [command = '', ...words] = [...bounds, ...wrapper, process.execPath, launcher(program), ...args];
   const child = spawn(command, words, {
     cwd: options.cwd ?? repository,
     env: { ...process.env, NO_COLOR: '1', ...options.environment },

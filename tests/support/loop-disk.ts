@@ -1,5 +1,5 @@
 /**
- * A disk for one test that can be made to hang, filled and taken away: ext4 in a file, on a loop device. A frozen file system takes no
+ * A disk for one test that can be made to hang, filled, taken away and cut off from power: ext4 in a file, on a loop device. A frozen file system takes no
  * writes and no syncs; a device that the kernel's block layer throttles to a byte a second takes no reads. In both
  * the calls sleep in the kernel, where not even SIGKILL wakes them.
  *
@@ -21,6 +21,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { waitFor } from './wait.js';
 
 const run = promisify(execFile);
 /** Control groups, version 1: the reads of the processes in one are throttled for a device. */
@@ -52,6 +53,16 @@ export function missingForHungWrites(): string | undefined {
 export function missingForHungReads(): string | undefined {
   const missing = missingForHungWrites();
   return missing ?? (existsSync(join(throttling, readLimit)) ? undefined : `${throttling}/${readLimit}`);
+}
+
+/** EXT4_IOC_SHUTDOWN with EXT4_GOING_FLAGS_NOLOGFLUSH. */
+const shutDown =
+  'open(my $dir, "<", $ARGV[0]) or die $!; my $flags = pack("L", 2); ioctl($dir, 0x8004587d, $flags) or die $!';
+
+/** The same for one that loses power. */
+export function missingForPowerCuts(): string | undefined {
+  const hasPerl = spawnSync('perl', ['-e', '1']).status === 0;
+  return missingForHungWrites() ?? (hasPerl ? undefined : 'perl');
 }
 
 export class LoopDisk {
@@ -141,6 +152,20 @@ export class LoopDisk {
     // Whoever has files open still holds the device: a second one over the same image would destroy it.
     const held = (await run('losetup', ['-n', '-O', 'NAME', '-j', this.#image])).stdout.trim();
     await run('mount', held === '' ? ['-o', 'loop', this.#image, this.path] : [held, this.path]);
+  }
+
+  /**
+   * What a power cut is to a file system: from now on nothing gets to the medium any more, nor has of what was not there
+   * already, the journal's last transaction included. `mount` it again when nobody uses it any more.
+   */
+  async cutPower(): Promise<void> {
+    await run('perl', ['-e', shutDown, this.path]);
+  }
+
+  /** After `cutPower`: what a machine finds when it comes up again. */
+  async restorePower(): Promise<void> {
+    await waitFor('nobody to use the disk', () => run('umount', [this.path]));
+    await this.mount();
   }
 
   /** Fills it with a file of this name, to the last block, as others on the machine may. */

@@ -58,8 +58,9 @@ export function quickProcessCluster(
   times: Partial<typeof processTimes> = {},
 ): Promise<Cluster> {
   const flags = Object.entries({ ...processTimes, ...times });
-  const trackerFlags = flags.map(([flag, value]) => `--${flag}=${value}`);
-  return startProcessCluster({ dataDir, keepers, trackerFlags, ...options });
+  const shortened = flags.map(([flag, value]) => `--${flag}=${value}`);
+  const trackerFlags = [...shortened, ...(options.trackerFlags ?? [])];
+  return startProcessCluster({ ...options, dataDir, keepers, trackerFlags });
 }
 
 /** Stores `count` files of `chunks` chunks each, /f-0 and on, three copies of everything acknowledged. */

@@ -1,0 +1,122 @@
+/**
+ * A program of which one system call, the third rename say, is its last, fails, or only says that it was done. strace
+ * counts them, in a program that runs or from its start, and does it at the entry of the call: what was to change then
+ * has not changed.
+ *
+ * It counts by thread. With one thread for files (`oneFileThread`) these calls come in one order, and the number of a
+ * call means nearly the same in each run.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { waitFor } from './wait.js';
+
+/** For the environment of a program whose file calls are to be counted. */
+export const oneFileThread = { UV_THREADPOOL_SIZE: '1' };
+
+/** What becomes of a call: the process ends in it, it fails with this errno, or it does nothing and says that it did. */
+export type Fate = 'kill' | 'EIO' | 'ENOSPC' | 'lie';
+
+/** Calls by which a program changes a directory or a file. Names that a processor does not have are ignored. */
+export const fileCalls = [
+  ...['pwrite64', 'pwritev', 'fsync', 'fdatasync', 'ftruncate', 'fallocate'],
+  ...['rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'link', 'linkat', 'mkdir', 'mkdirat'],
+] as const;
+/** These and what goes to sockets, and to files of which the position is the kernel's to know. */
+export const allCalls = [...fileCalls, 'write', 'writev', 'sendmsg'] as const;
+export const syncCalls = ['fsync', 'fdatasync'] as const;
+
+export interface Injection {
+  readonly calls: readonly string[];
+  readonly fate: Fate;
+  /** Which of them, from 1; all if left out. */
+  readonly number?: number;
+}
+
+/** What is missing on this machine; undefined if nothing is. */
+export function missingForStrace(): string | undefined {
+  if (process.platform !== 'linux') return 'Linux';
+  const { error, status } = spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']);
+  if (error) return 'strace';
+  return status === 0 ? undefined : 'ptrace';
+}
+
+function flagsOf(log: string, calls: readonly string[], injection: Injection | undefined): string[] {
+  const set = (names: readonly string[]): string => names.map((name) => `?${name}`).join(',');
+  const flags = ['-f', '-o', log, '-e', `trace=${set(injection?.calls ?? calls)}`];
+  if (injection === undefined) return flags;
+  const fate = { kill: 'signal=KILL', EIO: 'error=EIO', ENOSPC: 'error=ENOSPC', lie: 'retval=0' };
+  const when = injection.number === undefined ? '' : `:when=${injection.number}`;
+  return [...flags, '-e', `inject=${set(injection.calls)}:${fate[injection.fate]}${when}`];
+}
+
+/** The command before a command that is to run so; its process id is the command's own. */
+export function underStrace(log: string, injection?: Injection): readonly string[] {
+  return ['strace', '-D', '--seccomp-bpf', ...flagsOf(log, allCalls, injection), '--'];
+}
+
+/** How often each call was made, by the thread that made it most often. */
+export async function countedCalls(log: string): Promise<Map<string, number>> {
+  const byThread = new Map<string, number>();
+  for (const line of (await readFile(log, 'utf8')).split('\n')) {
+    const [, thread, call] = /^(\d+) +(\w+)\(/.exec(line) ?? [];
+    if (thread === undefined || call === undefined) continue;
+    const key = `${call} ${thread}`;
+    byThread.set(key, (byThread.get(key) ?? 0) + 1);
+  }
+  const counts = new Map<string, number>();
+  for (const [key, count] of byThread) {
+    const [call = ''] = key.split(' ');
+    counts.set(call, Math.max(count, counts.get(call) ?? 0));
+  }
+  return counts;
+}
+
+/** Whether what was to be done to a call was done, so far. */
+export async function wasInjected(log: string): Promise<boolean> {
+  return /\(INJECTED\)|\+\+\+ killed by SIGKILL \+\+\+/.test(await readFile(log, 'utf8').catch(() => ''));
+}
+
+/** strace at a process that runs. */
+export class Tracer {
+  readonly #child: ChildProcess;
+  readonly #log: string;
+  readonly #ended: Promise<unknown>;
+  #hasEnded = false;
+
+  private constructor(child: ChildProcess, log: string) {
+    this.#child = child;
+    this.#log = log;
+    this.#ended = new Promise((resolve) => child.once('close', resolve)).then(() => {
+      this.#hasEnded = true;
+    });
+  }
+
+  /** Resolves when all threads of the process are watched. Without an injection the calls are only counted. */
+  static async attach(pid: number, log: string, injection?: Injection): Promise<Tracer> {
+    const flags = flagsOf(log, allCalls, injection);
+    const child = spawn('strace', [...flags, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.on('data', (part: Buffer) => (said += part.toString()));
+    const tracer = new Tracer(child, log);
+    await waitFor(`strace at process ${pid}`, () => {
+      if (tracer.#hasEnded) throw new Error(said);
+      return /attached/.test(said);
+    });
+    return tracer;
+  }
+
+  /** The process has ended, or it was let go. */
+  get ended(): boolean {
+    return this.#hasEnded;
+  }
+
+  wasInjected(): Promise<boolean> {
+    return wasInjected(this.#log);
+  }
+
+  /** Lets the process go on unwatched; its calls are as they were. */
+  async detach(): Promise<void> {
+    this.#child.kill('SIGTERM');
+    await this.#ended;
+  }
+}
