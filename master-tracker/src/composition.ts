@@ -1,7 +1,7 @@
 /**
  * The composition root: the only place that knows the machine, and builds a running tracker out of its parts.
  *
- * Order matters at the start: the directory is locked, the metadata opened and brought up to date, the new epoch
+ * Order matters at the start: the directory is locked, the metadata made durable, opened and brought up to date, the new epoch
  * is on stable storage, and only then does anybody get an answer.
  */
 import {
@@ -12,13 +12,14 @@ import {
   fromErrno,
   silentLogger,
 } from '@holdfast/shared';
-import { systemClock, systemRandom } from '@holdfast/shared/node';
+import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildCore } from './core.js';
 import { createTrackerServer } from './grpc/server.js';
 import { type TrackerSettings, defaultSettings } from './settings.js';
+import { renewLog } from './store/sqlite/left-log.js';
 import { openSqliteStore } from './store/sqlite/sqlite-store.js';
 
 export interface MasterTrackerOptions {
@@ -49,7 +50,7 @@ export interface MasterTracker {
 /** Calls that run when the tracker is stopped get this long; all of them take milliseconds. */
 const stopGraceMs = 5_000;
 
-/** @throws HoldfastError DATA_DIR_LOCKED, DATA_DIR_INVALID, ADDRESS_IN_USE, INVALID_ARGUMENT, INTERNAL */
+/** @throws HoldfastError DATA_DIR_LOCKED, DATA_DIR_INVALID, DISK_FAILED, ADDRESS_IN_USE, INVALID_ARGUMENT, INTERNAL */
 export async function startMasterTracker(options: MasterTrackerOptions): Promise<MasterTracker> {
   const { dataDir, logger = silentLogger, clock = systemClock, random = systemRandom, onFatal } = options;
   const settings: TrackerSettings = { ...defaultSettings, ...options.settings };
@@ -64,8 +65,12 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     });
     const lock = await acquireDataDirLock(dataDir);
     undo.push(() => lock.release());
+    const path = join(dataDir, 'metadata.sqlite');
+    await renewLog(nodeFileSystem, path).catch((error: unknown) => {
+      throw fromErrno(error, `cannot write the log beside ${path} anew`, 'DISK_FAILED');
+    });
     const store = await openSqliteStore({
-      path: join(dataDir, 'metadata.sqlite'),
+      path,
       clock,
       onFatal: (error) => {
         logger.error('the metadata store failed; the tracker must end', { error, cause: error.cause });

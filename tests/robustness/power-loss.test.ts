@@ -128,6 +128,8 @@ itNeeds(missing, 'the disk of the tracker fails to sync, has room again, and los
   const { cluster, client } = await start(3);
   const { tracker } = cluster;
   await survives(cluster, client, async () => {
+    // It begins a new log, which needs room.
+    await tracker.restart();
     const pid = tracker.pid ?? 0;
     await thin.exhaust();
     await waitFor('the tracker to end', () => !isRunning(pid), 60_000);

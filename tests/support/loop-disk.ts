@@ -1,5 +1,6 @@
 /**
- * A disk for one test that can be made to hang, filled, taken away and cut off from power: ext4 in a file, on a loop device. A frozen file system takes no
+ * A disk for one test that can be made to hang, filled, taken away and cut off from power: ext4 in a file, on a loop
+ * device. A frozen file system takes no
  * writes and no syncs; a device that the kernel's block layer throttles to a byte a second takes no reads. In both
  * the calls sleep in the kernel, where not even SIGKILL wakes them.
  *
@@ -150,7 +151,7 @@ export class LoopDisk {
 
   async mount(): Promise<void> {
     // Whoever has files open still holds the device: a second one over the same image would destroy it.
-    const held = (await run('losetup', ['-n', '-O', 'NAME', '-j', this.#image])).stdout.trim();
+    const held = await this.#heldDevice();
     await run('mount', held === '' ? ['-o', 'loop', this.#image, this.path] : [held, this.path]);
   }
 
@@ -164,8 +165,14 @@ export class LoopDisk {
 
   /** After `cutPower`: what a machine finds when it comes up again. */
   async restorePower(): Promise<void> {
-    await waitFor('nobody to use the disk', () => run('umount', [this.path]));
+    await waitFor('nobody to use the disk', () => run('umount', [this.path]).then(() => true));
+    // Who copied the table of mounts holds it for a moment longer, and with it the state that it is in.
+    await waitFor('the device to be let go', async () => (await this.#heldDevice()) === '');
     await this.mount();
+  }
+
+  async #heldDevice(): Promise<string> {
+    return (await run('losetup', ['-n', '-O', 'NAME', '-j', this.#image])).stdout.trim();
   }
 
   /** Fills it with a file of this name, to the last block, as others on the machine may. */

@@ -37,14 +37,14 @@ export class ThinDisk {
     });
     const image = join(store, 'disk.img');
     const disk = await LoopDisk.make(path, image, sizeBytes);
-    // What the file system has written nothing to yet, such as its journal, has room; what it knows to be free has none.
+    // What the file system has written nothing to yet, such as its journal, has room.
     await run('fallocate', ['-l', String(sizeBytes), image]);
-    await run('fstrim', [path]);
     return new ThinDisk(disk, await open(join(store, 'ballast'), 'w'), janitor);
   }
 
   /** From now on no new block has room. */
   async exhaust(): Promise<void> {
+    await run('fstrim', [this.disk.path]);
     try {
       for (const bytes = Buffer.alloc(64 * 1024, 1); ;) await this.#ballast.write(bytes);
     } catch (error) {

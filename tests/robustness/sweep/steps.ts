@@ -39,7 +39,10 @@ export const steps: readonly Step[] = [
     victims: both,
     prepare: async (world) => {
       const [path, bytes] = [world.path('upload'), world.bytes(longBytes)];
-      return () => world.ledger.upload(world.client, path, bytes);
+      return async () => {
+        await world.ledger.upload(world.client, path, bytes);
+        await world.untilStored(path);
+      };
     },
   },
   {
@@ -50,7 +53,10 @@ export const steps: readonly Step[] = [
         path: world.path('packed'),
         bytes: world.bytes(1_000 + index),
       }));
-      return () => world.ledger.uploadMany(world.client, files);
+      return async () => {
+        await world.ledger.uploadMany(world.client, files);
+        await world.untilStored(...files.map(({ path }) => path));
+      };
     },
   },
   {
@@ -61,6 +67,7 @@ export const steps: readonly Step[] = [
       const bytes = world.bytes(shortBytes);
       return async () => {
         await world.ledger.upload(world.client, path, bytes);
+        await world.untilStored(path);
         await world.untilTrashed(chunks);
       };
     },
@@ -71,7 +78,10 @@ export const steps: readonly Step[] = [
     prepare: async (world) => {
       const { path, bytes } = await world.store('append', shortBytes);
       const more = world.bytes(1_000);
-      return () => world.ledger.append(world.client, path, more, Buffer.concat([bytes, more]));
+      return async () => {
+        await world.ledger.append(world.client, path, more, Buffer.concat([bytes, more]));
+        await world.untilStored(path);
+      };
     },
   },
   {

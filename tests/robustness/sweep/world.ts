@@ -104,15 +104,33 @@ export class World {
     const bytes = this.bytes(length);
     await this.ledger.upload(this.client, path, bytes, options);
     await this.settle();
-    const chunks: string[] = [];
-    for await (const { chunkId } of this.client.explain(path)) chunks.push(chunkId);
-    return { path, bytes, chunks };
+    return { path, bytes, chunks: await this.chunksOf(path) };
   }
 
   /** Those of the chunks that the first keeper has in their place. */
   async onVictim(chunks: readonly string[]) {
     const pieces = await storedPieces(this.cluster.keepers[0]!.dataDir);
     return pieces.filter(({ chunkId }) => chunks.includes(chunkId));
+  }
+
+  /** A keeper that is slow may be left behind by an upload that has enough of the others. */
+  async untilStored(...paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      await waitFor(
+        `the victim to have ${path}`,
+        async () => {
+          const chunks = await this.chunksOf(path);
+          return (await this.onVictim(chunks)).length === chunks.length;
+        },
+        60_000,
+      );
+    }
+  }
+
+  async chunksOf(path: string): Promise<string[]> {
+    const chunks: string[] = [];
+    for await (const { chunkId } of this.client.explain(path)) chunks.push(chunkId);
+    return chunks;
   }
 
   async untilTrashed(chunks: readonly string[]): Promise<void> {
