@@ -15,6 +15,7 @@ import {
   open,
   readdir,
   readFile,
+  rename,
   statfs,
   truncate,
   unlink,
@@ -166,8 +167,9 @@ export class LoopDisk {
   /** After `cutPower`: what a machine finds when it comes up again. */
   async restorePower(): Promise<void> {
     await waitFor('nobody to use the disk', () => run('umount', [this.path]).then(() => true));
-    // Who copied the table of mounts holds it for a moment longer, and with it the state that it is in.
-    await waitFor('the device to be let go', async () => (await this.#heldDevice()) === '');
+    // A copy: somebody with a mount namespace of his own may hold the old one, in the state that it is in.
+    await run('cp', ['--sparse=always', this.#image, `${this.#image}.copy`]);
+    await rename(`${this.#image}.copy`, this.#image);
     await this.mount();
   }
 

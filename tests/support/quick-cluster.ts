@@ -5,7 +5,6 @@
 import {
   type Cluster,
   type StartClusterOptions,
-  type StartProcessClusterOptions,
   startCluster,
   startProcessCluster,
 } from '@holdfast/local-cluster';
@@ -39,28 +38,33 @@ export function quickCluster(keepers: number, options: StartClusterOptions = {})
   return startCluster({ keepers, ...options, trackerSettings: { ...times, ...options.trackerSettings } });
 }
 
-/** Flags of the tracker by their names. */
-const processTimes = {
-  'heartbeat-interval': '200ms',
-  'suspect-after': '2s',
-  'dead-after': '6s',
-  maintenance: '30s',
-  'trash-retention': '0s',
-  'reclaim-grace': '100ms',
-  'upload-lease': '15s',
+type QuickProcessOptions = Omit<StartProcessClusterOptions, 'dataDir' | 'keepers' | 'trackerFlags'> & {
+  /** By name, beside the shortened times or instead of them. */
+  readonly trackerFlags?: Readonly<Record<string, string>>;
 };
 
 /** The same as processes of their own, somewhat slower: they are to live through the starts of others. */
 export function quickProcessCluster(
   keepers: number,
   dataDir: string,
-  options: Partial<StartProcessClusterOptions> = {},
-  times: Partial<typeof processTimes> = {},
+  { trackerFlags = {}, ...options }: QuickProcessOptions = {},
 ): Promise<Cluster> {
-  const flags = Object.entries({ ...processTimes, ...times });
-  const shortened = flags.map(([flag, value]) => `--${flag}=${value}`);
-  const trackerFlags = [...shortened, ...(options.trackerFlags ?? [])];
-  return startProcessCluster({ ...options, dataDir, keepers, trackerFlags });
+  const flags = {
+    'heartbeat-interval': '200ms',
+    'suspect-after': '2s',
+    'dead-after': '6s',
+    maintenance: '30s',
+    'trash-retention': '0s',
+    'reclaim-grace': '100ms',
+    'upload-lease': '15s',
+    ...trackerFlags,
+  };
+  return startProcessCluster({
+    ...options,
+    dataDir,
+    keepers,
+    trackerFlags: Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`),
+  });
 }
 
 /** Stores `count` files of `chunks` chunks each, /f-0 and on, three copies of everything acknowledged. */

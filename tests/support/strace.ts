@@ -21,8 +21,10 @@ export const fileCalls = [
   ...['pwrite64', 'pwritev', 'fsync', 'fdatasync', 'ftruncate', 'fallocate'],
   ...['rename', 'renameat', 'renameat2', 'unlink', 'unlinkat', 'link', 'linkat', 'mkdir', 'mkdirat'],
 ] as const;
-/** These and what goes to sockets, and to files of which the position is the kernel's to know. */
-export const allCalls = [...fileCalls, 'write', 'writev', 'sendmsg'] as const;
+/** And those by which a server tells others. Not `write`: by it a thread wakes another, right after each call to a file. */
+export const serverCalls = [...fileCalls, 'writev', 'sendmsg'] as const;
+/** And by which a command writes to files of which the position is the kernel's to know. */
+export const clientCalls = [...serverCalls, 'write'] as const;
 export const syncCalls = ['fsync', 'fdatasync'] as const;
 
 export interface Injection {
@@ -51,7 +53,7 @@ function flagsOf(log: string, calls: readonly string[], injection: Injection | u
 
 /** The command before a command that is to run so; its process id is the command's own. No --seccomp-bpf: it miscounts. */
 export function underStrace(log: string, injection?: Injection): readonly string[] {
-  return ['strace', '-D', ...flagsOf(log, allCalls, injection), '--'];
+  return ['strace', '-D', ...flagsOf(log, clientCalls, injection), '--'];
 }
 
 /** How often each call was made, by the thread that made it most often. */
@@ -93,7 +95,7 @@ export class Tracer {
 
   /** Resolves when all threads of the process are watched. Without an injection the calls are only counted. */
   static async attach(pid: number, log: string, injection?: Injection): Promise<Tracer> {
-    const flags = flagsOf(log, allCalls, injection);
+    const flags = flagsOf(log, clientCalls, injection);
     const child = spawn('strace', [...flags, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (part: Buffer) => (said += part.toString()));

@@ -12,16 +12,18 @@ import { LoopDisk } from './loop-disk.js';
 const run = promisify(execFile);
 const MiB = 1024 ** 2;
 const sizeBytes = 96 * MiB;
-/** For what the file system itself has, its journal, and a few files. */
-const realBytes = 112 * MiB;
+/** Enough for it all and for copies of it, as long as nothing else is there. */
+const realBytes = 512 * MiB;
 
 export class ThinDisk {
   readonly disk: LoopDisk;
+  readonly #image: string;
   readonly #ballast: FileHandle;
   readonly #janitor: ChildProcess;
 
-  private constructor(disk: LoopDisk, ballast: FileHandle, janitor: ChildProcess) {
+  private constructor(disk: LoopDisk, image: string, ballast: FileHandle, janitor: ChildProcess) {
     this.disk = disk;
+    this.#image = image;
     this.#ballast = ballast;
     this.#janitor = janitor;
   }
@@ -37,13 +39,13 @@ export class ThinDisk {
     });
     const image = join(store, 'disk.img');
     const disk = await LoopDisk.make(path, image, sizeBytes);
-    // What the file system has written nothing to yet, such as its journal, has room.
-    await run('fallocate', ['-l', String(sizeBytes), image]);
-    return new ThinDisk(disk, await open(join(store, 'ballast'), 'w'), janitor);
+    return new ThinDisk(disk, image, await open(join(store, 'ballast'), 'w'), janitor);
   }
 
   /** From now on no new block has room. */
   async exhaust(): Promise<void> {
+    // What the file system has written nothing to yet, such as its journal, has room; what it knows to be free has none.
+    await run('fallocate', ['-l', String(sizeBytes), this.#image]);
     await run('fstrim', [this.disk.path]);
     try {
       for (const bytes = Buffer.alloc(64 * 1024, 1); ;) await this.#ballast.write(bytes);

@@ -68,7 +68,7 @@ export class Allocator {
   /**
    * Chooses keepers for `count` new chunks and reserves their room until the keepers' next heartbeats.
    *
-   * @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE
+   * @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE; UNAVAILABLE while it is not known whether there are enough
    */
   choose(
     session: Omit<UploadSession, 'uploadId'>,
@@ -86,6 +86,7 @@ export class Allocator {
         random: () => this.#random.fraction(),
       });
       if (!placement.ok) {
+        if (!this.#membership.knowsWhoIsThere()) throw keepersAwaited(placement);
         throw placement.reason === 'out-of-space'
           ? outOfSpace(placement, this.#askForRoom(), this.#membership.size)
           : notEnoughKeepers(placement, this.#membership.size);
@@ -141,6 +142,9 @@ const factsOf = ({ neededKeepers, candidateKeepers }: Failure, known: number) =>
 /** Keepers' heartbeats bring news of room every second. */
 const askAgainAfterMs = 1_000;
 
+/** All of them come back within some seconds. */
+const keepersAwaitedMs = 500;
+
 /** Retryable where room is on its way: whoever waits for it gets it. */
 function outOfSpace(failure: Failure, isOnItsWay: boolean, known: number): HoldfastError {
   const { neededKeepers, candidateKeepers, keepersWithRoom } = failure;
@@ -155,6 +159,16 @@ function outOfSpace(failure: Failure, isOnItsWay: boolean, known: number): Holdf
       ...(isOnItsWay && { retryable: true, retryAfterMs: askAgainAfterMs }),
       facts: factsOf(failure, known),
     },
+  );
+}
+
+/** Right after the tracker's start: a client that asks again, as it does of a tracker that is away, finds them there. */
+function keepersAwaited({ neededKeepers, candidateKeepers }: Failure): HoldfastError {
+  return new HoldfastError(
+    'UNAVAILABLE',
+    `the tracker has just started and has heard of ${candidateKeepers} keepers that take new pieces; ` +
+      `a chunk needs ${neededKeepers}`,
+    { remedy: 'Try again: keepers come back by themselves.', retryAfterMs: keepersAwaitedMs },
   );
 }
 

@@ -303,6 +303,18 @@ describe('uploads', () => {
     expect((await tracker.begin({ policy: { ...defaultPolicy, minWrite: 1 } })).chunkIds).toHaveLength(1);
   });
 
+  it('has clients ask again, right after its start, until it knows which keepers are there', async () => {
+    await tracker.restart();
+    await failure('UNAVAILABLE', tracker.begin());
+    for (const keeper of tracker.keepers.slice(1)) await keeper.register();
+    expect((await tracker.begin()).chunkIds).toHaveLength(1);
+
+    await tracker.restart();
+    await failure('UNAVAILABLE', tracker.begin());
+    await tracker.pass(31_000, []);
+    await failure('NOT_ENOUGH_KEEPERS', tracker.begin());
+  });
+
   it('refuses more open sessions than it can keep', async () => {
     const small = await TestTracker.start({ settings: { maxOpenUploads: 1 } });
     await small.begin({ count: 0 });

@@ -109,16 +109,12 @@ export class Fire {
     await mkdir(dataDir, { recursive: true });
     const { first, last } = portRange;
     const port = first + Math.floor(Math.random() * (last - first));
-    this.#cluster = await quickProcessCluster(
-      keepers,
-      dataDir,
-      {
-        ...{ faults: true, logs: 'files', trackerPort: port, firstKeeperPort: port + 1 },
-        environment: { NODE_OPTIONS: `--import=${join(repository, 'tests/support/shifted-clock.mjs')}` },
-        onUnexpectedExit: (exit) => (this.#unexpectedExit ??= exit),
-      },
-      { 'trash-retention': '5s' },
-    );
+    this.#cluster = await quickProcessCluster(keepers, dataDir, {
+      ...{ faults: true, logs: 'files', trackerPort: port, firstKeeperPort: port + 1 },
+      environment: { NODE_OPTIONS: `--import=${join(repository, 'tests/support/shifted-clock.mjs')}` },
+      onUnexpectedExit: (exit) => (this.#unexpectedExit ??= exit),
+      trackerFlags: { 'trash-retention': '5s' },
+    });
     // One for all that work in turn, and one each: connections that many share, and connections that are alone.
     for (let count = 0; count < 2; count += 1) this.#clients.push(await this.cluster.connect());
     this.#watcher = new Watcher(await this.cluster.connect());

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { run } from '../../support/command.js';
 import {
   type Fate,
-  allCalls,
+  clientCalls,
   countedCalls,
   fileCalls,
   oneFileThread,
@@ -34,7 +34,7 @@ interface Prepared {
 export type ClientTrouble = 'kill' | 'EIO' | 'ENOSPC';
 
 const calls: Readonly<Record<ClientTrouble, readonly string[]>> = {
-  kill: allCalls,
+  kill: clientCalls,
   EIO: fileCalls,
   ENOSPC: fileCalls,
 };
@@ -113,12 +113,7 @@ async function expectNames(folder: string, expected: readonly string[]): Promise
   if (names.join() !== expected.join()) throw new Error(`${folder} has ${names.join(', ')}`);
 }
 
-export function clientPointName(
-  trouble: ClientTrouble,
-  step: ClientStep,
-  call: string,
-  number: number,
-): string {
+function clientPointName(trouble: ClientTrouble, step: ClientStep, call: string, number: number): string {
   return `${trouble}/client/${step.name}/${call}/${number}`;
 }
 

@@ -9,7 +9,7 @@ import {
   type Fate,
   type Injection,
   Tracer,
-  allCalls,
+  serverCalls,
   countedCalls,
   fileCalls,
   oneFileThread,
@@ -32,10 +32,10 @@ interface Way {
 }
 
 export const ways: Readonly<Record<Trouble, Way>> = {
-  kill: { fate: 'kill', calls: allCalls, world: 'three keepers' },
+  kill: { fate: 'kill', calls: serverCalls, world: 'three keepers' },
   EIO: { fate: 'EIO', calls: fileCalls, world: 'three keepers' },
   ENOSPC: { fate: 'ENOSPC', calls: fileCalls, world: 'three keepers' },
-  'power-loss': { fate: 'kill', calls: allCalls, world: 'one disk' },
+  'power-loss': { fate: 'kill', calls: serverCalls, world: 'one disk' },
   // The sync that fails is not made: who goes on as if it had been has lied when the power is gone.
   'power-loss-after-EIO': { fate: 'EIO', calls: syncCalls, world: 'one disk' },
 };
@@ -55,7 +55,7 @@ export function nameOf({ trouble, victim, step }: Place): string {
   return `${trouble}/${victim}/${step.name}`;
 }
 
-export function pointName(point: Point): string {
+function pointName(point: Point): string {
   return `${nameOf(point)}/${point.call}/${point.number}`;
 }
 

@@ -13,12 +13,11 @@ import { missingForStrace } from '../../support/strace.js';
 import {
   type ClientStep,
   type ClientTrouble,
-  clientPointName,
   clientSteps,
   hitClient,
   measureClient,
 } from './client-steps.js';
-import { type Place, type Trouble, hit, measure, nameOf, pointName, ways } from './points.js';
+import { type Place, type Trouble, hit, measure, nameOf, ways } from './points.js';
 import { steps } from './steps.js';
 import { World } from './world.js';
 
@@ -50,6 +49,10 @@ async function inWorld(kind: 'three keepers' | 'one disk', use: (world: World) =
   try {
     await use(world);
     await world.judge();
+  } catch (error) {
+    // A sweep of hours is not over with it.
+    if (wanted !== undefined) process.stderr.write(`${String(error)}\n`);
+    throw error;
   } finally {
     await world.remove();
   }
@@ -90,46 +93,47 @@ function choose(counts: ReadonlyMap<string, number>, number: (below: number) => 
 }
 
 /** One point of each of these troubles. */
-async function tryServers(world: World, troubles: readonly Trouble[]): Promise<void> {
-  const number = numbersFrom(seed);
+async function tryServers(
+  world: World,
+  troubles: readonly Trouble[],
+  number: (below: number) => number,
+): Promise<void> {
   for (const trouble of troubles) {
     const those = places.filter((place) => place.trouble === trouble);
     const place = those[number(those.length)]!;
     const [call, which] = choose(await measure(world, place), number);
-    process.stderr.write(`${pointName({ ...place, call, number: which })}\n`);
     await hit(world, { ...place, call, number: which });
   }
 }
 
+async function tryClients(world: World, number: (below: number) => number): Promise<void> {
+  const those = clientSteps.filter(({ isLong }) => isLong !== true);
+  const trouble = clientTroubles[number(clientTroubles.length)]!;
+  const step = those[number(those.length)]!;
+  const [call, which] = choose(await measureClient(world, trouble, step), number);
+  await hitClient(world, trouble, step, call, which);
+}
+
 if (wanted === undefined) {
   const limitMs = 240_000;
-  const named = (what: string): string => `${what} (HOLDFAST_SWEEP_SEED=${seed})`;
   itWithout(
     withoutStrace,
-    named('a keeper or the tracker is killed in a call, or the call fails'),
-    () => inWorld('three keepers', (world) => tryServers(world, ['kill', 'EIO', 'ENOSPC'])),
+    `a server or a command is killed in a call, or the call fails (HOLDFAST_SWEEP_SEED=${seed})`,
+    () =>
+      inWorld('three keepers', async (world) => {
+        const number = numbersFrom(seed);
+        await tryServers(world, ['kill', 'EIO', 'ENOSPC'], number);
+        await tryClients(world, number);
+      }),
     limitMs,
   );
   itWithout(
     withoutPowerCuts,
-    named('power goes in a call, or after a sync that failed'),
-    () => inWorld('one disk', (world) => tryServers(world, ['power-loss', 'power-loss-after-EIO'])),
-    limitMs,
-  );
-  itWithout(
-    withoutStrace,
-    named('a command is killed in a call, or the call fails'),
+    `power goes in a call, or after a sync that failed (HOLDFAST_SWEEP_SEED=${seed})`,
     () =>
-      inWorld('three keepers', async (world) => {
-        const number = numbersFrom(seed);
-        const those = clientSteps.filter(({ isLong }) => isLong !== true);
-        for (const trouble of clientTroubles) {
-          const step = those[number(those.length)]!;
-          const [call, which] = choose(await measureClient(world, trouble, step), number);
-          process.stderr.write(`${clientPointName(trouble, step, call, which)}\n`);
-          await hitClient(world, trouble, step, call, which);
-        }
-      }),
+      inWorld('one disk', (world) =>
+        tryServers(world, ['power-loss', 'power-loss-after-EIO'], numbersFrom(seed)),
+      ),
     limitMs,
   );
 } else {

@@ -50,10 +50,15 @@ export class World {
     const isOneDisk = kind === 'one disk';
     const root = join(path, 'servers');
     const disk = isOneDisk ? await LoopDisk.make(root, join(path, 'disk.img'), 512 * 1024 ** 2) : undefined;
-    // Uploads of killed clients are over by the end of the sweep.
-    const trackerFlags = ['--max-upload-lease=15s', ...(isOneDisk ? ['--replicas=1', '--min-write=1'] : [])];
     const cluster = await quickProcessCluster(isOneDisk ? 1 : 3, join(root, 'cluster'), {
-      trackerFlags,
+      trackerFlags: {
+        // Uploads of killed clients are over by the end of the sweep.
+        'max-upload-lease': '15s',
+        // Nobody is to be missed because he is watched, on a busy machine.
+        'suspect-after': '15s',
+        'dead-after': '60s',
+        ...(isOneDisk && { replicas: '1', 'min-write': '1' }),
+      },
       environment: oneFileThread,
     });
     return new World(path, cluster, await cluster.connect(), disk, remove);
