@@ -73,19 +73,49 @@ export async function countedCalls(log: string): Promise<Map<string, number>> {
   return counts;
 }
 
-/** Whether what was to be done to a call was done, so far. */
-export async function wasInjected(log: string): Promise<boolean> {
-  return /\(INJECTED\)|\+\+\+ killed by SIGKILL \+\+\+/.test(await readFile(log, 'utf8').catch(() => ''));
+/** Whether what was to be done to a call was done: so far, or to a process that has ended. */
+export async function wasInjected(log: string, hasEnded: boolean): Promise<boolean> {
+  const text = await readFile(log, 'utf8').catch(() => '');
+  return /\(INJECTED\)|\+\+\+ killed/.test(text) || (hasEnded && !/\+\+\+ exited/.test(text));
+}
+
+/**
+ * Lets go of a process that has ended if strace does not: now and then it waits for ever for threads that were killed,
+ * and so does everybody who waits for the process.
+ */
+export async function releaseIfDead(pid: number): Promise<boolean> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
+  if (status !== '' && !/^State:\s+Z/m.test(status)) return false;
+  const tracer = Number(/^TracerPid:\s+(\d+)/m.exec(status)?.[1] ?? 0);
+  if (tracer > 0) process.kill(tracer, 'SIGKILL');
+  return true;
+}
+
+/** A command that runs under strace, to its end. */
+export async function untilEnded<T>({ child, finished }: RunningUnderStrace<T>): Promise<T> {
+  const look = setInterval(() => {
+    // It may be gone by then.
+    releaseIfDead(child.pid ?? 0).catch(() => undefined);
+  }, 100);
+  return finished.finally(() => clearInterval(look));
+}
+
+interface RunningUnderStrace<T> {
+  readonly child: ChildProcess;
+  readonly finished: Promise<T>;
 }
 
 /** strace at a process that runs. */
 export class Tracer {
+  readonly #pid: number;
   readonly #child: ChildProcess;
   readonly #log: string;
   readonly #ended: Promise<unknown>;
   #hasEnded = false;
+  #wasDetached = false;
 
-  private constructor(child: ChildProcess, log: string) {
+  private constructor(pid: number, child: ChildProcess, log: string) {
+    this.#pid = pid;
     this.#child = child;
     this.#log = log;
     this.#ended = new Promise((resolve) => child.once('close', resolve)).then(() => {
@@ -99,7 +129,7 @@ export class Tracer {
     const child = spawn('strace', [...flags, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (part: Buffer) => (said += part.toString()));
-    const tracer = new Tracer(child, log);
+    const tracer = new Tracer(pid, child, log);
     await waitFor(`strace at process ${pid}`, () => {
       if (tracer.#hasEnded) throw new Error(said);
       return /attached/.test(said);
@@ -107,18 +137,21 @@ export class Tracer {
     return tracer;
   }
 
-  /** The process has ended, or it was let go. */
-  get ended(): boolean {
+  /** Whether the process has ended, or was let go. */
+  async hasEnded(): Promise<boolean> {
+    if (!this.#hasEnded && (await releaseIfDead(this.#pid))) await this.#ended;
     return this.#hasEnded;
   }
 
-  wasInjected(): Promise<boolean> {
-    return wasInjected(this.#log);
+  async wasInjected(): Promise<boolean> {
+    return wasInjected(this.#log, !this.#wasDetached && (await this.hasEnded()));
   }
 
   /** Lets the process go on unwatched; its calls are as they were. */
   async detach(): Promise<void> {
+    if (await this.hasEnded()) return;
+    this.#wasDetached = true;
     this.#child.kill('SIGTERM');
-    await this.#ended;
+    await waitFor('strace to let go', () => this.hasEnded());
   }
 }

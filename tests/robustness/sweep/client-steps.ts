@@ -1,7 +1,7 @@
 /** What the command line changes, here and there, as steps during which it is killed or fails. */
 import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run } from '../../support/command.js';
+import { start } from '../../support/command.js';
 import {
   type Fate,
   clientCalls,
@@ -9,6 +9,7 @@ import {
   fileCalls,
   oneFileThread,
   underStrace,
+  untilEnded,
   wasInjected,
 } from '../../support/strace.js';
 import type { World } from './world.js';
@@ -149,7 +150,7 @@ export async function hitClient(
       () => undefined,
       (reason: unknown) => reason as Error,
     );
-    const isHit = await wasInjected(log);
+    const isHit = await wasInjected(log, error !== undefined);
     if (error && !isHit) throw error;
     await world.checkTouched();
     if (error) await check?.();
@@ -168,14 +169,11 @@ async function runClient(
   command: readonly string[],
   wrapper: readonly string[] = [],
 ): Promise<void> {
-  const { status, signal, stderr } = await run(
-    'client',
-    [...command, '--tracker', world.cluster.trackerAddress],
-    {
-      environment: { ...oneFileThread, XDG_STATE_HOME: join(world.folder, 'state') },
-      wrapper,
-    },
-  );
+  const running = start('client', [...command, '--tracker', world.cluster.trackerAddress], {
+    environment: { ...oneFileThread, XDG_STATE_HOME: join(world.folder, 'state') },
+    wrapper,
+  });
+  const { status, signal, stderr } = await untilEnded(running);
   // Killed, or it says what is wrong.
   if (status !== 0 && signal === null && stderr === '') throw new Error(`it ends ${status} without a word`);
   if (status !== 0) throw new Error(`it ends ${status ?? signal}: ${stderr}`);

@@ -15,6 +15,7 @@ import {
   oneFileThread,
   syncCalls,
   underStrace,
+  untilEnded,
   wasInjected,
 } from '../../support/strace.js';
 import { waitFor } from '../../support/wait.js';
@@ -111,7 +112,7 @@ interface Try {
 }
 
 interface Outcome {
-  readonly error?: unknown;
+  readonly error?: Error;
 }
 
 async function outcomeOf(doIt: () => Promise<void>): Promise<Outcome> {
@@ -119,7 +120,7 @@ async function outcomeOf(doIt: () => Promise<void>): Promise<Outcome> {
     await doIt();
     return {};
   } catch (error) {
-    return { error };
+    return { error: error as Error };
   }
 }
 
@@ -130,15 +131,17 @@ async function work({ world, victim, log, injection }: Try, step: WorkStep): Pro
   const tracer = await Tracer.attach(member.pid ?? 0, log, injection);
   let outcome: Outcome | undefined;
   const done = outcomeOf(doIt).then((ended) => (outcome = ended));
-  const isOver = async (): Promise<boolean> => tracer.ended || (await tracer.wasInjected());
+  const isOver = async (): Promise<boolean> => (await tracer.hasEnded()) || (await tracer.wasInjected());
   await waitFor('the step to end or to be hit', async () => outcome ?? (await isOver()), patienceMs);
-  if (injection !== undefined && !tracer.ended && (await tracer.wasInjected())) {
+  if (injection !== undefined && !(await tracer.hasEnded()) && (await tracer.wasInjected())) {
     const limitMs = step.endsByItself === true ? patienceMs : graceMs;
-    await waitFor('an outcome', () => outcome ?? tracer.ended, limitMs).catch(() => undefined);
+    await waitFor('an outcome', async () => outcome ?? (await tracer.hasEnded()), limitMs).catch(
+      () => undefined,
+    );
     // A server that is not well serves what it serves right.
-    if (!tracer.ended && world.disk === undefined) await world.checkTouched();
+    if (!(await tracer.hasEnded()) && world.disk === undefined) await world.checkTouched();
   }
-  if (!tracer.ended) await tracer.detach();
+  await tracer.detach();
   const isHit = injection !== undefined && (await tracer.wasInjected());
   if (isHit) await world.recover(member);
   else await member.start();
@@ -167,7 +170,7 @@ async function begin(tried: Try, { directory }: StartStep): Promise<boolean> {
     ...(victim === 'keeper' ? ['--tracker', tracker] : []),
   ];
   const hasStarted = await startOnce(victim, args, underStrace(log, injection));
-  const isHit = injection !== undefined && (await wasInjected(log));
+  const isHit = injection !== undefined && (await wasInjected(log, !hasStarted));
   if (!hasStarted && !isHit) throw new Error('it did not start, and nothing was done to it');
   if (injection !== undefined && world.disk !== undefined) await world.recover(member);
   else await member.start();
@@ -184,7 +187,7 @@ async function startOnce(victim: Victim, args: string[], wrapper: readonly strin
   const program = victim === 'keeper' ? 'data-keeper' : 'master-tracker';
   const running = start(program, args, { environment: oneFileThread, wrapper, limitMs: patienceMs });
   let hasEnded = false;
-  const finished = running.finished.then(() => {
+  const finished = untilEnded(running).then(() => {
     hasEnded = true;
   });
   const isReady = (): boolean => /the keeper is ready|the tracker serves/.test(running.stderr());

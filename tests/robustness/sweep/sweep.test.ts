@@ -26,8 +26,8 @@ const seed = Number(process.env['HOLDFAST_SWEEP_SEED'] ?? 1);
 const withoutStrace = missingForStrace();
 const withoutPowerCuts = withoutStrace ?? missingForPowerCuts();
 
-/** Like calls in one step, such as those that make 256 directories: one in so many is enough. */
-const stride = { mkdir: 25, mkdirat: 25 } as Readonly<Record<string, number>>;
+/** Of like calls one in so many is enough: of those that make 256 directories, or wake a thread after each read. */
+const stride: Readonly<Record<string, number>> = { mkdir: 25, mkdirat: 25, write: 7 };
 
 const places = (Object.keys(ways) as Trouble[]).flatMap((trouble) =>
   steps.flatMap((step) =>

@@ -146,14 +146,17 @@ export class World {
 
   /** Waits until nothing goes on that would be counted among the calls of what comes. */
   async settle(): Promise<void> {
-    await waitFor('the cluster to be at rest', async () => {
-      const { keepers, chunksBelowPolicy, repairsInFlight } = await this.client.status();
-      const running = keepers.filter(({ state }) => state !== 'dead');
-      const areIn = running.every(({ state, reported }) => state === 'live' && reported);
-      return (
-        areIn && running.length >= this.cluster.keepers.length && chunksBelowPolicy + repairsInFlight === 0
-      );
-    });
+    await waitFor(
+      'the cluster to be at rest',
+      async () => {
+        const { keepers, chunksBelowPolicy, repairsInFlight } = await this.client.status();
+        const running = keepers.filter(({ state }) => state !== 'dead');
+        const areIn = running.every(({ state, reported }) => state === 'live' && reported);
+        const areAll = running.length >= this.cluster.keepers.length;
+        return areIn && areAll && chunksBelowPolicy + repairsInFlight === 0;
+      },
+      90_000,
+    );
   }
 
   /** What was touched since the last time is as the ledger says. */
