@@ -71,6 +71,7 @@ it('leaves the log as it is when the new one cannot be synced', async () => {
   const failure = Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
   await expect(renewLog(watched([], failure), path)).rejects.toBe(failure);
   expect((await stat(log)).ino).toBe(ino);
+  expect(await readdir(dir)).toEqual([basename(log)]);
 });
 
 it('does nothing where there is no log', async () => {

@@ -22,20 +22,33 @@ export async function renewLog(fileSystem: FileSystem, databasePath: string): Pr
   const fresh = `${path}.new`;
   if (!(await fileSystem.stat(path))) return;
   if (await fileSystem.stat(fresh)) await fileSystem.unlink(fresh);
-  // Byte by byte: what copies a file may share its blocks, and those are what is in doubt.
-  const from = await fileSystem.open(path, 'read');
-  const to = await fileSystem.open(fresh, 'create');
   try {
-    const buffer = Buffer.alloc(stepBytes);
-    for (let at = 0, length = -1; length !== 0; at += length) {
-      length = await from.read(buffer, 0, stepBytes, at);
-      await to.write(buffer.subarray(0, length), at);
-    }
-    await to.syncData();
-  } finally {
-    await from.close();
-    await to.close();
+    await copyDurably(fileSystem, path, fresh);
+  } catch (error) {
+    // On a full disk it would be all the room there is.
+    await fileSystem.unlink(fresh).catch(() => undefined);
+    throw error;
   }
   await fileSystem.rename(fresh, path);
   await fileSystem.syncDirectory(dirname(path));
+}
+
+/** Byte by byte: what copies a file may share its blocks, and those are what is in doubt. */
+async function copyDurably(fileSystem: FileSystem, path: string, copy: string): Promise<void> {
+  const from = await fileSystem.open(path, 'read');
+  try {
+    const to = await fileSystem.open(copy, 'create');
+    try {
+      const buffer = Buffer.alloc(stepBytes);
+      for (let at = 0, length = -1; length !== 0; at += length) {
+        length = await from.read(buffer, 0, stepBytes, at);
+        await to.write(buffer.subarray(0, length), at);
+      }
+      await to.syncData();
+    } finally {
+      await to.close();
+    }
+  } finally {
+    await from.close();
+  }
 }
