@@ -5,6 +5,7 @@
 import {
   type Cluster,
   type StartClusterOptions,
+  type StartProcessClusterOptions,
   startCluster,
   startProcessCluster,
 } from '@holdfast/local-cluster';
