@@ -65,7 +65,7 @@ export interface PhaseShape {
 }
 
 /** Between the beginnings of two faults, at most. */
-const maxPauseMs = 2_500;
+const maxPauseMs = 800;
 /** Of one fault: some keepers are dead to the tracker meanwhile (after 6 s) and some are not. */
 const durationMs = [500, 10_000] as const;
 /** Everybody waits for the tracker: with longer ones, nothing else would be tried. */
