@@ -206,11 +206,11 @@ async function main() {
       say(`${result.verdict.padEnd(13)} ${seconds(result.seconds)}  without: ${guard.name}`);
       if (result.why !== undefined) say(result.why.replace(/^/gm, '    '));
     });
+    results.sort((a, b) => guards.indexOf(a.guard) - guards.indexOf(b.guard));
+    report(results, (performance.now() - startedMs) / 1000, options.json);
   } finally {
     workshop.close();
   }
-  results.sort((a, b) => guards.indexOf(a.guard) - guards.indexOf(b.guard));
-  report(results, (performance.now() - startedMs) / 1000, options.json);
 }
 
 function report(results, totalSeconds, json) {

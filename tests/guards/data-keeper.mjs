@@ -397,12 +397,12 @@ export const dataKeeperGuards = [
   {
     name: 'witness never goes back',
     invariant: 'S9',
-    guards: 'A newer tracker from an older backup does not lower what the keeper remembers.',
+    guards: 'A newer tracker from an older copy does not take the place of what the keeper remembers.',
     file: file('tracker/authority-watch.ts'),
-    find: 'const transactionId = Math.max(authority.transactionId, this.highest?.transactionId ?? 0);',
-    replace: 'const { transactionId } = authority;',
+    find: 'offered.transactionId < (seen?.transactionId ?? 0);',
+    replace: 'offered.transactionId < 0 * (seen?.transactionId ?? 0);',
     test: test('tracker/authority-watch.test.ts'),
-    only: 'remembers the highest transaction over a newer tracker that is behind it',
+    only: 'obeys a newer tracker that is behind, remembers what it saw before',
   },
   {
     name: 'task of a tracker that was replaced',
