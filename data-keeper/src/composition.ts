@@ -18,6 +18,7 @@ import {
   silentLogger,
 } from '@holdfast/shared';
 import {
+  HealthService,
   type Transport,
   type TransportServer,
   addReflection,
@@ -27,7 +28,7 @@ import {
 } from '@holdfast/shared/grpc';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { type DataDirLock, acquireDataDirLock } from '@holdfast/shared/program';
-import { HealthImplementation } from 'grpc-health-check';
+import { service as healthDefinition } from 'grpc-health-check';
 import { mkdir } from 'node:fs/promises';
 import { type CuttableFileSystem, cuttable } from './cuttable-file-system.js';
 import { chunkService, chunkServiceDefinition } from './grpc/chunk-service.js';
@@ -237,8 +238,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   const server = transport.createServer({ maxMessageBytes: limits.maxDataMessageBytes, logger });
   server.addService(chunkServiceDefinition, chunkService({ writer, reader, clock, logger, settings }));
   server.addService(replicaServiceDefinition, replicaService({ writer, source, peers, logger, settings }));
-  const healthService = new HealthImplementation();
-  healthService.addToServer(server);
+  const healthService = new HealthService();
+  healthService.addTo(server, healthDefinition);
   addReflection(server, [...services, 'grpc.health.v1.Health']);
   const trashWorker = new Worker({
     name: 'trash',
@@ -292,8 +293,8 @@ async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {
   };
 }
 
-function setHealth(health: HealthImplementation, status: 'SERVING' | 'NOT_SERVING'): void {
-  for (const name of healthNames) health.setStatus(name, status);
+function setHealth(health: HealthService, status: 'SERVING' | 'NOT_SERVING'): void {
+  for (const name of healthNames) health.set(name, status);
 }
 
 function advertisedAddress(bound: string, advertise: string | undefined): string {
@@ -313,7 +314,7 @@ interface Running {
   readonly trashWorker: Worker;
   readonly scrubber: Scrubber;
   readonly clock: Clock;
-  readonly healthService: HealthImplementation;
+  readonly healthService: HealthService;
   readonly closeAll: () => void;
   readonly disk: CuttableFileSystem;
   readonly settings: KeeperSettings;

@@ -15,6 +15,7 @@ import type {
   StatusFile,
   UploadServiceFile,
 } from './gen/index.js';
+import { readStrictly } from './strictly.js';
 
 export type * from './gen/index.js';
 export {
@@ -41,13 +42,15 @@ export const protoFiles = [
 
 // As in generate.mjs. Numbers: every 64-bit field is a size, offset, count or time well below 2^53; a larger
 // one from a hostile peer comes out as an unsafe integer and is refused where messages are checked.
-const packageDefinition = loadSync([...protoFiles], {
-  includeDirs: [protoDirectory],
-  longs: Number,
-  enums: String,
-  defaults: true,
-  oneofs: true,
-});
+const packageDefinition = readStrictly(
+  loadSync([...protoFiles], {
+    includeDirs: [protoDirectory],
+    longs: Number,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  }),
+);
 
 type Files = ChunkLocationServiceFile &
   ChunkServiceFile &

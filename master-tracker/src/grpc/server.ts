@@ -1,8 +1,14 @@
 /** The tracker's gRPC server: all services of the contract, and the standard health service. */
 import { trackerV1 } from '@holdfast/proto';
 import { type Logger, limits } from '@holdfast/shared';
-import { type Transport, type TransportServer, addReflection, grpcTransport } from '@holdfast/shared/grpc';
-import { HealthImplementation } from 'grpc-health-check';
+import {
+  HealthService,
+  type Transport,
+  type TransportServer,
+  addReflection,
+  grpcTransport,
+} from '@holdfast/shared/grpc';
+import { service as healthDefinition } from 'grpc-health-check';
 import type { TrackerCore } from '../core.js';
 import type { TrackerSettings } from '../settings.js';
 import type { MetadataStore } from '../store/metadata-store.js';
@@ -45,14 +51,14 @@ export function createTrackerServer(parts: TrackerServerParts): TrackerServer {
   );
   server.addService(trackerV1.KeeperRegistryService.service, registryHandlers(parts));
   server.addService(trackerV1.ClusterService.service, clusterHandlers(parts));
-  const health = new HealthImplementation();
-  health.addToServer(server);
+  const health = new HealthService();
+  health.addTo(server, healthDefinition);
   addReflection(server, [...services, 'grpc.health.v1.Health']);
   return {
     server,
     setServing: (serving) => {
       // '' is the server as a whole.
-      for (const service of ['', ...services]) health.setStatus(service, serving ? 'SERVING' : 'NOT_SERVING');
+      for (const service of ['', ...services]) health.set(service, serving ? 'SERVING' : 'NOT_SERVING');
     },
   };
 }

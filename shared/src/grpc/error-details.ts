@@ -73,7 +73,7 @@ export function toStatusObject(error: unknown): StatusObject {
 }
 
 /** Codes for statuses that come without details: from another server, or from grpc-js itself. */
-const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
+export const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
   [status.CANCELLED]: 'CANCELLED',
   [status.INVALID_ARGUMENT]: 'INVALID_ARGUMENT',
   [status.DEADLINE_EXCEEDED]: 'DEADLINE_EXCEEDED',
@@ -86,6 +86,11 @@ const codeOfStatus: Readonly<Record<number, ErrorCode>> = {
   [status.DATA_LOSS]: 'DATA_LOSS',
   [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
+
+/** Whether a status that is to be sent says in our words what happened. */
+export function hasDetails(metadata: Metadata | null | undefined): boolean {
+  return (metadata?.get(trailerKey).length ?? 0) > 0;
+}
 
 function detailIn(metadata: Metadata | undefined): HoldfastError | undefined {
   const packed = metadata?.get(trailerKey)[0];

@@ -3,6 +3,7 @@ export * from './block-messages.js';
 export * from './call.js';
 export * from './channel.js';
 export * from './error-details.js';
+export { HealthService } from './health.js';
 export { cutOff } from './insides/server.js';
 export * from './messages.js';
 export { addReflection } from './reflection.js';

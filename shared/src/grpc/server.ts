@@ -18,8 +18,10 @@ import {
 import { HoldfastError } from '../errors/index.js';
 import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
+import { attendCalls } from './insides/incoming.js';
 import { serveInParts } from './insides/parts.js';
 import { prepareServer, readLittleAhead, resetCall } from './insides/server.js';
+import { type Said, inOwnWords } from './own-words.js';
 
 // Every failure comes back to its caller as a HoldfastError, and grpc-js would print it as well.
 if (process.env['GRPC_VERBOSITY'] === undefined) setLogVerbosity(logVerbosity.NONE);
@@ -34,6 +36,11 @@ export interface ServerOptions {
 
 /** Each costs a descriptor and some 100 KiB; a client has up to 16 to a keeper each way. */
 const defaultMaxConnections = 4_096;
+/**
+ * Of messages that are not whole yet, of all calls together: eight of the largest commits at once, or the runs of twice
+ * as many writes as a keeper takes.
+ */
+const maxWaitingBytes = 128 * 1024 * 1024;
 
 export function createServer(options: ServerOptions): Server {
   const channelOptions: ChannelOptions = {
@@ -46,9 +53,31 @@ export function createServer(options: ServerOptions): Server {
     'grpc.max_receive_message_length': options.maxMessageBytes,
     'grpc.max_send_message_length': options.maxMessageBytes,
   };
-  const server = new Server(channelOptions);
+  const server = new Server({
+    ...channelOptions,
+    interceptors: [
+      attendCalls<Said>({ maxWaitingBytes, translate: inOwnWords, crowdedOut: tooMuchAtOnce, cutOff: cutOffMessage }),
+    ],
+  });
   prepareServer(server, options.maxConnections ?? defaultMaxConnections);
   return server;
+}
+
+function tooMuchAtOnce(): Said {
+  return toStatusObject(
+    new HoldfastError('LIMIT_EXCEEDED', `messages of more than ${maxWaitingBytes} bytes in all are on their way here`, {
+      retryable: true,
+      remedy: 'Try again; send messages in one go, and fewer at a time.',
+    }),
+  );
+}
+
+function cutOffMessage(): Said {
+  return toStatusObject(
+    new HoldfastError('INVALID_ARGUMENT', 'the call ended in the middle of a message', {
+      remedy: 'Send whole messages, as long as their prefixes say.',
+    }),
+  );
 }
 
 /**

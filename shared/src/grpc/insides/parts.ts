@@ -45,11 +45,26 @@ export function joiningParts<Message>(deserialize: (bytes: Buffer) => Message): 
     deserialize(bytes instanceof PartedMessage ? bytes.join() : bytes);
 }
 
-interface Decoder {
+export interface Decoder {
   readonly maxReadMessageLength: number;
   /** 0 before the first byte of a message. */
   readonly readState?: number;
   write(data: Buffer): (Buffer | ReceivedFrame)[];
+  onWrite?: OnWrite;
+}
+
+/** Told of every write: how many bytes came, and how many messages are whole with them. */
+type OnWrite = (bytes: number, messages: number) => void;
+
+/** Has a decoder tell of what comes, also the one that takes its place. */
+export function watchDecoder(decoder: Decoder, onWrite: OnWrite): void {
+  const write = decoder.write.bind(decoder);
+  decoder.onWrite = onWrite;
+  decoder.write = (data) => {
+    const messages = write(data);
+    onWrite(data.length, messages.length);
+    return messages;
+  };
 }
 
 /** What a server call is made of, as far as it is used here. */
@@ -181,7 +196,10 @@ class PartsDecoder implements Decoder {
 
 function partsDecoder(plain: Decoder): Decoder {
   const isUntouched = typeof plain.maxReadMessageLength === 'number' && plain.readState === 0;
-  return isUntouched ? new PartsDecoder(plain.maxReadMessageLength) : plain;
+  if (!isUntouched) return plain;
+  const decoder: Decoder = new PartsDecoder(plain.maxReadMessageLength);
+  if (plain.onWrite) watchDecoder(decoder, plain.onWrite);
+  return decoder;
 }
 
 /** A message to send with its prefix: what goes where grpc-js has a Buffer with both. */

@@ -1,0 +1,182 @@
+/**
+ * Configuration and paths that are nonsense: every option of every program, from every place that it can come from.
+ * Each is refused with status 2 in words that name it, all at once and before anything is touched; or it is right.
+ */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { HoldfastError, splitPath } from '@holdfast/shared';
+import {
+  ProgramOutput,
+  loadConfig,
+  loggingOptions,
+  option,
+  parseAddress,
+  parseDuration,
+  parseSize,
+} from '@holdfast/shared/program';
+import fc from 'fast-check';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from '../../support/command.js';
+import { temporaryFolder } from '../../support/files.js';
+import { seeds } from './support/random.js';
+
+const programs = ['master-tracker', 'data-keeper', 'local-cluster'] as const;
+/** What no option means: `--log-level=` and the like take none of these, and no path is so long. */
+const nonsense = '\u0007 -1.5e999 nonsense';
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+beforeAll(async () => {
+  folder = await temporaryFolder();
+});
+afterAll(() => folder.remove());
+
+/** The options of a program that take a value which can be wrong, as its help lists them. */
+async function optionsOf(program: (typeof programs)[number]): Promise<string[]> {
+  const { stdout } = await run(program, ['--help']);
+  const all = [...stdout.toString().matchAll(/^\s+(?:-\w, )?--([a-z-]+)/gm)].map(([, name]) => name!);
+  // Any text is a path or a zone.
+  return all.filter((name) => !['help', 'version', 'config', 'data-dir', 'zone', 'ready-file'].includes(name));
+}
+
+describe.each(programs)('%s', (program) => {
+  it('names every option that is nonsense, from wherever it comes, and touches nothing', async () => {
+    const options = await optionsOf(program);
+    expect(options.length).toBeGreaterThan(4);
+    const there = join(folder.path, program);
+    const file = `${there}.json`;
+    const key = (name: string): string => name.replace(/-([a-z])/g, (_all, letter: string) => letter.toUpperCase());
+    await writeFile(file, JSON.stringify(Object.fromEntries(options.map((name) => [key(name), nonsense]))));
+    const variable = (name: string): string => `HOLDFAST_${name.replaceAll('-', '_').toUpperCase()}`;
+    const sources = [
+      { args: options.map((name) => `--${name}=${nonsense}`), nameOf: (name: string) => `--${name}` },
+      { args: ['--config', file], nameOf: (name: string) => `"${key(name)}"` },
+      {
+        args: [],
+        nameOf: variable,
+        environment: Object.fromEntries(options.map((name) => [variable(name), nonsense])),
+      },
+    ];
+    for (const { args, nameOf, environment } of sources) {
+      const result = await run(program, [...args, '--data-dir', there], {
+        limitMs: 20_000,
+        ...(environment && { environment }),
+      });
+      expect({ status: result.status, stderr: result.stderr }).toMatchObject({ status: 2 });
+      for (const name of options) expect(result.stderr).toContain(nameOf(name));
+      expect(result.stderr).not.toMatch(/^\s+at /m);
+      expect(await readdir(folder.path)).not.toContain(program);
+    }
+  }, 60_000);
+
+  it('refuses files that are no configuration, whatever they are', async () => {
+    const file = join(folder.path, 'odd.json');
+    for (const content of ['', '[', 'null', '3', '[]', '"x"', `{"a":${'['.repeat(100_000)}`, '\0', '{"__proto__":1}']) {
+      await writeFile(file, content);
+      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', file], { limitMs: 20_000 });
+      expect({ content: content.slice(0, 20), status: result.status, stderr: result.stderr }).toMatchObject({
+        content: content.slice(0, 20),
+        status: 2,
+        stderr: expect.stringContaining('odd.json'),
+      });
+    }
+    for (const path of ['/dev/zero', folder.path, join(folder.path, 'nothing')]) {
+      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', path], { limitMs: 20_000 });
+      expect({ path, status: result.status, stderr: result.stderr }).toMatchObject({ path, status: 2 });
+      expect(result.peakResidentBytes).toBeLessThan(300 * 1024 ** 2);
+    }
+  }, 60_000);
+});
+
+const [seed] = seeds() as [number];
+const parameters = { seed, numRuns: 300 };
+
+function refusesInWords(work: () => unknown): void {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof ProgramOutput) return;
+    if (!HoldfastError.is(error)) throw error;
+    expect(error.code).toBe('INVALID_ARGUMENT');
+  }
+}
+
+describe(`whatever it is given (seed ${seed})`, () => {
+  const spec = {
+    program: 'some-program',
+    version: '1',
+    describe: 'Does something.',
+    options: {
+      dataDir: option.paths({ describe: 'where', placeholder: 'DIR' }),
+      listen: option.listenAddress({ describe: 'where', default: '127.0.0.1:0' }),
+      trackers: option.addresses({ describe: 'where', default: 'a:1' }),
+      capacity: option.size({ min: '1MiB', max: '1TiB' })({ describe: 'how much' }),
+      interval: option.duration({ min: '50ms' })({ describe: 'how long', default: '1s' }),
+      replicas: option.integer({ min: 1, max: 16 })({ describe: 'how many', default: '3' }),
+      json: option.flag({ describe: 'whether', default: 'no' }),
+      ...loggingOptions,
+    },
+    examples: [],
+  } as const;
+  const keys = Object.keys(spec.options);
+  const flags = keys.map((each) => `--${each.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
+  const word = fc.oneof(
+    fc.constantFrom(...flags, ...flags.map((flag) => `--no-${flag.slice(2)}`), '--', '-', '--config', '--=x', '-x'),
+    fc.string({ unit: 'binary' }),
+    fc.tuple(fc.constantFrom(...flags), fc.string()).map(([flag, value]) => `${flag}=${value}`),
+  );
+
+  it('on the command line and in variables, a configuration is right or refused', () => {
+    const variables = fc.dictionary(
+      fc.constantFrom(...keys.map((each) => `HOLDFAST_${each.toUpperCase()}`)),
+      fc.string(),
+    );
+    fc.assert(
+      fc.property(fc.array(word), variables, (argv, env) => refusesInWords(() => loadConfig(spec, { argv, env }))),
+      parameters,
+    );
+  });
+
+  it('in a file, a configuration is right or refused', async () => {
+    const file = join(folder.path, 'any.json');
+    const content = fc.oneof(
+      fc.jsonValue(),
+      fc.dictionary(fc.constantFrom(...keys, '__proto__', 'constructor', 'toString'), fc.jsonValue()),
+    );
+    await fc.assert(
+      fc.asyncProperty(content, async (json) => {
+        await writeFile(file, JSON.stringify(json));
+        refusesInWords(() => loadConfig(spec, { argv: ['--config', file], env: {} }));
+      }),
+      parameters,
+    );
+  });
+
+  it('a size, a duration and an address are read or refused', () => {
+    const value = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.stringMatching(/^[\d.]{1,30}\s?[a-zA-Z]{0,4}$/),
+      fc.stringMatching(/^[\w.[\]:%-]{0,40}:\d{0,7}$/),
+    );
+    fc.assert(
+      fc.property(value, (text) => {
+        for (const parse of [parseSize, parseDuration, parseAddress]) refusesInWords(() => parse(text));
+      }),
+      parameters,
+    );
+  });
+
+  it('a path is one path, or refused', () => {
+    const part = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('.', '..', '', '\0', 'a', '\ud800', '\u202e'));
+    fc.assert(
+      fc.property(fc.array(part), (parts) => {
+        const path = `/${parts.join('/')}`;
+        refusesInWords(() => {
+          const names = splitPath(path);
+          expect(path).toBe(`/${names.join('/')}`);
+          expect(names.filter((name) => /^\.{0,2}$|\/|\0/.test(name))).toEqual([]);
+        });
+      }),
+      parameters,
+    );
+  });
+});

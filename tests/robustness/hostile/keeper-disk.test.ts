@@ -1,0 +1,138 @@
+/**
+ * What a keeper makes of a data directory that somebody or something has been at: it starts and serves what is good, or
+ * says what is wrong and what to do; it never hangs, dies of it, or takes good pieces along.
+ */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { type HoldfastClient, HoldfastError } from '@holdfast/client';
+import type { Cluster, Member } from '@holdfast/local-cluster';
+import { cp, readdir, rm, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Ledger } from '../../support/ledger.js';
+import { type PieceFile, storedPieces } from '../../support/keeper-disk.js';
+import { expectHealed } from '../../support/oracle.js';
+import { quickCluster, storeFiles } from '../../support/quick-cluster.js';
+import { changes, releasePipe, replacements } from './support/damage.js';
+import { Choices, seeds } from './support/random.js';
+import { within } from './support/within.js';
+
+/** A start takes a tenth of a second, on a machine that has nothing else to do. */
+const startMs = 20_000;
+
+let cluster: Cluster;
+let client: HoldfastClient;
+let ledger: Ledger;
+let keeper: Member;
+
+beforeAll(async () => {
+  cluster = await quickCluster(3, { trackerSettings: { deadAfterMs: 600_000, maintenanceMs: 600_000 } });
+  client = await cluster.connect();
+  ledger = new Ledger();
+  await storeFiles(client, ledger, { count: 4, chunks: 4, seed: 11 });
+  keeper = cluster.keepers[0]!;
+}, 60_000);
+afterAll(() => cluster.stop(), 60_000);
+
+/** Stops the keeper, does something to a name of its directory, starts it, and puts things right again. */
+async function startWith(
+  name: string,
+  damage: (path: string) => Promise<void>,
+): Promise<HoldfastError | 'started'> {
+  await keeper.stop();
+  const path = join(keeper.dataDir, name);
+  const aside = join(cluster.dataDir, 'aside');
+  await cp(path, aside, { recursive: true, verbatimSymlinks: true }).catch(() => undefined);
+  const before = (await storedPieces(keeper.dataDir)).map((piece) => piece.path);
+  await damage(path);
+  try {
+    const outcome = await within(startMs, `a start with ${name}`, keeper.start()).then(
+      () => 'started' as const,
+      (error: unknown) => {
+        if (HoldfastError.is(error)) return error;
+        throw error;
+      },
+    );
+    // Whatever is good is where it was.
+    const after = new Set((await storedPieces(keeper.dataDir).catch(() => [])).map((piece) => piece.path));
+    if (!name.startsWith('chunks')) expect(before.filter((each) => !after.has(each))).toEqual([]);
+    if (outcome === 'started') for (const each of ledger.paths) await ledger.check(client, each);
+    return outcome;
+  } finally {
+    await releasePipe(path);
+    if (!keeper.running) {
+      await rm(path, { recursive: true, force: true });
+      await cp(aside, path, { recursive: true }).catch(() => undefined);
+    }
+    await rm(aside, { recursive: true, force: true });
+    await keeper.start();
+  }
+}
+
+/** Started, or refused in words that help. */
+function expectHonest(outcome: HoldfastError | 'started'): void {
+  if (outcome === 'started') return;
+  const { code, message, remedy } = outcome;
+  expect({ code, message, remedy }).toMatchObject({
+    code: expect.stringMatching(/^(DATA_DIR_INVALID|DATA_DIR_LOCKED|DISK_FAILED)$/),
+    remedy: expect.stringMatching(/./),
+  });
+}
+
+describe.each(['IDENTITY', 'STATE', 'SCRUB', 'RESERVE', 'LOCK', 'FORMATTING'])('%s that is', (name) => {
+  it.each([...changes, ...replacements].map((damage) => [damage.name, damage] as const))(
+    '%s does no harm',
+    async (_what, damage) => {
+      for (const seed of seeds()) {
+        expectHonest(await startWith(name, (path) => damage.put(path, new Choices(seed))));
+      }
+    },
+    60_000,
+  );
+});
+
+describe('something that does not belong in', () => {
+  it.each(['tmp', 'trash', 'quarantine', 'chunks', 'chunks/00', '.'])('%s does no harm', async (folder) => {
+    const { length } = replacements;
+    for (const [index, damage] of replacements.entries()) {
+      const name = join(folder, `${String(index).padStart(2, '0')}-stranger-of-${length}`);
+      const outcome = await startWith(name, (path) => damage.put(path, new Choices(1)));
+      expect([damage.name, outcome]).toEqual([damage.name, 'started']);
+      await rm(join(keeper.dataDir, name), { recursive: true, force: true });
+    }
+  }, 60_000);
+});
+
+it.each(['tmp', 'trash', 'quarantine', 'chunks', 'chunks/7f'])(
+  'something else in the place of the directory %s is told',
+  async (folder) => {
+    for (const damage of replacements.slice(2)) {
+      expectHonest(await startWith(folder, (path) => damage.put(path, new Choices(1))));
+    }
+  },
+  60_000,
+);
+
+it('pieces that are something else are made anew, and nothing hangs for them', async () => {
+  await keeper.stop();
+  const pieces = await storedPieces(keeper.dataDir);
+  const odd = [...replacements, ...changes];
+  expect(pieces.length).toBeGreaterThan(odd.length);
+  const spoilt: PieceFile[] = [];
+  for (const [index, damage] of odd.entries()) {
+    const piece = pieces[index]!;
+    await damage.put(piece.path, new Choices(index));
+    spoilt.push(piece);
+  }
+  // One that is another one by a link.
+  const last = pieces.at(-1)!;
+  await rm(last.path);
+  await symlink(pieces.at(-2)!.path, last.path);
+  try {
+    await within(startMs, 'the start', keeper.start());
+    await within(60_000, 'a look at all pieces', client.scrub([keeper.keeperId]).then((id) => client.waitForJob(id)));
+    // What a person has to look at is a directory, or a link that leads somewhere; it is set aside, not deleted.
+    expect((await readdir(join(keeper.dataDir, 'quarantine'))).length).toBeGreaterThan(0);
+    await within(100_000, 'the judge', expectHealed(cluster, ledger));
+  } finally {
+    for (const { path } of spoilt) await releasePipe(path);
+  }
+}, 180_000);
