@@ -7,7 +7,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, unlink } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
-import { ChecksumTable, type Random, blockChecksums, fromErrno, limits } from '@holdfast/shared';
+import { ChecksumTable, type Random, blockChecksums, errnoOf, fromErrno, limits } from '@holdfast/shared';
 import type { ResumeState } from '../core/resume.js';
 import type { DownloadOptions, DownloadTarget } from '../download/download.js';
 import type { Entry, LocatedExtent } from '../ports/tracker-api.js';
@@ -43,7 +43,7 @@ export async function openResumablePart(
       const isOfUse = resume && !found && file.label === label;
       const opened = isOfUse ? await openOwn(file.path) : undefined;
       if (opened) found = { path: file.path, ...opened };
-      else await unlink(file.path);
+      else await unlink(file.path).catch(unlessDirectory);
     }
     const changed = !found && claimed.some(({ label: other }) => other !== label);
     const tell = (notice: ResumeState) => onResume?.({ path: remotePath, ...notice });
@@ -61,6 +61,11 @@ export async function openResumablePart(
   } catch (error) {
     throw fromErrno(error, `cannot write ${JSON.stringify(path)}`);
   }
+}
+
+/** What is called like a part file and is a directory is nobody's part file, and in nobody's way. */
+function unlessDirectory(error: unknown): void {
+  if (errnoOf(error) !== 'EISDIR' && errnoOf(error) !== 'EPERM') throw error;
 }
 
 /** Opens what an earlier download of this user left; not a link or another user's file that somebody put there. */

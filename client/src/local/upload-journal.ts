@@ -7,6 +7,7 @@
  * are sent again. What a record says of receipts is verified by the tracker, and of the source by its state.
  */
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir, stat, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoldfastError, type Random, type Receipt, blockChecksum, checkId, limits } from '@holdfast/shared';
@@ -258,7 +259,8 @@ interface ReadRecord extends Omit<Found, 'file'> {
 
 /** What a record says; undefined if it is none. */
 async function readRecord(path: string): Promise<ReadRecord | undefined> {
-  const handle = await open(path, 'r');
+  // A pipe in its place would have us wait for a writer.
+  const handle = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     return await readLines(handle);
   } catch (error) {

@@ -83,7 +83,11 @@ export class DiskChunkStore implements ChunkStore {
       // What an earlier start had there and somebody took away: the full report will tell what went with it.
       await makeShards(fileSystem, dataDir);
       const tmp = join(dataDir, names.tmp);
-      for (const name of await fileSystem.readDirectory(tmp)) await fileSystem.unlink(join(tmp, name));
+      for (const name of await fileSystem.readDirectory(tmp)) {
+        // A directory is nothing of ours and in nobody's way.
+        if ((await fileSystem.stat(join(tmp, name)))?.isDirectory !== true)
+          await fileSystem.unlink(join(tmp, name));
+      }
       await store.#count();
       await store.#ballast.make();
       return store;

@@ -19,6 +19,11 @@ import type { PieceReader, StoredPieceReader } from './chunk-store.js';
 import { diskError } from './disk-error.js';
 import { type BlockRun, type PieceKey, type PieceSpec, type StoredPiece, pieceName } from './piece.js';
 
+/** What somebody put in the place of a piece: a directory, a socket, a link to itself. That is no fault of the disk. */
+function isOddity(error: unknown): boolean {
+  return ['EISDIR', 'ENXIO', 'ENODEV', 'ELOOP'].includes(errnoOf(error) ?? '');
+}
+
 /** Reads `lengthBytes` into the start of `into`, or into memory of its own. */
 export async function readExactly(
   file: OpenFile,
@@ -32,6 +37,7 @@ export async function readExactly(
   try {
     read = await file.read(target, 0, target.length, position);
   } catch (error) {
+    if (isOddity(error)) throw damaged(key, 'there is no file in its place');
     throw diskError(error, `cannot read piece ${pieceName(key)}`);
   }
   if (read < target.length) throw damaged(key, 'the file is cut off');
@@ -101,6 +107,7 @@ export async function openStoredPiece(
     if (errnoOf(error) === 'ENOENT') {
       throw noSuchPiece(key);
     }
+    if (isOddity(error)) throw damaged(key, 'there is no file in its place');
     throw diskError(error, `cannot open piece ${pieceName(key)}`);
   }
   try {

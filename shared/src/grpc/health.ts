@@ -42,10 +42,13 @@ export class HealthService {
         const status = this.#statuses.get(service);
         if (status !== undefined) return { status };
         throw new HoldfastError('NOT_FOUND', 'the health of such a service is not known here', {
-          remedy: 'Ask for the server as a whole, with an empty name, or for a service that reflection lists.',
+          remedy:
+            'Ask for the server as a whole, with an empty name, or for a service that reflection lists.',
         });
       }),
-      Watch: serverStream<Request, Response>(({ service }, send, signal) => this.#watch(service, send, signal)),
+      Watch: serverStream<Request, Response>(({ service }, send, signal) =>
+        this.#watch(service, send, signal),
+      ),
       List: unary<object, { statuses: Record<string, Response> }>(async () => ({
         statuses: Object.fromEntries([...this.#statuses].map(([service, status]) => [service, { status }])),
       })),
@@ -54,13 +57,20 @@ export class HealthService {
 
   async #watch(service: string, send: (told: Response) => Promise<void>, signal: AbortSignal): Promise<void> {
     if (this.#watchers >= maxWatchers) {
-      throw new HoldfastError('LIMIT_EXCEEDED', `${maxWatchers} callers watch the health of this server already`, {
-        retryable: true,
-        remedy: 'Ask with Check now and then, or try again later.',
-      });
+      throw new HoldfastError(
+        'LIMIT_EXCEEDED',
+        `${maxWatchers} callers watch the health of this server already`,
+        {
+          retryable: true,
+          remedy: 'Ask with Check now and then, or try again later.',
+        },
+      );
     }
     if (service.length > maxNameLength) {
-      throw new HoldfastError('INVALID_ARGUMENT', `a service has a name of at most ${maxNameLength} characters`);
+      throw new HoldfastError(
+        'INVALID_ARGUMENT',
+        `a service has a name of at most ${maxNameLength} characters`,
+      );
     }
     this.#watchers += 1;
     try {

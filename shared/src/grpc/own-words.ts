@@ -28,7 +28,8 @@ const known: readonly OwnWords[] = [
   {
     said: /^Error deserializing request/,
     code: 'INVALID_ARGUMENT',
-    message: 'the request is malformed: it is no message of this method, or not whole, or has text that is not UTF-8',
+    message:
+      'the request is malformed: it is no message of this method, or not whole, or has text that is not UTF-8',
     remedy: 'Send what the .proto files of the contract describe.',
   },
   {

@@ -56,7 +56,12 @@ export function createServer(options: ServerOptions): Server {
   const server = new Server({
     ...channelOptions,
     interceptors: [
-      attendCalls<Said>({ maxWaitingBytes, translate: inOwnWords, crowdedOut: tooMuchAtOnce, cutOff: cutOffMessage }),
+      attendCalls<Said>({
+        maxWaitingBytes,
+        translate: inOwnWords,
+        crowdedOut: tooMuchAtOnce,
+        cutOff: cutOffMessage,
+      }),
     ],
   });
   prepareServer(server, options.maxConnections ?? defaultMaxConnections);
@@ -65,10 +70,14 @@ export function createServer(options: ServerOptions): Server {
 
 function tooMuchAtOnce(): Said {
   return toStatusObject(
-    new HoldfastError('LIMIT_EXCEEDED', `messages of more than ${maxWaitingBytes} bytes in all are on their way here`, {
-      retryable: true,
-      remedy: 'Try again; send messages in one go, and fewer at a time.',
-    }),
+    new HoldfastError(
+      'LIMIT_EXCEEDED',
+      `messages of more than ${maxWaitingBytes} bytes in all are on their way here`,
+      {
+        retryable: true,
+        remedy: 'Try again; send messages in one go, and fewer at a time.',
+      },
+    ),
   );
 }
 

@@ -87,7 +87,7 @@ export async function openDirect(path: string): Promise<OpenFile | undefined> {
   if (direct === undefined) return undefined;
   let handle: FileHandle;
   try {
-    handle = await open(path, constants.O_RDONLY | direct);
+    handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | direct);
   } catch (error) {
     if (errnoOf(error) === 'EINVAL') return undefined;
     throw error;

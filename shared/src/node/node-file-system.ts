@@ -1,22 +1,18 @@
 /** The machine's file system behind the port. */
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readFile,
-  readdir,
-  rename,
-  stat,
-  statfs,
-  unlink,
-} from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, stat, statfs, unlink } from 'node:fs/promises';
 import type { Bytes } from '../domain/bytes.js';
 import type { FileSystem, OpenDirectory, OpenFile } from '../ports/file-system.js';
 import { errnoOf } from '../errors/errno.js';
 import { openDirect } from './direct-file.js';
 import { writeAll } from './write-all.js';
 
-const flags = { read: 'r', readwrite: 'r+', create: 'wx+' } as const;
+/**
+ * A pipe in the place of a file would have its reader wait for a writer, and keep one of the few threads of the process
+ * for it, for ever. Of a file this says nothing. Where a system does not know it, it is undefined: no flag.
+ */
+const { O_RDONLY, O_NONBLOCK = 0, O_DIRECTORY = 0 } = constants;
+const flags = { read: O_RDONLY | O_NONBLOCK, readwrite: 'r+', create: 'wx+' } as const;
 
 class NodeOpenFile implements OpenFile {
   readonly #handle: FileHandle;
@@ -57,12 +53,17 @@ class NodeOpenFile implements OpenFile {
   }
 }
 
+/** As systems that have a number for it say it. */
+function notAFile(path: string): Error {
+  return Object.assign(new Error(`EFTYPE: not a file, open '${path}'`), { code: 'EFTYPE' });
+}
+
 /** Windows cannot open a directory for syncing; NTFS journals names itself. */
 const journalsNames = process.platform === 'win32';
 
 async function openDirectory(path: string): Promise<OpenDirectory> {
   if (journalsNames) return { sync: () => Promise.resolve(), close: () => Promise.resolve() };
-  const handle = await open(path, 'r');
+  const handle = await open(path, O_RDONLY | O_DIRECTORY | O_NONBLOCK);
   return { sync: () => handle.sync(), close: () => handle.close() };
 }
 
@@ -71,7 +72,16 @@ export const nodeFileSystem: FileSystem = {
     if (mode !== 'medium') return new NodeOpenFile(await open(path, flags[mode]));
     return (await openDirect(path)) ?? new NodeOpenFile(await open(path, flags.read));
   },
-  readFile: (path) => readFile(path),
+  async readFile(path) {
+    const handle = await open(path, flags.read);
+    try {
+      // A device may have no end.
+      if (!(await handle.stat()).isFile()) throw notAFile(path);
+      return await handle.readFile();
+    } finally {
+      await handle.close();
+    }
+  },
   rename: (from, to) => rename(from, to),
   unlink: (path) => unlink(path),
   makeDirectory: async (path) => {
@@ -83,7 +93,8 @@ export const nodeFileSystem: FileSystem = {
       const status = await stat(path);
       return { sizeBytes: status.size, isDirectory: status.isDirectory(), deviceId: status.dev };
     } catch (error) {
-      if (errnoOf(error) === 'ENOENT') return undefined;
+      // Through a link that leads to itself nothing is there either.
+      if (errnoOf(error) === 'ENOENT' || errnoOf(error) === 'ELOOP') return undefined;
       throw error;
     }
   },

@@ -13,7 +13,7 @@
  * It does not protect against processes that cannot see one another's pids: two containers, two machines.
  */
 import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises';
+import { link, lstat, readFile, rename, unlink, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errnoOf, fromErrno, HoldfastError } from '../errors/index.js';
@@ -120,6 +120,8 @@ async function readHolder(path: string): Promise<Holder | undefined> {
   for (let waitedMs = 0; ; waitedMs += unfinishedPollMs) {
     let text: string;
     try {
+      // Nothing may be read from a pipe, and too much from a device.
+      if (!(await lstat(path)).isFile()) throw notALock(path);
       text = await readFile(path, 'utf8');
     } catch (error) {
       if (errnoOf(error) === 'ENOENT') return undefined;
@@ -130,6 +132,12 @@ async function readHolder(path: string): Promise<Holder | undefined> {
     if (waitedMs >= unfinishedPatienceMs) return { pid: 0, token: 'damaged' };
     await sleep(unfinishedPollMs);
   }
+}
+
+function notALock(path: string): HoldfastError {
+  return new HoldfastError('DATA_DIR_INVALID', `${path} is in the place of the lock, and is no file`, {
+    remedy: 'No Holdfast program made it. See what it is, and move it away.',
+  });
 }
 
 function parseHolder(text: string): Holder | undefined {

@@ -39,7 +39,9 @@ beforeAll(async () => {
   const onProgress = ({ transferredBytes }: { transferredBytes: number }): void => {
     if (transferredBytes > sizeBytes / 2) abort.abort();
   };
-  await expect(upload(left, { onProgress, signal: abort.signal })).rejects.toMatchObject({ code: 'CANCELLED' });
+  await expect(upload(left, { onProgress, signal: abort.signal })).rejects.toMatchObject({
+    code: 'CANCELLED',
+  });
   expect(await readdir(left)).toHaveLength(1);
 }, 60_000);
 afterAll(async () => {
@@ -84,19 +86,23 @@ describe('the record of an upload that is', () => {
     60_000,
   );
 
-  it.each(seeds())('written by somebody who knows how does no harm (HOLDFAST_FUZZ_SEED=%i)', async (seed) => {
-    const choices = new Choices(seed);
-    const untilMs = performance.now() + fuzzMs(quickMs);
-    while (performance.now() < untilMs) {
-      await uploadWith(async (path) => {
-        const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
-        const at = choices.below(lines.length);
-        const json: unknown = JSON.parse(lines[at]!.slice(lines[at]!.indexOf(' ') + 1));
-        lines[at] = lineOf(spoil(choices, json));
-        await writeFile(path, `${lines.join('\n')}\n`);
-      });
-    }
-  }, fuzzMs(quickMs) + 60_000);
+  it.each(seeds())(
+    'written by somebody who knows how does no harm (HOLDFAST_FUZZ_SEED=%i)',
+    async (seed) => {
+      const choices = new Choices(seed);
+      const untilMs = performance.now() + fuzzMs(quickMs);
+      while (performance.now() < untilMs) {
+        await uploadWith(async (path) => {
+          const lines = (await readFile(path, 'utf8')).trimEnd().split('\n');
+          const at = choices.below(lines.length);
+          const json: unknown = JSON.parse(lines[at]!.slice(lines[at]!.indexOf(' ') + 1));
+          lines[at] = lineOf(spoil(choices, json));
+          await writeFile(path, `${lines.join('\n')}\n`);
+        });
+      }
+    },
+    fuzzMs(quickMs) + 60_000,
+  );
 });
 
 /** docs and code say: the CRC-32 in hexadecimal, a space, JSON. */
@@ -123,20 +129,29 @@ function spoil(choices: Choices, json: unknown): unknown {
 }
 
 describe('beside the target of a download', () => {
+  /** Of what is shorter no part file outlives its download. */
+  const largeBytes = 33 * 1024 ** 2;
+  let largeDigest: string;
+  beforeAll(async () => {
+    const large = join(folder.path, 'large');
+    largeDigest = await writeSeededFile(large, largeBytes, 6);
+    await client.upload(large, '/large', { replicas: 2 });
+  }, 60_000);
+
   it.each(replacements.map((damage) => [damage.name, damage] as const))(
     'a part file that is %s is in nobody’s way',
     async (_what, damage) => {
       const into = join(folder.path, 'into');
       await rm(into, { recursive: true, force: true });
       await mkdir(into);
-      const entry = await client.stat('/file').catch(() => client.upload(source, '/file').then(() => client.stat('/file')));
+      const entry = await client.stat('/large');
       // As a download that was killed names it; "free" is what anybody may take over.
       const part = join(into, `.back.holdfast.${entry.version}.free-01234567.part`);
       await damage.put(part, new Choices(1));
       try {
         const target = join(into, 'back');
-        await within(transferMs, 'the download', client.download('/file', target, { resume: true }));
-        expect(await sha256Of(target)).toBe(digest);
+        await within(transferMs, 'the download', client.download('/large', target, { resume: true }));
+        expect(await sha256Of(target)).toBe(largeDigest);
       } finally {
         for (const each of await readdir(into)) await releasePipe(join(into, each));
       }

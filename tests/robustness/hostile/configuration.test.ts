@@ -35,7 +35,9 @@ async function optionsOf(program: (typeof programs)[number]): Promise<string[]> 
   const { stdout } = await run(program, ['--help']);
   const all = [...stdout.toString().matchAll(/^\s+(?:-\w, )?--([a-z-]+)/gm)].map(([, name]) => name!);
   // Any text is a path or a zone.
-  return all.filter((name) => !['help', 'version', 'config', 'data-dir', 'zone', 'ready-file'].includes(name));
+  return all.filter(
+    (name) => !['help', 'version', 'config', 'data-dir', 'zone', 'ready-file'].includes(name),
+  );
 }
 
 describe.each(programs)('%s', (program) => {
@@ -44,7 +46,8 @@ describe.each(programs)('%s', (program) => {
     expect(options.length).toBeGreaterThan(4);
     const there = join(folder.path, program);
     const file = `${there}.json`;
-    const key = (name: string): string => name.replace(/-([a-z])/g, (_all, letter: string) => letter.toUpperCase());
+    const key = (name: string): string =>
+      name.replace(/-([a-z])/g, (_all, letter: string) => letter.toUpperCase());
     await writeFile(file, JSON.stringify(Object.fromEntries(options.map((name) => [key(name), nonsense]))));
     const variable = (name: string): string => `HOLDFAST_${name.replaceAll('-', '_').toUpperCase()}`;
     const sources = [
@@ -70,9 +73,21 @@ describe.each(programs)('%s', (program) => {
 
   it('refuses files that are no configuration, whatever they are', async () => {
     const file = join(folder.path, 'odd.json');
-    for (const content of ['', '[', 'null', '3', '[]', '"x"', `{"a":${'['.repeat(100_000)}`, '\0', '{"__proto__":1}']) {
+    for (const content of [
+      '',
+      '[',
+      'null',
+      '3',
+      '[]',
+      '"x"',
+      `{"a":${'['.repeat(100_000)}`,
+      '\0',
+      '{"__proto__":1}',
+    ]) {
       await writeFile(file, content);
-      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', file], { limitMs: 20_000 });
+      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', file], {
+        limitMs: 20_000,
+      });
       expect({ content: content.slice(0, 20), status: result.status, stderr: result.stderr }).toMatchObject({
         content: content.slice(0, 20),
         status: 2,
@@ -80,7 +95,9 @@ describe.each(programs)('%s', (program) => {
       });
     }
     for (const path of ['/dev/zero', folder.path, join(folder.path, 'nothing')]) {
-      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', path], { limitMs: 20_000 });
+      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', path], {
+        limitMs: 20_000,
+      });
       expect({ path, status: result.status, stderr: result.stderr }).toMatchObject({ path, status: 2 });
       expect(result.peakResidentBytes).toBeLessThan(300 * 1024 ** 2);
     }
@@ -120,7 +137,15 @@ describe(`whatever it is given (seed ${seed})`, () => {
   const keys = Object.keys(spec.options);
   const flags = keys.map((each) => `--${each.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`);
   const word = fc.oneof(
-    fc.constantFrom(...flags, ...flags.map((flag) => `--no-${flag.slice(2)}`), '--', '-', '--config', '--=x', '-x'),
+    fc.constantFrom(
+      ...flags,
+      ...flags.map((flag) => `--no-${flag.slice(2)}`),
+      '--',
+      '-',
+      '--config',
+      '--=x',
+      '-x',
+    ),
     fc.string({ unit: 'binary' }),
     fc.tuple(fc.constantFrom(...flags), fc.string()).map(([flag, value]) => `${flag}=${value}`),
   );
@@ -131,7 +156,9 @@ describe(`whatever it is given (seed ${seed})`, () => {
       fc.string(),
     );
     fc.assert(
-      fc.property(fc.array(word), variables, (argv, env) => refusesInWords(() => loadConfig(spec, { argv, env }))),
+      fc.property(fc.array(word), variables, (argv, env) =>
+        refusesInWords(() => loadConfig(spec, { argv, env })),
+      ),
       parameters,
     );
   });
@@ -166,7 +193,10 @@ describe(`whatever it is given (seed ${seed})`, () => {
   });
 
   it('a path is one path, or refused', () => {
-    const part = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('.', '..', '', '\0', 'a', '\ud800', '\u202e'));
+    const part = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('.', '..', '', '\0', 'a', '\ud800', '\u202e'),
+    );
     fc.assert(
       fc.property(fc.array(part), (parts) => {
         const path = `/${parts.join('/')}`;

@@ -61,7 +61,15 @@ class Side {
     const { uploadId, allocations } = await this.ask(BeginUpload, request);
     const [{ chunkId, writeToken, keepers }] = allocations as [(typeof allocations)[0]];
     const [, ...followers] = keepers;
-    const header = { chunkId, uploadId, length: data.length, blockSizeBytes, pieceIndex: 0, followers, writeToken };
+    const header = {
+      chunkId,
+      uploadId,
+      length: data.length,
+      blockSizeBytes,
+      pieceIndex: 0,
+      followers,
+      writeToken,
+    };
     return { header, keepers: keepers.map(({ address }) => address), uploadId };
   }
 
@@ -83,7 +91,10 @@ let ours: Side;
 let theirs: Side;
 
 beforeAll(async () => {
-  const [one, other] = await Promise.all([startCluster({ keepers: 3 }), startCluster({ keepers: 3 })]);
+  // No heartbeat tells the tracker what is stored: receipts alone do.
+  const trackerSettings = { heartbeatIntervalMs: 600_000, suspectAfterMs: 1_200_000, deadAfterMs: 1_800_000 };
+  const start = (): Promise<Cluster> => startCluster({ keepers: 3, trackerSettings });
+  const [one, other] = await Promise.all([start(), start()]);
   [ours, theirs] = [new Side(one), new Side(other)];
 }, 60_000);
 afterAll(async () => {
@@ -123,10 +134,12 @@ describe('a token', () => {
     const foreign = await theirs.begin();
     const token = header.writeToken as Buffer;
     const wrong: [what: string, header: WriteChunkHeader][] = [
-      ...forgeries(token, another.header.writeToken as Buffer).map((writeToken): [string, WriteChunkHeader] => [
-        `token ${writeToken.toString('hex')}`,
-        { ...header, writeToken },
-      ]),
+      ...forgeries(token, another.header.writeToken as Buffer).map(
+        (writeToken): [string, WriteChunkHeader] => [
+          `token ${writeToken.toString('hex')}`,
+          { ...header, writeToken },
+        ],
+      ),
       ['of another chunk', { ...header, writeToken: another.header.writeToken! }],
       ['of another cluster', { ...header, writeToken: foreign.header.writeToken! }],
       ['for another chunk id', { ...header, chunkId: choices.id() }],
@@ -162,16 +175,28 @@ describe('a token', () => {
     const piece = { chunkId, pieceIndex: 0 };
     const channel = ours.channel(keeper.address);
     const read = async (readToken: Buffer): Promise<void> => {
-      const messages = callServerStream(channel, 'keeper', ReadChunk, { ...piece, readToken }, { deadlineMs });
+      const messages = callServerStream(
+        channel,
+        'keeper',
+        ReadChunk,
+        { ...piece, readToken },
+        { deadlineMs },
+      );
       for await (const message of messages) expect(message).toBeDefined();
     };
     const follow = async (token: Buffer): Promise<void> => {
       const request = { ...piece, token, keeperId: choices.id() };
-      for await (const message of callServerStream(channel, 'keeper', StreamReplica, request, { deadlineMs })) {
+      for await (const message of callServerStream(channel, 'keeper', StreamReplica, request, {
+        deadlineMs,
+      })) {
         expect(message).toBeDefined();
       }
     };
-    const wrong = [...forgeries(one.readToken, other.readToken), other.readToken, header.writeToken as Buffer];
+    const wrong = [
+      ...forgeries(one.readToken, other.readToken),
+      other.readToken,
+      header.writeToken as Buffer,
+    ];
     for (const [index, token] of wrong.entries()) {
       const calls = [
         () => ours.ask(StatChunk, { ...piece, readToken: token }, keeper.address),
@@ -219,8 +244,16 @@ describe('a receipt', () => {
     const commit = (given: readonly Receipt[], seal: object = {}) =>
       ours.ask(CommitUpload, {
         ...{ uploadId, requestId: choices.id() },
-        files: [{ path, sizeBytes: data.length, extents: [{ chunkId: chunkId!, chunkOffset: 0, length: data.length }] }],
-        sealed: [{ chunkId: chunkId!, length: data.length, digest: first.digest!, receipts: [...given], ...seal }],
+        files: [
+          {
+            path,
+            sizeBytes: data.length,
+            extents: [{ chunkId: chunkId!, chunkOffset: 0, length: data.length }],
+          },
+        ],
+        sealed: [
+          { chunkId: chunkId!, length: data.length, digest: first.digest!, receipts: [...given], ...seal },
+        ],
       });
     const change = (what: object): Receipt[] => [first, { ...second, ...what }];
     const signature = second.signature as Buffer;
@@ -245,7 +278,10 @@ describe('a receipt', () => {
       ['another chunk of ours', [first, ofOther[1]!]],
       ['another chunk of ours, renamed', [first, { ...ofOther[1]!, chunkId: chunkId! }]],
       ['another cluster', [first, ofTheirs[1]!]],
-      ['another cluster, renamed', [first, { ...ofTheirs[1]!, chunkId: chunkId!, keeperId: second.keeperId! }]],
+      [
+        'another cluster, renamed',
+        [first, { ...ofTheirs[1]!, chunkId: chunkId!, keeperId: second.keeperId! }],
+      ],
     ];
     for (const [what, given] of wrong) {
       expect([what, await codeOf(commit(given))]).toEqual([
@@ -253,7 +289,11 @@ describe('a receipt', () => {
         expect.stringMatching(/^(INVALID_ARGUMENT|UNAUTHENTICATED)$/),
       ]);
     }
-    for (const seal of [{ digest: choices.bytes(32) }, { length: data.length - 1 }, { chunkId: other.header.chunkId }]) {
+    for (const seal of [
+      { digest: choices.bytes(32) },
+      { length: data.length - 1 },
+      { chunkId: other.header.chunkId },
+    ]) {
       expect([seal, await codeOf(commit([first, second], seal))]).toEqual([
         seal,
         expect.stringMatching(/^(INVALID_ARGUMENT|UNAUTHENTICATED)$/),

@@ -16,7 +16,7 @@ import { Choices, seeds } from './support/random.js';
 import { within } from './support/within.js';
 
 /** A start takes a tenth of a second, on a machine that has nothing else to do. */
-const startMs = 20_000;
+const startMs = 10_000;
 
 let cluster: Cluster;
 let client: HoldfastClient;
@@ -24,7 +24,9 @@ let ledger: Ledger;
 let keeper: Member;
 
 beforeAll(async () => {
-  cluster = await quickCluster(3, { trackerSettings: { deadAfterMs: 600_000, maintenanceMs: 600_000 } });
+  cluster = await quickCluster(3, {
+    trackerSettings: { suspectAfterMs: 60_000, deadAfterMs: 600_000, maintenanceMs: 600_000 },
+  });
   client = await cluster.connect();
   ledger = new Ledger();
   await storeFiles(client, ledger, { count: 4, chunks: 4, seed: 11 });
@@ -77,35 +79,52 @@ function expectHonest(outcome: HoldfastError | 'started'): void {
   });
 }
 
-describe.each(['IDENTITY', 'STATE', 'SCRUB', 'RESERVE', 'LOCK', 'FORMATTING'])('%s that is', (name) => {
+const seed = seeds().at(-1)!;
+
+describe.each(['IDENTITY', 'STATE', 'LOCK'])('%s that is', (name) => {
   it.each([...changes, ...replacements].map((damage) => [damage.name, damage] as const))(
-    '%s does no harm',
+    `%s does no harm (HOLDFAST_FUZZ_SEED=${seed})`,
     async (_what, damage) => {
-      for (const seed of seeds()) {
-        expectHonest(await startWith(name, (path) => damage.put(path, new Choices(seed))));
-      }
+      expectHonest(await startWith(name, (path) => damage.put(path, new Choices(seed))));
     },
     60_000,
   );
 });
 
-describe('something that does not belong in', () => {
-  it.each(['tmp', 'trash', 'quarantine', 'chunks', 'chunks/00', '.'])('%s does no harm', async (folder) => {
-    const { length } = replacements;
-    for (const [index, damage] of replacements.entries()) {
-      const name = join(folder, `${String(index).padStart(2, '0')}-stranger-of-${length}`);
-      const outcome = await startWith(name, (path) => damage.put(path, new Choices(1)));
-      expect([damage.name, outcome]).toEqual([damage.name, 'started']);
-      await rm(join(keeper.dataDir, name), { recursive: true, force: true });
+it.each(replacements.map((damage) => [damage.name, damage] as const))(
+  '%s, wherever it does not belong, is in nobody’s way',
+  async (_what, damage) => {
+    const places = [
+      'SCRUB',
+      'RESERVE',
+      'stranger',
+      'tmp/x',
+      'trash/x',
+      'quarantine/x',
+      'chunks/x',
+      'chunks/00/x',
+    ];
+    const paths = places.map((name) => join(keeper.dataDir, name));
+    await keeper.stop();
+    for (const path of paths) await damage.put(path, new Choices(seed));
+    try {
+      await within(startMs, 'the start', keeper.start());
+      for (const each of ledger.paths) await ledger.check(client, each);
+    } finally {
+      for (const path of paths) {
+        await releasePipe(path);
+        await rm(path, { recursive: true, force: true });
+      }
     }
-  }, 60_000);
-});
+  },
+  60_000,
+);
 
-it.each(['tmp', 'trash', 'quarantine', 'chunks', 'chunks/7f'])(
+it.each(['tmp', 'chunks', 'chunks/7f'])(
   'something else in the place of the directory %s is told',
   async (folder) => {
-    for (const damage of replacements.slice(2)) {
-      expectHonest(await startWith(folder, (path) => damage.put(path, new Choices(1))));
+    for (const damage of replacements.slice(3)) {
+      expectHonest(await startWith(folder, (path) => damage.put(path, new Choices(seed))));
     }
   },
   60_000,
@@ -128,7 +147,11 @@ it('pieces that are something else are made anew, and nothing hangs for them', a
   await symlink(pieces.at(-2)!.path, last.path);
   try {
     await within(startMs, 'the start', keeper.start());
-    await within(60_000, 'a look at all pieces', client.scrub([keeper.keeperId]).then((id) => client.waitForJob(id)));
+    await within(
+      60_000,
+      'a look at all pieces',
+      client.scrub([keeper.keeperId]).then((id) => client.waitForJob(id)),
+    );
     // What a person has to look at is a directory, or a link that leads somewhere; it is set aside, not deleted.
     expect((await readdir(join(keeper.dataDir, 'quarantine'))).length).toBeGreaterThan(0);
     await within(100_000, 'the judge', expectHealed(cluster, ledger));

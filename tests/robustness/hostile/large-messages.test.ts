@@ -24,7 +24,8 @@ function fullOf(shape: Shape, bytes: number): { readonly what: string; readonly 
     const inner = kind === 'message' ? contract.shape(typeName, shape.name) : undefined;
     // A map is a field that is repeated, of messages with a key; and each entry has another one.
     const isMap = inner?.fields.length === 2 && inner.fields[0]!.name === 'key';
-    const one = kind === 'varint' ? Buffer.concat([tag(number, 0), varint(1)]) : delimited(number, Buffer.alloc(0));
+    const one =
+      kind === 'varint' ? Buffer.concat([tag(number, 0), varint(1)]) : delimited(number, Buffer.alloc(0));
     const many = Buffer.alloc(Math.floor(bytes / one.length) * one.length, one);
     const own = [
       ...(repeated && !isMap ? [{ what: name, message: many }] : []),
@@ -58,7 +59,11 @@ async function expectRefused(address: string, methods: readonly Method[], bytes:
   try {
     for (const { path, request } of methods) {
       for (const { what, message } of fullOf(request, bytes)) {
-        const { status, text, detail } = await callRaw(client, { path, messages: [message], deadlineMs: 60_000 });
+        const { status, text, detail } = await callRaw(client, {
+          path,
+          messages: [message],
+          deadlineMs: 60_000,
+        });
         expect([path, what, status, text, detail]).toEqual([
           ...[path, what, expect.stringMatching(/^(INVALID_ARGUMENT|RESOURCE_EXHAUSTED)$/), text],
           expect.objectContaining({ message: expect.stringMatching(/./) }),
@@ -76,8 +81,15 @@ async function expectRefused(address: string, methods: readonly Method[], bytes:
 
 const ours = ({ path }: Method): boolean => path.startsWith('/holdfast.');
 
-it('a tracker takes none of them apart', () =>
-  expectRefused(target.cluster.trackerAddress, trackerMethods.filter(ours), limits.maxControlMessageBytes), 300_000);
+it(
+  'a tracker takes none of them apart',
+  () =>
+    expectRefused(target.cluster.trackerAddress, trackerMethods.filter(ours), limits.maxControlMessageBytes),
+  300_000,
+);
 
-it('nor does a keeper', () =>
-  expectRefused(target.servers[1]!.address, keeperMethods.filter(ours), limits.maxDataMessageBytes), 120_000);
+it(
+  'nor does a keeper',
+  () => expectRefused(target.servers[1]!.address, keeperMethods.filter(ours), limits.maxDataMessageBytes),
+  120_000,
+);

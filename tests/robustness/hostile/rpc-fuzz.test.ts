@@ -23,7 +23,15 @@ const peakBytes = 700 * 1024 ** 2;
 
 /** What may be answered to a stranger's nonsense. INTERNAL and UNKNOWN are defects. */
 const honest = new Set([
-  ...['OK', 'INVALID_ARGUMENT', 'NOT_FOUND', 'ALREADY_EXISTS', 'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE'],
+  ...[
+    'OK',
+    'INVALID_ARGUMENT',
+    'NOT_FOUND',
+    'ALREADY_EXISTS',
+    'FAILED_PRECONDITION',
+    'ABORTED',
+    'OUT_OF_RANGE',
+  ],
   ...['RESOURCE_EXHAUSTED', 'UNAUTHENTICATED', 'UNIMPLEMENTED'],
   // A block that does not match its checksum; too few keepers; a write that others run, or that stalls.
   ...['DATA_LOSS', 'UNAVAILABLE'],
@@ -140,7 +148,9 @@ class Fuzzer {
     this.outcomes.set(outcome.status, (this.outcomes.get(outcome.status) ?? 0) + 1);
     this.#examine(method, call.messages, outcome, cancelAfterMs !== undefined);
     for (const answer of outcome.answers) this.#known.learn(method.response, answer);
-    if (outcome.status === 'OK') for (const message of call.messages) this.#noteAsked(method, message);
+    const isOurs = method.path.startsWith('/holdfast.');
+    if (outcome.status === 'OK' && isOurs)
+      for (const message of call.messages) this.#noteAsked(method, message);
   }
 
   #examine(method: Method, messages: readonly Buffer[], outcome: Outcome, isLeft: boolean): void {
@@ -151,7 +161,9 @@ class Fuzzer {
     if (isExpected && !isWordless) return;
     const what = `${method.path}: ${status} ${JSON.stringify(text.slice(0, 200))}${isWordless ? ', without details' : ''}`;
     const shown = messages.map((message) =>
-      message.length > 2_000 ? `${message.toString('hex', 0, 200)}… (${message.length} bytes)` : message.toString('hex'),
+      message.length > 2_000
+        ? `${message.toString('hex', 0, 200)}… (${message.length} bytes)`
+        : message.toString('hex'),
     );
     if (!this.findings.has(what)) this.findings.set(what, { what, messages: shown.join(' | ') });
   }

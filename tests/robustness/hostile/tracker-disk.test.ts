@@ -27,12 +27,14 @@ let original: string;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  original = join(folder.path, 'tracker');
+  original = join(folder.path, 'original');
   const cluster = await startCluster({ keepers: 3, dataDir: folder.path });
   const ledger = new Ledger();
   await storeFiles(await cluster.connect(), ledger, { count: 5, chunks: 3, seed: 3 });
-  // Killed: what is in the log beside the database is part of it.
-  await cluster.killAll();
+  // As after a power cut: much of it is in the log beside the database.
+  await cp(join(folder.path, 'tracker'), original, { recursive: true });
+  await rm(join(original, 'LOCK'));
+  await cluster.stop();
 }, 60_000);
 afterAll(() => folder.remove());
 
@@ -64,7 +66,7 @@ async function expectHonest(outcome: HoldfastError | MasterTracker, seed: number
   if (HoldfastError.is(outcome)) {
     const { code, message, remedy } = outcome;
     expect({ code, message, remedy }).toMatchObject({
-      code: expect.stringMatching(/^(DATA_DIR_INVALID|DATA_DIR_LOCKED|DISK_FAILED|PERMISSION_DENIED)$/),
+      code: expect.stringMatching(/^(DATA_DIR_INVALID|DATA_DIR_LOCKED|DISK_FAILED|UNAVAILABLE)$/),
       remedy: expect.stringMatching(/./),
     });
     return;
@@ -89,8 +91,13 @@ async function expectHonest(outcome: HoldfastError | MasterTracker, seed: number
   }
 }
 
-describe.each(['metadata.sqlite', 'metadata.sqlite-wal', 'metadata.sqlite-shm', 'LOCK'])('%s that is', (name) => {
-  it.each([...changes, ...replacements].map((damage) => [damage.name, damage] as const))(
+const places = ['metadata.sqlite', 'metadata.sqlite-wal', 'metadata.sqlite-shm', 'LOCK'];
+
+describe.each(places)('%s that is', (name) => {
+  // The log's pages have checksums, and are part of the metadata in the test below.
+  const damages =
+    name === 'metadata.sqlite' ? [...changes, ...replacements] : [...changes.slice(-2), ...replacements];
+  it.each(damages.map((damage) => [damage.name, damage] as const))(
     '%s is no defect',
     async (_what, damage) => {
       const [seed] = seeds() as [number];
@@ -100,20 +107,24 @@ describe.each(['metadata.sqlite', 'metadata.sqlite-wal', 'metadata.sqlite-shm', 
   );
 });
 
-it.each(seeds())('HOLDFAST_FUZZ_SEED=%i: metadata that is changed anywhere is no defect', async (seed) => {
-  const choices = new Choices(seed);
-  const untilMs = performance.now() + fuzzMs(quickMs);
-  while (performance.now() < untilMs) {
-    const damage = choices.one(changes.slice(0, 4));
-    const turn = choices.below(2 ** 31);
-    // Several at once: what is damaged in one place mostly is in others.
-    const times = choices.one([1, 1, 3, 20]);
-    const outcome = await startWith('metadata.sqlite', async (path) => {
-      const own = new Choices(turn);
-      for (let n = 0; n < times; n += 1) await damage.put(path, own);
-      // Otherwise the log brings most pages back.
-      if (choices.once(2)) await rm(`${path}-wal`, { force: true });
-    });
-    await expectHonest(outcome, turn);
-  }
-}, fuzzMs(quickMs) + 60_000);
+it.each(seeds())(
+  'HOLDFAST_FUZZ_SEED=%i: metadata that is changed anywhere is no defect',
+  async (seed) => {
+    const choices = new Choices(seed);
+    const untilMs = performance.now() + fuzzMs(quickMs);
+    while (performance.now() < untilMs) {
+      const damage = choices.one(changes.slice(0, 4));
+      const turn = choices.below(2 ** 31);
+      // Several at once: what is damaged in one place mostly is in others.
+      const times = choices.one([1, 1, 3, 20]);
+      const outcome = await startWith('metadata.sqlite', async (path) => {
+        const own = new Choices(turn);
+        for (let n = 0; n < times; n += 1) await damage.put(path, own);
+        // Otherwise the log brings most pages back.
+        if (choices.once(2)) await rm(`${path}-wal`, { force: true });
+      });
+      await expectHonest(outcome, turn);
+    }
+  },
+  fuzzMs(quickMs) + 60_000,
+);

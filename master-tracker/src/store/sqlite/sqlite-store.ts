@@ -288,6 +288,8 @@ export class SqliteStore implements MetadataStore {
     this.#reader.exec('BEGIN');
     try {
       return await read(snapshotOf(this.#reader, this.#readDb));
+    } catch (error) {
+      throw isDiskFailure(error) ? unreadable(error) : error;
     } finally {
       if (!this.#closed && this.#reader.inTransaction) this.#reader.exec('ROLLBACK');
     }
@@ -337,6 +339,17 @@ function diskFull(cause: unknown): HoldfastError {
     cause,
     remedy: 'Free space on the disk that holds the data directory of the tracker.',
   });
+}
+
+function unreadable(cause: unknown): HoldfastError {
+  return new HoldfastError(
+    'DISK_FAILED',
+    'the metadata of the tracker cannot be read: it is damaged, or its disk',
+    {
+      cause,
+      remedy: 'Check the disk of the tracker and the kernel log; put the newest backup of the metadata back.',
+    },
+  );
 }
 
 /** A read or write of the file that failed, or a file that makes no sense. */

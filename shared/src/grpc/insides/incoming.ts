@@ -49,7 +49,7 @@ export function attendCalls<Status>(options: IncomingOptions<Status>): ServerInt
       if (waiting.has(attended)) attended.sendStatus(options.cutOff());
       else end();
     };
-    watchDecoder(attended.decoder, (bytes, messages) => waiting.came(attended, bytes, messages));
+    watchDecoder(attended.decoder, (...came) => waiting.came(attended, ...came));
     attended.stream.once('close', () => waiting.forget(attended));
     // As it is: its other half, which makes a call of its own, would be in the way of those who look at its insides.
     return call as ServerInterceptingCall;
@@ -69,9 +69,10 @@ class WaitingMessages<Call> {
     this.#crowdOut = crowdOut;
   }
 
-  /** Takes note of bytes, and of how many messages they made whole. What is behind those begins anew with the next. */
-  came(call: Call, bytes: number, messages: number): void {
-    if (messages > 0) return this.forget(call);
+  /** Takes note of bytes. If they made a message whole, those that are left of them are of the next one. */
+  came(call: Call, bytes: number, isWhole: boolean, isWithin: boolean): void {
+    if (isWhole) this.forget(call);
+    if (!isWithin) return;
     this.#bytes.set(call, (this.#bytes.get(call) ?? 0) + bytes);
     this.#sum += bytes;
     while (this.#sum > this.#maxBytes) {

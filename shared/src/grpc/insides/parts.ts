@@ -47,14 +47,14 @@ export function joiningParts<Message>(deserialize: (bytes: Buffer) => Message): 
 
 export interface Decoder {
   readonly maxReadMessageLength: number;
-  /** 0 before the first byte of a message. */
+  /** 0 between messages, before the first byte of one. */
   readonly readState?: number;
   write(data: Buffer): (Buffer | ReceivedFrame)[];
   onWrite?: OnWrite;
 }
 
-/** Told of every write: how many bytes came, and how many messages are whole with them. */
-type OnWrite = (bytes: number, messages: number) => void;
+/** Told of every write: how many bytes came, whether a message is whole with them, and whether one is not yet. */
+type OnWrite = (bytes: number, isWhole: boolean, isWithin: boolean) => void;
 
 /** Has a decoder tell of what comes, also the one that takes its place. */
 export function watchDecoder(decoder: Decoder, onWrite: OnWrite): void {
@@ -62,7 +62,7 @@ export function watchDecoder(decoder: Decoder, onWrite: OnWrite): void {
   decoder.onWrite = onWrite;
   decoder.write = (data) => {
     const messages = write(data);
-    onWrite(data.length, messages.length);
+    onWrite(data.length, messages.length > 0, decoder.readState !== 0);
     return messages;
   };
 }
@@ -118,6 +118,12 @@ class ReceivedFrame {
 class PartsDecoder implements Decoder {
   readonly maxReadMessageLength: number;
   #prefix = Buffer.alloc(0);
+
+  /** As that of grpc-js's. */
+  get readState(): number {
+    return this.#prefix.length;
+  }
+
   #parts: Buffer[] = [];
   /** Where the parts begin that lie in the same memory as the last one. */
   #sameMemoryFrom = 0;

@@ -103,7 +103,11 @@ export class Conversations {
     if (!begun || !allocation || !first) return [];
     const { chunkId, writeToken } = allocation;
     const { uploadId } = begun;
-    const spec = { ...{ chunkId, uploadId, length: lengthBytes, blockSizeBytes, pieceIndex: 0 }, followers, writeToken };
+    const spec = {
+      ...{ chunkId, uploadId, length: lengthBytes, blockSizeBytes, pieceIndex: 0 },
+      followers,
+      writeToken,
+    };
     const data = choices.bytes(lengthBytes);
     const blocks = Array.from({ length: Math.ceil(lengthBytes / blockSizeBytes) }, (_, block) => {
       const part = data.subarray(block * blockSizeBytes, (block + 1) * blockSizeBytes);
@@ -116,7 +120,8 @@ export class Conversations {
     const replicated = this.#plan(followers.at(-1)?.address ?? first.address, ReplicateChunk, [
       ReplicateChunk.requestSerialize({
         ...{ ...spec, followers: [], source: first },
-        ...(lengthBytes <= blockSizeBytes && choices.once(2) && { blocks: blocks[0]!, digest: choices.bytes(32) }),
+        ...(lengthBytes <= blockSizeBytes &&
+          choices.once(2) && { blocks: blocks[0]!, digest: choices.bytes(32) }),
       }),
     ]);
     const digest = choices.bytes(32);
@@ -131,7 +136,9 @@ export class Conversations {
     const committed = this.#plan(this.#trackerAddress, CommitUpload, [
       CommitUpload.requestSerialize({
         ...{ uploadId, requestId: choices.id(), sealed },
-        files: [{ path, sizeBytes: lengthBytes, extents: [{ chunkId, chunkOffset: 0, length: lengthBytes }] }],
+        files: [
+          { path, sizeBytes: lengthBytes, extents: [{ chunkId, chunkOffset: 0, length: lengthBytes }] },
+        ],
       }),
     ]);
     return choices.once(2) ? [written, told, committed] : [replicated, committed, written];
@@ -144,9 +151,14 @@ export class Conversations {
     const { extent, readToken, pieces } = choices.one(extents);
     const { chunkId } = extent!;
     const { address, keeperId } = choices.one(pieces).keeper!;
-    const range = { offset: choices.one([0, 1, 65_535, 2 ** 40]), length: choices.one([0, 1, 70_000, 2 ** 40]) };
+    const range = {
+      offset: choices.one([0, 1, 65_535, 2 ** 40]),
+      length: choices.one([0, 1, 70_000, 2 ** 40]),
+    };
     return [
-      this.#plan(address, ReadChunk, [ReadChunk.requestSerialize({ chunkId, pieceIndex: 0, readToken, ...range })]),
+      this.#plan(address, ReadChunk, [
+        ReadChunk.requestSerialize({ chunkId, pieceIndex: 0, readToken, ...range }),
+      ]),
       this.#plan(address, StreamReplica, [
         StreamReplica.requestSerialize({ chunkId, pieceIndex: 0, token: readToken, keeperId }),
       ]),

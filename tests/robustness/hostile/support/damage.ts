@@ -23,7 +23,8 @@ async function changed(path: string, change: (bytes: Buffer) => Buffer): Promise
 export const changes: readonly Damage[] = [
   {
     name: 'cut',
-    put: (path, choices) => changed(path, (bytes) => bytes.subarray(0, choices.below(Math.max(1, bytes.length)))),
+    put: (path, choices) =>
+      changed(path, (bytes) => bytes.subarray(0, choices.below(Math.max(1, bytes.length)))),
   },
   {
     name: 'with a bit that flipped',
@@ -38,12 +39,13 @@ export const changes: readonly Damage[] = [
     put: (path, choices) =>
       changed(path, (bytes) => {
         const at = choices.below(Math.max(1, bytes.length));
-        return bytes.fill(0, at - (at % 512), at + 512);
+        return bytes.fill(0, at - (at % 512), Math.min(bytes.length, at + 512));
       }),
   },
   {
     name: 'longer',
-    put: (path, choices) => changed(path, (bytes) => Buffer.concat([bytes, choices.bytes(choices.one([1, 100, 5_000]))])),
+    put: (path, choices) =>
+      changed(path, (bytes) => Buffer.concat([bytes, choices.bytes(choices.one([1, 100, 5_000]))])),
   },
   { name: 'random', put: (path, choices) => writeFile(path, choices.bytes(1 + choices.below(5_000))) },
   { name: 'empty', put: (path) => writeFile(path, '') },
@@ -54,7 +56,8 @@ export const replacements: readonly Damage[] = [
   { name: 'a directory', put: (path) => instead(path, () => mkdir(path)) },
   {
     name: 'a directory with something in it',
-    put: (path) => instead(path, async () => {
+    put: (path) =>
+      instead(path, async () => {
         await mkdir(path);
         await writeFile(`${path}/x`, 'x');
       }),

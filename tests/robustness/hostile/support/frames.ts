@@ -3,10 +3,24 @@ import { type Socket, connect } from 'node:net';
 
 export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
-const types = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7, window: 8, continuation: 9 } as const;
+const types = {
+  data: 0,
+  headers: 1,
+  reset: 3,
+  settings: 4,
+  ping: 6,
+  goaway: 7,
+  window: 8,
+  continuation: 9,
+} as const;
 export const flags = { endStream: 1, acknowledged: 1, endHeaders: 4 } as const;
 
-export function frame(type: keyof typeof types, flag: number, stream: number, payload: Buffer = Buffer.alloc(0)): Buffer {
+export function frame(
+  type: keyof typeof types,
+  flag: number,
+  stream: number,
+  payload: Buffer = Buffer.alloc(0),
+): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
   head.writeUInt8(types[type], 3);
@@ -26,9 +40,7 @@ function literal(text: string): Buffer {
 
 /** A header block of literals that are not remembered. */
 export function headerBlock(headers: readonly (readonly [string, string])[]): Buffer {
-  return Buffer.concat(
-    headers.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]),
-  );
+  return Buffer.concat(headers.flatMap(([name, value]) => [Buffer.from([0]), literal(name), literal(value)]));
 }
 
 /** What a gRPC call begins with. */
@@ -68,7 +80,10 @@ export class RawConnection {
     const cut = address.lastIndexOf(':');
     const socket = connect({ host: address.slice(0, cut), port: Number(address.slice(cut + 1)) });
     const connection = new RawConnection(socket);
-    await Promise.race([new Promise<void>((resolve) => socket.once('connect', () => resolve())), connection.closed]);
+    await Promise.race([
+      new Promise<void>((resolve) => socket.once('connect', () => resolve())),
+      connection.closed,
+    ]);
     return connection;
   }
 

@@ -22,7 +22,23 @@ const numbers: readonly bigint[] = [
 ];
 
 const texts: readonly (string | Buffer)[] = [
-  ...['', ' ', '0', '-1', 'null', '\0', 'a\0b', '\n', '\u202Eabc', '😀', 'é', 'e\u0301', '%00', '%2e%2e', '*'],
+  ...[
+    '',
+    ' ',
+    '0',
+    '-1',
+    'null',
+    '\0',
+    'a\0b',
+    '\n',
+    '\u202Eabc',
+    '😀',
+    'é',
+    'e\u0301',
+    '%00',
+    '%2e%2e',
+    '*',
+  ],
   ...['__proto__', 'constructor', 'toString', 'con', 'NaN', 'Infinity', '1e9', '9'.repeat(400)],
   ...['x'.repeat(255), 'x'.repeat(256), 'x'.repeat(longText), '0'.repeat(32), 'f'.repeat(32), 'F'.repeat(32)],
   ...['127.0.0.1:1', '127.0.0.1:0', '[::1]:1', 'localhost:99999', ':1', 'a:1', `${'h'.repeat(300)}:1`],
@@ -32,8 +48,31 @@ const texts: readonly (string | Buffer)[] = [
 ];
 
 const paths: readonly (string | Buffer)[] = [
-  ...['/', '', '/fuzz', '/fuzz/a', '/fuzz/a/b', '/fuzz/d', '/fuzz/d/e', '/fuzz/\n', '/fuzz/😀', '/fuzz/\x1b[2J'],
-  ...['//', '/.', '/..', '/fuzz/..', '/fuzz/../f-0', '/fuzz/./a', '/fuzz//a', '/fuzz/', 'fuzz', './fuzz', '/fuzz/\0'],
+  ...[
+    '/',
+    '',
+    '/fuzz',
+    '/fuzz/a',
+    '/fuzz/a/b',
+    '/fuzz/d',
+    '/fuzz/d/e',
+    '/fuzz/\n',
+    '/fuzz/😀',
+    '/fuzz/\x1b[2J',
+  ],
+  ...[
+    '//',
+    '/.',
+    '/..',
+    '/fuzz/..',
+    '/fuzz/../f-0',
+    '/fuzz/./a',
+    '/fuzz//a',
+    '/fuzz/',
+    'fuzz',
+    './fuzz',
+    '/fuzz/\0',
+  ],
   ...[`/fuzz/${'n'.repeat(255)}`, `/fuzz/${'n'.repeat(256)}`, `/fuzz${'/d'.repeat(2_045)}`],
   ...[`/fuzz${'/d'.repeat(5_000)}`, '/fuzz/__proto__', '/fuzz/constructor'],
   ...['2f66757a7a2fff', '2f66757a7a2fc0af', '2f66757a7a2feda080'].map((hex) => Buffer.from(hex, 'hex')),
@@ -139,7 +178,10 @@ function encodeField(maker: MessageMaker, field: Field, scope: string, depth: nu
         choices.bytes(field.kind === 'fixed32' ? 4 : 8),
       ]);
     case 'message':
-      return delimited(field.number, makeMessage(maker, maker.contract.shape(field.typeName, scope), depth + 1));
+      return delimited(
+        field.number,
+        makeMessage(maker, maker.contract.shape(field.typeName, scope), depth + 1),
+      );
     case 'text':
     case 'bytes':
       return delimited(field.number, textFor(maker, field));
@@ -163,7 +205,10 @@ export function makeMessage(maker: MessageMaker, shape: Shape, depth = 0): Buffe
   const parts: Buffer[] = [];
   for (const field of shape.fields) {
     if (depth >= maxDepth && field.kind === 'message') continue;
-    const times = depth > 1 && field.repeated ? Math.min(2, occurrences(maker.choices, field)) : occurrences(maker.choices, field);
+    const times =
+      depth > 1 && field.repeated
+        ? Math.min(2, occurrences(maker.choices, field))
+        : occurrences(maker.choices, field);
     for (let n = 0; n < times; n += 1) parts.push(encodeField(maker, field, shape.name, depth));
   }
   return Buffer.concat(parts);
@@ -172,7 +217,8 @@ export function makeMessage(maker: MessageMaker, shape: Shape, depth = 0): Buffe
 /** One of the fields again and again, as short as can be and as often as fits: a million objects from little data. */
 export function repeatField(choices: Choices, shape: Shape, bytes = manyBytes): Buffer {
   const { number = 1, kind = 'bytes' } = shape.fields.length > 0 ? choices.one(shape.fields) : {};
-  const one = kind === 'varint' ? Buffer.concat([tag(number, 0), varint(1)]) : delimited(number, Buffer.alloc(0));
+  const one =
+    kind === 'varint' ? Buffer.concat([tag(number, 0), varint(1)]) : delimited(number, Buffer.alloc(0));
   return Buffer.alloc(Math.floor(bytes / one.length) * one.length, one);
 }
 
@@ -195,14 +241,23 @@ const mutations: readonly ((choices: Choices, bytes: Buffer) => Buffer)[] = [
   },
   // A length that nothing is behind.
   (choices, bytes) =>
-    Buffer.concat([bytes, tag(1 + choices.below(15), 2), varint(choices.one([5, 2 ** 31 - 1, 2 ** 32 - 1, 2 ** 62]))]),
+    Buffer.concat([
+      bytes,
+      tag(1 + choices.below(15), 2),
+      varint(choices.one([5, 2 ** 31 - 1, 2 ** 32 - 1, 2 ** 62])),
+    ]),
   // Fields that nobody knows, with the highest number, and with none.
-  (choices, bytes) => Buffer.concat([bytes, delimited(choices.one([0, 1_000, 2 ** 29 - 1]), choices.bytes(10))]),
+  (choices, bytes) =>
+    Buffer.concat([bytes, delimited(choices.one([0, 1_000, 2 ** 29 - 1]), choices.bytes(10))]),
   // Groups in groups, ended or not.
   (choices, bytes) => {
     const depth = choices.one([1, 50, 101, longText]);
     const opened = Buffer.alloc(depth * 2, tag(100, 3));
-    return Buffer.concat([bytes, opened, choices.once(2) ? Buffer.alloc(depth * 2, tag(100, 4)) : Buffer.alloc(0)]);
+    return Buffer.concat([
+      bytes,
+      opened,
+      choices.once(2) ? Buffer.alloc(depth * 2, tag(100, 4)) : Buffer.alloc(0),
+    ]);
   },
   // A varint without an end.
   (choices, bytes) => Buffer.concat([bytes, tag(1 + choices.below(15), 0), Buffer.alloc(11, 0xff)]),

@@ -41,7 +41,9 @@ export function callRaw(client: Client, call: RawCall): Promise<Outcome> {
   return new Promise((resolve) => {
     const answers: Buffer[] = [];
     const deadline = Date.now() + deadlineMs;
-    const stream = client.makeBidiStreamRequest<Buffer, Buffer>(path, plain, plain, new Metadata(), { deadline });
+    const stream = client.makeBidiStreamRequest<Buffer, Buffer>(path, plain, plain, new Metadata(), {
+      deadline,
+    });
     stream.on('error', () => undefined);
     stream.on('data', (answer: Buffer) => {
       answers.push(answer);

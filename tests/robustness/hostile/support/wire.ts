@@ -61,7 +61,9 @@ export function readFields(message: Buffer): WireField[] {
 
 /** All values of the field with a length, and of one. */
 export function bytesOf(fields: readonly WireField[], number: number): Buffer[] {
-  return fields.flatMap((field) => (field.number === number && Buffer.isBuffer(field.value) ? field.value : []));
+  return fields.flatMap((field) =>
+    field.number === number && Buffer.isBuffer(field.value) ? field.value : [],
+  );
 }
 
 export function textOf(fields: readonly WireField[], number: number): string {
