@@ -82,6 +82,7 @@ describe('a command that cannot be done', () => {
       () => ['upload', file, '/x', '--replicas', '1', '--min-write', '2'],
       /min-write/,
     ],
+    ['a switch with a value that is none', 2, () => ['rm', '/taken.txt', '--dry-run=yes'], /dry-run/],
     ['too many replicas', 2, () => ['upload', file, '/x', '--replicas', '99'], /replicas/],
     ['no arguments', 2, () => ['upload'], /./],
     [

@@ -47,7 +47,9 @@ export async function parseCommandLine(argv: readonly string[], options: ParseOp
   const verbs = commands.map(({ name }) => name);
   if (!command) throw await unknown(`there is no verb "${verb}"`, verb, verbs, overview);
   const help = `${program} ${command.name} --help`;
-  await checkFlags(raw, { ...globalOptions, ...command.options }, help);
+  const known = { ...globalOptions, ...command.options };
+  checkSwitches(argv, known, help);
+  await checkFlags(raw, known, help);
   checkPaths(command, paths, program);
   return { kind: 'command', command, paths, flags: flagsOf(raw) };
 }
@@ -142,6 +144,20 @@ async function checkFlags(
       if (type !== 'boolean' && !array) throw wrong(`${flag} was given more than once`, `See ${help}.`);
       if (value.includes('')) throw wrong(`${flag} has no value`, `See ${help}.`);
     } else if (value === '' && name !== '$0') throw wrong(`${flag} has no value`, `See ${help}.`);
+  }
+}
+
+/** yargs takes `--dry-run=yes` for a no, as every value but "true", without a word. */
+function checkSwitches(
+  argv: readonly string[],
+  options: Readonly<Record<string, Options>>,
+  help: string,
+): void {
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  for (const word of argv.slice(0, end)) {
+    const [, name = '', value] = /^--(?:no-)?([^=]+)=(.*)$/s.exec(word) ?? [];
+    if (options[name]?.type !== 'boolean' || value === 'true' || value === 'false') continue;
+    throw wrong(`--${name} takes no value, or true or false`, `See ${help}.`);
   }
 }
 

@@ -7,7 +7,7 @@
  * only when data is lost; so unknown flags and unknown keys of the file are mistakes. Unknown variables are
  * not: other Holdfast programs on the machine have their own.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { HoldfastError } from '../errors/index.js';
 import { didYouMean } from './did-you-mean.js';
 import { parseFlags } from './flags.js';
@@ -141,11 +141,30 @@ function asText(kind: OptionSpec<unknown>['kind'], value: unknown): unknown {
   return parts.flatMap((part) => (typeof part === 'string' ? part.split(',') : [one(part)]));
 }
 
+/** No configuration is longer; a device may have no end. */
+const maxFileBytes = 1024 * 1024;
+
+/** The text of a file, or of a pipe as a shell makes it. */
+function readShort(path: string): string {
+  const file = openSync(path, 'r');
+  try {
+    const bytes = Buffer.alloc(maxFileBytes + 1);
+    let length = 0;
+    for (let read = -1; read !== 0 && length < bytes.length; length += read) {
+      read = readSync(file, bytes, length, bytes.length - length, null);
+    }
+    if (length > maxFileBytes) throw new Error(`${path} has more than ${maxFileBytes} bytes`);
+    return bytes.toString('utf8', 0, length);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** The file's object; {} and a mistake if it cannot be read, is not an object, or has unknown keys. */
 function readConfigFile(path: string, keys: readonly string[], mistakes: string[]): Record<string, unknown> {
   let content: unknown;
   try {
-    content = JSON.parse(readFileSync(path, 'utf8').replace(/^\uFEFF/, ''));
+    content = JSON.parse(readShort(path).replace(/^\uFEFF/, ''));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     mistakes.push(

@@ -33,8 +33,9 @@ const builtIn = ['--config', '--help', '--version'];
 /** Reads the flags. Never throws and never prints. */
 export function parseFlags(spec: FlagsSpec, argv: readonly string[]): ParsedFlags {
   const parser = buildParser(spec);
+  const { rest, switches } = takeSwitches(spec, argv);
   let output = '';
-  const parsed = parser.parseSync([...argv], {}, (_error: unknown, _argv: unknown, text: string) => {
+  const parsed = parser.parseSync(rest, {}, (_error: unknown, _argv: unknown, text: string) => {
     output = text;
   }) as Record<string, unknown>;
   if (output !== '') return { values: {}, mistakes: [], failed: new Set(), output: `${output}\n` };
@@ -45,7 +46,7 @@ export function parseFlags(spec: FlagsSpec, argv: readonly string[]): ParsedFlag
   const mistakes: string[] = [];
   const failed = new Set<string>();
   const known = [...Object.keys(spec.options).map(flagOf), ...builtIn];
-  for (const [name, value] of Object.entries(parsed)) {
+  for (const [name, value] of Object.entries({ ...parsed, ...together(parsed, switches) })) {
     if (name === '_' || name === '$0' || value === undefined) continue;
     const key = keyOfFlag.get(name);
     if (key === undefined) {
@@ -63,6 +64,37 @@ export function parseFlags(spec: FlagsSpec, argv: readonly string[]): ParsedFlag
     mistakes.push(`"${String(word)}": ${spec.program} takes options only`);
   }
   return { values, mistakes, failed };
+}
+
+/** Takes `--json=yes` out: yargs takes every value but "true" for a no, without a word. */
+function takeSwitches(
+  { options }: FlagsSpec,
+  argv: readonly string[],
+): { readonly rest: string[]; readonly switches: readonly (readonly [name: string, value: string])[] } {
+  const names = new Set(
+    Object.entries(options).flatMap(([key, { kind }]) => (kind === 'flag' ? flagOf(key).slice(2) : [])),
+  );
+  const end = argv.includes('--') ? argv.indexOf('--') : argv.length;
+  const switches: (readonly [string, string])[] = [];
+  const rest = argv.filter((word, index) => {
+    const [, name = '', value = ''] = (index < end && /^--([^=]+)=(.*)$/s.exec(word)) || [];
+    if (names.has(name)) switches.push([name, value]);
+    return !names.has(name);
+  });
+  return { rest, switches };
+}
+
+/** The switches with those that were given without a value, so that one that was given twice is seen. */
+function together(
+  parsed: Readonly<Record<string, unknown>>,
+  switches: readonly (readonly [name: string, value: string])[],
+): Record<string, unknown> {
+  const all: Record<string, unknown> = {};
+  for (const [name, value] of switches) {
+    const before = all[name] ?? parsed[name];
+    all[name] = before === undefined ? value : [before, value];
+  }
+  return all;
 }
 
 function unknownFlag(name: string, known: readonly string[]): string {

@@ -94,6 +94,11 @@ describe('a configuration', () => {
     const base = ['--data-dir=/srv/a'];
     expect(load([...base, '--no-scrub']).scrub).toBe(false);
     expect(load([...base, '--scrub=false']).scrub).toBe(false);
+    expect(load([...base, '--scrub=yes']).scrub).toBe(true);
+    expect(mistakes([...base, '--scrub=maybe'])).toEqual([
+      '--scrub: "maybe" is neither yes nor no; expected true or false',
+    ]);
+    expect(mistakes([...base, '--scrub=yes', '--scrub'])).toEqual(['--scrub: was given more than once']);
     expect(load(base, { env: { HOLDFAST_SCRUB: 'no' } }).scrub).toBe(false);
     expect(load([...base, '--tracker', 'a:1', '--tracker', 'b:2,c:3']).tracker).toHaveLength(3);
     expect(load([...base, '--secret', '007']).secret).toBe('007');

@@ -20,7 +20,7 @@ import { run } from '../../support/command.js';
 import { temporaryFolder } from '../../support/files.js';
 import { seeds } from './support/random.js';
 
-const programs = ['master-tracker', 'data-keeper', 'local-cluster'] as const;
+const programs = ['master-tracker', 'data-keeper'] as const;
 /** What no option means: `--log-level=` and the like take none of these, and no path is so long. */
 const nonsense = '\u0007 -1.5e999 nonsense';
 
@@ -68,38 +68,6 @@ describe.each(programs)('%s', (program) => {
       for (const name of options) expect(result.stderr).toContain(nameOf(name));
       expect(result.stderr).not.toMatch(/^\s+at /m);
       expect(await readdir(folder.path)).not.toContain(program);
-    }
-  }, 60_000);
-
-  it('refuses files that are no configuration, whatever they are', async () => {
-    const file = join(folder.path, 'odd.json');
-    for (const content of [
-      '',
-      '[',
-      'null',
-      '3',
-      '[]',
-      '"x"',
-      `{"a":${'['.repeat(100_000)}`,
-      '\0',
-      '{"__proto__":1}',
-    ]) {
-      await writeFile(file, content);
-      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', file], {
-        limitMs: 20_000,
-      });
-      expect({ content: content.slice(0, 20), status: result.status, stderr: result.stderr }).toMatchObject({
-        content: content.slice(0, 20),
-        status: 2,
-        stderr: expect.stringContaining('odd.json'),
-      });
-    }
-    for (const path of ['/dev/zero', folder.path, join(folder.path, 'nothing')]) {
-      const result = await run(program, ['--data-dir', join(folder.path, program), '--config', path], {
-        limitMs: 20_000,
-      });
-      expect({ path, status: result.status, stderr: result.stderr }).toMatchObject({ path, status: 2 });
-      expect(result.peakResidentBytes).toBeLessThan(300 * 1024 ** 2);
     }
   }, 60_000);
 });
@@ -176,6 +144,22 @@ describe(`whatever it is given (seed ${seed})`, () => {
       }),
       parameters,
     );
+  });
+
+  it.each([
+    ...['', '[', 'null', '3', '[]', '"x"', '\0', '{"__proto__":1}', `{"json":"${'x'.repeat(2 ** 21)}"}`],
+    `{"json":${'['.repeat(100_000)}`,
+  ])('a file is no configuration, whatever it is: %.20s', async (content) => {
+    const file = join(folder.path, 'odd.json');
+    await writeFile(file, content);
+    const load = (): unknown => loadConfig(spec, { argv: ['--config', file], env: {} });
+    expect(load).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
+    expect(load).toThrow('odd.json');
+  });
+
+  it.each(['/dev/zero', '/', '/nothing-is-called-so'])('what is no file is refused: %s', (path) => {
+    const load = (): unknown => loadConfig(spec, { argv: ['--config', path], env: {} });
+    expect(load).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT' }));
   });
 
   it('a size, a duration and an address are read or refused', () => {

@@ -11,6 +11,7 @@ import { Ledger } from '../../support/ledger.js';
 import { type PieceFile, storedPieces } from '../../support/keeper-disk.js';
 import { expectHealed } from '../../support/oracle.js';
 import { quickCluster, storeFiles } from '../../support/quick-cluster.js';
+import { waitFor } from '../../support/wait.js';
 import { changes, releasePipe, replacements } from './support/damage.js';
 import { Choices, seeds } from './support/random.js';
 import { within } from './support/within.js';
@@ -29,6 +30,10 @@ beforeAll(async () => {
   });
   client = await cluster.connect();
   ledger = new Ledger();
+  await waitFor('all keepers to take pieces', async () => {
+    const { keepers } = await client.status();
+    return keepers.every(({ state, reported }) => state === 'live' && reported);
+  });
   await storeFiles(client, ledger, { count: 4, chunks: 4, seed: 11 });
   keeper = cluster.keepers[0]!;
 }, 60_000);

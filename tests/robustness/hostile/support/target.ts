@@ -60,6 +60,9 @@ export class Target {
     });
     const client = await cluster.connect();
     const ledger = new Ledger();
+    await waitFor('all keepers to take pieces', async () =>
+      (await client.keepers()).every(({ state, reported }) => state === 'live' && reported),
+    );
     await storeFiles(client, ledger, { count: 3, chunks: 3, seed: 7 });
     return new Target(cluster, client, ledger, exits, folder.remove);
   }
