@@ -143,7 +143,7 @@ async function runWithout(workshop, copy, guard, before) {
   try {
     const names = guard.only === undefined ? [] : [guard.only];
     const testMs = Math.max(shortestTestMs, patience * Math.max(...before.tests.map(({ tookMs }) => tookMs)));
-    const limits = { testMs, runMs: unchangedLimits.runMs + waitsPerRun * testMs };
+    const limits = { testMs, runMs: patience * 1_000 * before.seconds + waitsPerRun * testMs };
     const run = await workshop.test(copy, { file: guard.test, names }, limits);
     const noticedBy = run.tests.filter(({ passed }) => !passed).map(({ name }) => name);
     const verdict = { failed: 'caught', passed: 'NOT CAUGHT' }[run.outcome] ?? run.outcome;

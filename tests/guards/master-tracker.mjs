@@ -826,8 +826,8 @@ export const masterTrackerGuards = [
     invariant: 'liveness',
     guards: 'Repair takes no more of a disk and a link than was agreed.',
     file: file('repair/repair-rate.ts'),
-    find: 'if (this.#bytesPerS === 0) return Infinity;',
-    replace: 'if (this.#bytesPerS >= 0) return Infinity;',
+    find: 'leftBytes: this.left(keeperId, nowMs) - sizeBytes,',
+    replace: 'leftBytes: this.left(keeperId, nowMs) - sizeBytes / 2,',
     test: test('repair/repair-rate.test.ts'),
   },
   {
