@@ -44,7 +44,7 @@ beforeAll(async () => {
   await ready();
   servers.push(...keepers.map((name) => serve(name, 'data-keeper', ['--tracker', tracker()])));
   await ready();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   if (missing !== undefined) return;
@@ -66,7 +66,7 @@ function serve(
 
 async function ready(): Promise<void> {
   const isReady = ({ stdout }: RunningCommand): boolean => stdout().includes('"event":"ready"');
-  await waitFor('the servers to be ready', () => servers.every(isReady));
+  await waitFor('the servers to be ready', () => servers.every(isReady), 90_000);
 }
 
 const startClient = (...words: readonly string[]): RunningCommand =>

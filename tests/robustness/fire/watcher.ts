@@ -14,7 +14,7 @@ export class Watcher {
   readonly #entries = new Map<string, EntryChange['type']>();
   readonly #over = new AbortController();
   #cursor = '';
-  #failure: Error | undefined;
+  #failure: { readonly error: Error } | undefined;
 
   constructor(client: HoldfastClient) {
     this.#client = client;
@@ -23,7 +23,7 @@ export class Watcher {
   /** Begins where the namespace is empty; the rest goes on by itself, until `stop`. */
   async start(): Promise<void> {
     this.#cursor = await this.#client.watchCursor();
-    void this.#follow().catch((error: Error) => (this.#failure = error));
+    void this.#follow().catch((error: unknown) => (this.#failure = { error: error as Error }));
   }
 
   stop(): void {
@@ -51,7 +51,7 @@ export class Watcher {
 
   /** @throws Error that says what is listed and was not told, or the other way round */
   async assertTold(): Promise<boolean> {
-    if (this.#failure) throw this.#failure;
+    if (this.#failure) throw this.#failure.error;
     const left = new Map(this.#entries);
     for await (const { path, type } of this.#client.list('/', { depth: Infinity })) {
       if (left.get(path) !== type) throw new Error(`${path}, a ${type}, was not told`);
