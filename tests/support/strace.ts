@@ -83,7 +83,7 @@ export async function wasInjected(log: string, hasEnded: boolean): Promise<boole
  * Lets go of a process that has ended if strace does not: now and then it waits for ever for threads that were killed,
  * and so does everybody who waits for the process.
  */
-export async function releaseIfDead(pid: number): Promise<boolean> {
+async function releaseIfDead(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
   if (status !== '' && !/^State:\s+Z/m.test(status)) return false;
   const tracer = Number(/^TracerPid:\s+(\d+)/m.exec(status)?.[1] ?? 0);
