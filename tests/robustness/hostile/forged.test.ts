@@ -129,7 +129,7 @@ function forgeries(token: Buffer, another: Buffer): Buffer[] {
 
 describe('a token', () => {
   it('to write with anything changed writes nothing', async () => {
-    const { header, keepers, uploadId } = await ours.begin();
+    const { header, keepers } = await ours.begin();
     const another = await ours.begin();
     const foreign = await theirs.begin();
     const token = header.writeToken as Buffer;

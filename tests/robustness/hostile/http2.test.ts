@@ -6,15 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { trackerV1 } from '@holdfast/proto';
 import { gzipSync } from 'node:zlib';
 import { checkHealth } from '../../support/keeper-calls.js';
-import {
-  RawConnection,
-  callHeaders,
-  flags,
-  frame,
-  grpcFrame,
-  headerBlock,
-  preface,
-} from './support/frames.js';
+import { RawConnection, callHeaders, flags, frame, grpcFrame, headerBlock } from './support/frames.js';
 import { readRaw } from './support/http2-client.js';
 import { Target } from './support/target.js';
 

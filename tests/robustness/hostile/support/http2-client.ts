@@ -1,5 +1,5 @@
 /** One gRPC call by node:http2, with any headers and any bytes. */
-import { connect } from 'node:http2';
+import { type IncomingHttpHeaders, connect } from 'node:http2';
 import { Metadata } from '@grpc/grpc-js';
 import { detailOf } from './raw-calls.js';
 
@@ -20,13 +20,13 @@ export function readRaw(
   return new Promise<RawAnswer>((resolve) => {
     const timer = setTimeout(() => resolve({ status: 'silence', detail: undefined }), withinMs);
     const stream = session.request(Object.fromEntries(headers));
-    const take = (said: Readonly<Record<string, unknown>>): void => {
+    const take = (said: IncomingHttpHeaders): void => {
       const status = said['grpc-status'];
       if (status === undefined) return;
       const packed = said['grpc-status-details-bin'];
       const metadata = new Metadata();
       if (typeof packed === 'string') metadata.set('grpc-status-details-bin', Buffer.from(packed, 'base64'));
-      resolve({ status: String(status as string), detail: detailOf(metadata) });
+      resolve({ status: status.toString(), detail: detailOf(metadata) });
     };
     stream.on('response', (said) => {
       take(said);
