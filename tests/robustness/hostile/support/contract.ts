@@ -5,7 +5,7 @@
 import { keeperV1, trackerV1 } from '@holdfast/proto';
 import { bytesOf, numberOf, readFields, textOf } from './wire.js';
 
-export type Kind = 'varint' | 'fixed32' | 'fixed64' | 'text' | 'bytes' | 'message';
+type Kind = 'varint' | 'fixed32' | 'fixed64' | 'text' | 'bytes' | 'message';
 
 export interface Field {
   readonly name: string;

@@ -1,7 +1,7 @@
 /** HTTP/2 frames by hand, over a socket of its own: also such as no library would send. */
 import { type Socket, connect } from 'node:net';
 
-export const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+const preface = Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
 
 const types = {
   data: 0,
