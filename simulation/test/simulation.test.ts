@@ -32,7 +32,7 @@ describe('a cluster under a seed', () => {
   it('says so when its metadata went backwards, and is whole again with the newest copy', async () => {
     // With no start of the tracker between the two: those from the older copy and from the newest have the same epoch.
     const plan = [{ kind: rollback, atMs: 5_000, durationMs: 0, seed: 0 }];
-    const result = await runHistory(7, { plan });
+    const result = await runHistory(264, { plan });
     expect(result.faults).toEqual(new Map([[rollback, 1]]));
     if (result.violation !== undefined) throw new Error(story(result));
   });
