@@ -55,6 +55,8 @@ export async function inspect(fileSystem: FileSystem, dataDir: string): Promise<
     for (const folder of folders) {
       // A disk that is not mounted, or a copy that was not finished.
       if (!present.includes(folder)) throw invalidDirectory(dataDir, `${folder}/ is missing`);
+      const there = await fileSystem.stat(join(dataDir, folder));
+      if (there?.isDirectory !== true) throw invalidDirectory(dataDir, `${folder} is no directory`);
     }
     // Likewise, where the pieces have a disk of their own.
     if ((await fileSystem.readDirectory(join(dataDir, names.chunks))).length === 0) {

@@ -20,10 +20,12 @@ const stepBytes = 1024 * 1024;
 export async function renewLog(fileSystem: FileSystem, databasePath: string): Promise<void> {
   const path = `${databasePath}-wal`;
   const fresh = `${path}.new`;
-  if (!(await fileSystem.stat(path))) return;
+  const left = await fileSystem.stat(path);
+  // What is no file with something in it is no log: SQLite says what is wrong with it.
+  if (!left || left.isDirectory || left.sizeBytes === 0) return;
   if (await fileSystem.stat(fresh)) await fileSystem.unlink(fresh);
   try {
-    await copyDurably(fileSystem, path, fresh);
+    await copyDurably(fileSystem, path, fresh, left.sizeBytes);
   } catch (error) {
     // On a full disk it would be all the room there is.
     await fileSystem.unlink(fresh).catch(() => undefined);
@@ -34,14 +36,19 @@ export async function renewLog(fileSystem: FileSystem, databasePath: string): Pr
 }
 
 /** Byte by byte: what copies a file may share its blocks, and those are what is in doubt. */
-async function copyDurably(fileSystem: FileSystem, path: string, copy: string): Promise<void> {
+async function copyDurably(
+  fileSystem: FileSystem,
+  path: string,
+  copy: string,
+  sizeBytes: number,
+): Promise<void> {
   const from = await fileSystem.open(path, 'read');
   try {
     const to = await fileSystem.open(copy, 'create');
     try {
       const buffer = Buffer.alloc(stepBytes);
-      for (let at = 0, length = -1; length !== 0; at += length) {
-        length = await from.read(buffer, 0, stepBytes, at);
+      for (let at = 0, length = -1; at < sizeBytes && length !== 0; at += length) {
+        length = await from.read(buffer, 0, Math.min(stepBytes, sizeBytes - at), at);
         await to.write(buffer.subarray(0, length), at);
       }
       await to.syncData();

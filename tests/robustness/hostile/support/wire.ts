@@ -32,6 +32,8 @@ export function delimited(number: number, bytes: Buffer): Buffer {
 export function readFields(message: Buffer): WireField[] {
   const fields: WireField[] = [];
   let at = 0;
+  /** Groups are no part of the contract, and legal: what is in one is passed over. */
+  let groups = 0;
   const number = (): bigint => {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
@@ -47,15 +49,22 @@ export function readFields(message: Buffer): WireField[] {
     at += length;
     return message.subarray(at - length, at);
   };
+  const valueOf = (wireType: WireType): bigint | Buffer | undefined => {
+    if (wireType === 0) return number();
+    if (wireType === 1) return taken(8);
+    if (wireType === 2) return taken(Number(number()));
+    if (wireType === 5) return taken(4);
+    groups += wireType === 3 ? 1 : -1;
+    if (wireType > 4 || groups < 0) throw new Error(`wire type ${wireType}`);
+    return undefined;
+  };
   while (at < message.length) {
     const key = number();
     const [fieldNumber, wireType] = [Number(key >> 3n), Number(key & 7n) as WireType];
-    if (wireType === 0) fields.push({ number: fieldNumber, wireType, value: number() });
-    else if (wireType === 1) fields.push({ number: fieldNumber, wireType, value: taken(8) });
-    else if (wireType === 2) fields.push({ number: fieldNumber, wireType, value: taken(Number(number())) });
-    else if (wireType === 5) fields.push({ number: fieldNumber, wireType, value: taken(4) });
-    else throw new Error(`wire type ${wireType}`);
+    const value = valueOf(wireType);
+    if (value !== undefined && groups === 0) fields.push({ number: fieldNumber, wireType, value });
   }
+  if (groups !== 0) throw new Error('a group has no end');
   return fields;
 }
 
