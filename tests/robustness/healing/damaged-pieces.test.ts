@@ -75,10 +75,16 @@ it('reads find damage of every kind, and are answered with the right bytes', asy
   const ways = [...Object.values(shapeDamages), ...Object.values(dataDamages)];
   expect(pieces.length).toBeGreaterThan(ways.length + 2);
   await damageAll(pieces, ways);
-  await waitFor('every damaged piece to be set aside', async () => {
-    await ledger.checkAll(client);
-    return (await quarantined(keeper.dataDir)).size === pieces.length;
-  });
+  // Reads choose copies by chance.
+  const limitMs = 90_000;
+  await waitFor(
+    'every damaged piece to be set aside',
+    async () => {
+      await ledger.checkAll(client);
+      return (await quarantined(keeper.dataDir)).size === pieces.length;
+    },
+    limitMs,
+  );
   await expectHealed(cluster, ledger);
 }, 180_000);
 

@@ -103,9 +103,13 @@ export function openDatabase(
       remedy: 'Use Node 22.13 or later, which has SQLite built in, or install better-sqlite3.',
     });
   }
+  let raw: RawDatabase | undefined;
   try {
-    return new CachingConnection(driver, open(path, options.readOnly), options.readOnly);
+    raw = open(path, options.readOnly);
+    return new CachingConnection(driver, raw, options.readOnly);
   } catch (error) {
+    // Left open, it would share SQLite's state of the file with whoever opens one in this process later.
+    raw?.close();
     throw new HoldfastError('DATA_DIR_INVALID', `cannot open the metadata in ${path}: ${String(error)}`, {
       cause: error,
       remedy: 'Check who owns the file and the disk it is on; restore it from a backup if it is damaged.',
