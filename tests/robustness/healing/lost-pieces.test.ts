@@ -54,12 +54,18 @@ it('pieces that vanish under a running keeper are found missing by reads', async
   const keeper = cluster.keepers[0]!;
   const pieces = await storedPieces(keeper.dataDir);
   for (const { path } of pieces) await unlink(path);
-  await waitFor('reads to have found every one', async () => {
-    await ledger.checkAll(client);
-    const { keepers, chunksBelowPolicy } = await client.status();
-    const counted = keepers.find(({ keeperId }) => keeperId === keeper.keeperId)?.pieces ?? 0;
-    return chunksBelowPolicy === 0 && counted === (await storedPieces(keeper.dataDir)).length;
-  });
+  // Reads choose copies by chance.
+  const limitMs = 90_000;
+  await waitFor(
+    'reads to have found every one',
+    async () => {
+      await ledger.checkAll(client);
+      const { keepers, chunksBelowPolicy } = await client.status();
+      const counted = keepers.find(({ keeperId }) => keeperId === keeper.keeperId)?.pieces ?? 0;
+      return chunksBelowPolicy === 0 && counted === (await storedPieces(keeper.dataDir)).length;
+    },
+    limitMs,
+  );
   await expectHealed(cluster, ledger);
 }, 180_000);
 
