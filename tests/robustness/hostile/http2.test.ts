@@ -17,8 +17,8 @@ const MiB = 1024 ** 2;
 /** Of a request; what a server says to nonsense comes at once, and a busy machine is slow. */
 const answerMs = 5_000;
 const peakBytes = 700 * MiB;
-/** Enough for more than the memory that servers may take, on a machine that is not busy. */
-const floodMs = 3_000;
+/** Of messages that never end: much more than the memory that servers may take, if they kept it. */
+const floodBytes = 1_024 * MiB;
 
 let target: Target;
 beforeAll(async () => {
@@ -187,7 +187,10 @@ describe('a peer that sends', () => {
     /** Each stays a byte short of the most that a server takes. */
     const parts = Buffer.alloc(16 * 1024, 0x0a);
     await expectServed(async (address) => {
-      const connections = await Promise.all(Array.from({ length: 4 }, () => RawConnection.begun(address)));
+      const count = 4;
+      const connections = await Promise.all(
+        Array.from({ length: count }, () => RawConnection.begun(address)),
+      );
       await Promise.all(
         connections.map(async (connection) => {
           const streams = 100;
@@ -196,8 +199,8 @@ describe('a peer that sends', () => {
               frame('data', 0, stream, grpcFrame(Buffer.alloc(0), { length: 16 * MiB })),
             ]),
           );
-          const untilMs = performance.now() + floodMs;
-          for (let n = 0; performance.now() < untilMs && !connection.socket.destroyed; n += 1) {
+          const frames = floodBytes / count / parts.length;
+          for (let n = 0; n < frames && !connection.socket.destroyed; n += 1) {
             await connection.write(frame('data', 0, 2 * (n % streams) + 1, parts));
           }
         }),
