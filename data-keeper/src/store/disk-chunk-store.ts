@@ -98,8 +98,11 @@ export class DiskChunkStore implements ChunkStore {
 
   async #count(): Promise<void> {
     const { fileSystem, dataDir } = this.#options;
-    const sizes = async (directory: string, found: (name: string, bytes: number) => void): Promise<void> => {
-      const files = await fileSystem.readDirectory(directory);
+    const sizes = async (
+      directory: string,
+      files: readonly string[],
+      found: (name: string, bytes: number) => void,
+    ): Promise<void> => {
       await inParallel(files, parallelOperations, async (name) => {
         found(name, (await fileSystem.stat(join(directory, name)))?.sizeBytes ?? 0);
       });
@@ -107,16 +110,19 @@ export class DiskChunkStore implements ChunkStore {
     const count = (_name: string, bytes: number): void => this.#space.count(bytes);
     await inParallel(shards, parallelOperations, async (shard) => {
       const directory = join(dataDir, names.chunks, shard);
+      const files = await fileSystem.readDirectory(directory);
       // An earlier start may have ended between a rename and its sync; from here on the piece counts as stored.
-      await fileSystem.syncDirectory(directory);
-      await sizes(directory, (name, bytes) => {
+      if (files.length > 0) await fileSystem.syncDirectory(directory);
+      await sizes(directory, files, (name, bytes) => {
         count(name, bytes);
         const key = parsePieceName(name);
         if (key) this.#census.count(key.chunkId, 1, bytes);
       });
     });
-    await sizes(join(dataDir, names.quarantine), count);
-    await sizes(this.#trash.directory, (name, bytes) => {
+    const quarantine = join(dataDir, names.quarantine);
+    await sizes(quarantine, await fileSystem.readDirectory(quarantine), count);
+    const trash = this.#trash.directory;
+    await sizes(trash, await fileSystem.readDirectory(trash), (name, bytes) => {
       this.#space.count(bytes);
       this.#trash.add(name, bytes);
     });
