@@ -6,6 +6,7 @@ import { loadSync } from '@grpc/proto-loader';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readStrictly } from './strictly.js';
 
 /** A file of the contract. */
 interface DescribedFile {
@@ -52,9 +53,13 @@ let loaded: Reflection | undefined;
 export function loadReflection(): Reflection {
   if (loaded) return loaded;
   const directory = fileURLToPath(new URL('..', import.meta.url));
-  const service = loadSync('grpc/reflection/v1/reflection.proto', { includeDirs: [directory], oneofs: true })[
-    'grpc.reflection.v1.ServerReflection'
-  ] as unknown as Record<'ServerReflectionInfo', Methods>;
+  const definition = readStrictly(
+    loadSync('grpc/reflection/v1/reflection.proto', { includeDirs: [directory], oneofs: true }),
+  );
+  const service = definition['grpc.reflection.v1.ServerReflection'] as unknown as Record<
+    'ServerReflectionInfo',
+    Methods
+  >;
   const { requestSerialize, requestDeserialize, responseSerialize, responseDeserialize } =
     service.ServerReflectionInfo;
   loaded = {

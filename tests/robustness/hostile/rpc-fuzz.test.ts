@@ -44,6 +44,17 @@ const changesKeepers =
   /\/(DrainKeeper|ForgetKeeper|SetMaintenance|TrashUnknownPieces|RegisterKeeper|Heartbeat|ReportPieces|CompleteTask)$/;
 const keeperNames = new Set(['keeper_id', 'keeper_ids', 'storage_id']);
 
+/** Who may delete or replace a file does: the files that are looked for afterwards are not named to these. */
+const changesFiles =
+  /\/(DeleteEntry|MoveEntry|CopyEntry|RestoreEntry|CreateDirectory|BeginUpload|CommitUpload)$/;
+
+function withholdsFrom(method: Method): MessageMaker['withholds'] {
+  if (changesKeepers.test(method.path)) return (fieldName) => keeperNames.has(fieldName);
+  if (!changesFiles.test(method.path)) return () => false;
+  const stored = new Set(target.ledger.paths);
+  return (_, value) => stored.has(String(value));
+}
+
 let target: Target;
 beforeEach(async () => {
   target = await Target.start();
@@ -54,6 +65,8 @@ it('the descriptors name every method that there is', () => {
   const described = [...trackerMethods, ...keeperMethods].map(({ path }) => path);
   expect(described).toEqual(expect.arrayContaining(definedPaths()));
   expect(definedPaths().length).toBeGreaterThan(40);
+  const names = contract.methods.flatMap(({ request }) => request.fields.map(({ name }) => name));
+  expect(names).toEqual(expect.arrayContaining([...keeperNames].filter((name) => name !== 'keeper_ids')));
 });
 
 interface Finding {
@@ -106,7 +119,7 @@ class Fuzzer {
     const method = choices.one(methods);
     const maker: MessageMaker = {
       ...{ choices, contract, known: this.#known },
-      withheld: changesKeepers.test(method.path) ? keeperNames : new Set(),
+      withholds: withholdsFrom(method),
     };
     const message = (): Buffer => {
       if (choices.once(150)) return repeatField(choices, method.request);

@@ -77,7 +77,7 @@ async function expectHonest(outcome: HoldfastError | MasterTracker, seed: number
   for (const path of ['/', '/f-0', '/f-1', '/f-4']) known.add('path', Buffer.from(path));
   try {
     for (const method of trackerMethods) {
-      const message = makeMessage({ choices, contract, known, withheld: new Set() }, method.request);
+      const message = makeMessage({ choices, contract, known, withholds: () => false }, method.request);
       const answer = await callRaw(client, { path: method.path, messages: [message], maxAnswers: 1 });
       expect([method.path, answer.status, answer.text]).toEqual([
         method.path,

@@ -8,6 +8,7 @@ import { bytesOf, numberOf, readFields, textOf } from './wire.js';
 type Kind = 'varint' | 'fixed32' | 'fixed64' | 'text' | 'bytes' | 'message';
 
 export interface Field {
+  /** "keeper_id". */
   readonly name: string;
   readonly number: number;
   readonly kind: Kind;
@@ -38,6 +39,11 @@ const kinds: Readonly<Record<number, Kind>> = {
   ...{ 15: 'fixed32', 16: 'fixed64', 17: 'varint', 18: 'varint' },
 };
 const repeatedLabel = 3;
+
+/** As in the .proto file: the loader's descriptors have keeperId for keeper_id. */
+function asDeclared(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
 
 export class Contract {
   readonly #shapes = new Map<string, Shape>();
@@ -70,7 +76,7 @@ export class Contract {
     const fields = bytesOf(parts, 2).map((bytes): Field => {
       const field = readFields(bytes);
       return {
-        name: textOf(field, 1),
+        name: asDeclared(textOf(field, 1)),
         number: numberOf(field, 3),
         kind: kinds[numberOf(field, 5)] ?? 'bytes',
         repeated: numberOf(field, 4) === repeatedLabel,

@@ -134,13 +134,13 @@ export interface MessageMaker {
   readonly choices: Choices;
   readonly contract: Contract;
   readonly known: Known;
-  /** Fields that are never filled with what is known: what they name is not the fuzzer's to give away. */
-  readonly withheld: ReadonlySet<string>;
+  /** Whether a field is not filled with this known value: what it names is not the fuzzer's to give away. */
+  readonly withholds: (fieldName: string, value: bigint | Buffer) => boolean;
 }
 
 function textFor(maker: MessageMaker, field: Field): Buffer {
-  const { choices, known, withheld } = maker;
-  const heard = withheld.has(field.name) ? [] : known.valuesOf(field);
+  const { choices, known, withholds } = maker;
+  const heard = known.valuesOf(field).filter((value) => !withholds(field.name, value));
   if (heard.length > 0 && !choices.once(3)) {
     const value = choices.one(heard);
     if (Buffer.isBuffer(value)) return choices.once(12) ? mutate(choices, value) : value;
