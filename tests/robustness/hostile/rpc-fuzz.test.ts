@@ -39,10 +39,13 @@ const honest = new Set([
 /** Of calls that do not end by themselves, or were ended here. */
 const ended = new Set(['CANCELLED', 'DEADLINE_EXCEEDED']);
 
-/** What these name is taken away from whoever has it: they get names of nobody. */
+/**
+ * What these name is taken away from whoever has it: they get names of nobody. That includes the cluster's, by which
+ * whoever registers may say that keepers have witnessed later metadata, after which the tracker serves reads only.
+ */
 const changesKeepers =
   /\/(DrainKeeper|ForgetKeeper|SetMaintenance|TrashUnknownPieces|RegisterKeeper|Heartbeat|ReportPieces|CompleteTask)$/;
-const keeperNames = new Set(['keeper_id', 'keeper_ids', 'storage_id']);
+const keeperNames = new Set(['keeper_id', 'keeper_ids', 'storage_id', 'cluster_id']);
 
 /** Who may delete or replace a file does: the files that are looked for afterwards are not named to these. */
 const changesFiles =
