@@ -56,26 +56,38 @@ async function adriftAmong(
   entryIds: readonly number[],
 ): Promise<ReadonlySet<number>> {
   if (entryIds.length === 0) return new Set();
-  const arrived = await db
+  const rows = await db
     .withRecursive('up', (from) =>
       from
         .selectFrom('entries')
-        .select(['entry_id as start', 'parent_id as at'])
+        .select(['entry_id', 'parent_id'])
         .where('entry_id', 'in', entryIds)
-        // Not unionAll: a circle ends where it has been before.
+        // Not unionAll: what directories share is walked once, and a circle ends where it has been before.
         .union((union) =>
           union
             .selectFrom('up')
-            .innerJoin('entries', 'entries.entry_id', 'up.at')
-            .select(['up.start', 'entries.parent_id as at'])
-            .where('up.at', 'not in', [rootId, unlinkedId]),
+            .innerJoin('entries', 'entries.entry_id', 'up.parent_id')
+            .select(['entries.entry_id', 'entries.parent_id'])
+            .where('up.parent_id', 'not in', [rootId, unlinkedId]),
         ),
     )
     .selectFrom('up')
-    .select('start')
-    .distinct()
-    .where('at', 'in', [rootId, unlinkedId])
+    .select(['entry_id', 'parent_id'])
     .execute();
-  const found = new Set(arrived.map((row) => row.start));
-  return new Set(entryIds.filter((entryId) => !found.has(entryId)));
+  const parents = new Map(rows.map((row) => [row.entry_id, row.parent_id]));
+  const arrives = new Map([
+    [rootId, true],
+    [unlinkedId, true],
+  ]);
+  for (const entryId of entryIds) {
+    const way = new Set<number>();
+    let at: number | undefined = entryId;
+    while (at !== undefined && !arrives.has(at) && !way.has(at)) {
+      way.add(at);
+      at = parents.get(at);
+    }
+    const isFine = at !== undefined && arrives.get(at) === true;
+    for (const each of way) arrives.set(each, isFine);
+  }
+  return new Set(entryIds.filter((entryId) => arrives.get(entryId) !== true));
 }
