@@ -121,8 +121,13 @@ describe('StatChunk', () => {
     await client.write(header, data, {
       between: async (index) => {
         if (index !== 2) return;
-        await until(async () => (await cluster.temporary()).length > 0);
-        writing = await client.stat(header.chunkId, cluster.tracker.readToken(header.chunkId));
+        await until(async () => {
+          // Not there until the keeper has taken the header.
+          writing = await client
+            .stat(header.chunkId, cluster.tracker.readToken(header.chunkId))
+            .catch(() => undefined);
+          return writing !== undefined;
+        });
       },
     });
     expect(writing).toMatchObject({ length: data.length, durable: false, digest: Buffer.alloc(0) });

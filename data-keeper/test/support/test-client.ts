@@ -53,15 +53,16 @@ export class TestClient {
       deadlineMs: 30_000,
       signal: options.signal,
     });
-    try {
-      for (const [index, message] of messages.entries()) {
-        await options.between?.(index);
-        await writeMessage(stream, message);
-      }
-      if (options.leaveOpen !== true) stream.end();
-    } catch {
+    // Whoever calls hears of it at the end.
+    response.catch(() => undefined);
+    let isRefused = false;
+    for (const [index, message] of messages.entries()) {
+      await options.between?.(index);
       // The answer says why.
+      await writeMessage(stream, message).catch(() => (isRefused = true));
+      if (isRefused) return response;
     }
+    if (options.leaveOpen !== true) stream.end();
     return response;
   }
 
