@@ -17,7 +17,7 @@ export function chartsOf(samples: readonly Sample[], workload: Workload): NamedC
   return actions.map((action) => {
     const own = rows.filter((row) => row.case.action === action);
     return {
-      fileName: `${workload}-${action.replaceAll(' ', '-')}.svg`,
+      fileName: `${workload}-${action.replaceAll(/[ ,]+/g, '-')}.svg`,
       chart: { title: `${workload}: ${action}`, unit: own[0]?.unit ?? '', groups: groupsOf(own) },
     };
   });
