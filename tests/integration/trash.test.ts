@@ -191,7 +191,7 @@ describe('a cluster of three times a file', () => {
   let client: HoldfastClient;
   const replace = async (round: number): Promise<Buffer> => {
     const bytes = seededBytes(seed + round, fileBytes);
-    await client.upload(bytes, '/file', { overwrite: true, chunkSizeBytes });
+    await client.upload(bytes, '/file', { overwrite: true });
     return bytes;
   };
 
@@ -199,7 +199,7 @@ describe('a cluster of three times a file', () => {
     cluster = await startCluster({
       keepers: Array.from({ length: 3 }, () => ({ capacityBytes: 3.5 * fileBytes })),
       // The grace of reclamation is 10 minutes, as ever; so is the time that keepers keep their own trash.
-      trackerSettings: { ...quick, defaultChunkSizeBytes: chunkSizeBytes },
+      trackerSettings: { ...quick, defaultChunkSizeBytes: 8 * chunkSizeBytes },
     });
     client = await cluster.connect();
   });
