@@ -16,8 +16,8 @@ import { Violation } from './violation.js';
 import { Watcher } from './watcher.js';
 import { Workload } from './workload.js';
 
-/** How long things go wrong. */
-const faultsMs: readonly [number, number] = [20_000, 120_000];
+/** How long things go wrong: as often less as more than half a minute, as more histories find more than longer ones. */
+const faultsMs: readonly [number, number] = [8_000, 120_000];
 /** Before anything happens, so that the watch has begun. */
 const quietMs = 1_000;
 /** Clients that wait for a minute and then for what is on its way end within this. */
@@ -56,7 +56,7 @@ export interface HistoryOptions {
 /** Never rejects: whatever goes wrong is the violation. */
 export async function runHistory(seed: number, options: HistoryOptions = {}): Promise<HistoryResult> {
   const random = new SeededRandom(seed, 'history');
-  const lengthMs = random.integer(...faultsMs);
+  const lengthMs = Math.round(faultsMs[0] * (faultsMs[1] / faultsMs[0]) ** random.fraction());
   const planned = options.plan ?? planFaults(new SeededRandom(seed, 'plan'), lengthMs);
   const plan = planned.filter((_, index) => options.without?.has(index) !== true);
   const trace = new Trace();

@@ -28,6 +28,8 @@ import { VirtualTime } from './virtual-time.js';
 const trackerAddress = 'tracker:7400';
 /** What a supervisor waits before it starts a program again that ended by itself. */
 const restartMs = 1_000;
+/** The most that it waits: twice as long each time, as supervisors do. */
+const longestRestartMs = 16_000;
 /** What the tracker's disk takes for the transaction before: mutations that come meanwhile share the next one. */
 const groupWithinMs = 2;
 const clientMemoryBytes = 16 * 1024 * 1024;
@@ -60,6 +62,8 @@ export class SimulatedKeeper {
   /** Whether it is meant to run: a supervisor starts it again when it ends. */
   wanted = false;
   wallOffsetMs = 0;
+  /** Starts in a row that did not work. */
+  failedStarts = 0;
 
   constructor(name: string, disk: SimulatedDisk) {
     this.name = name;
@@ -199,13 +203,17 @@ export class SimulatedCluster {
       settings: keeperSettings,
     }).then(
       (keeper) => {
-        if (target.process === process) target.keeper = keeper;
+        if (target.process !== process) return;
+        target.keeper = keeper;
+        target.failedStarts = 0;
       },
       (error: unknown) => {
         if (target.process !== process) return;
         this.trace.add(target.name, `did not start: ${String(error)}`);
         this.killKeeper(target);
-        this.time.after(restartMs, () => target.wanted && this.startKeeper(target));
+        const waitMs = Math.min(longestRestartMs, restartMs * 2 ** target.failedStarts);
+        target.failedStarts += 1;
+        this.time.after(waitMs, () => target.wanted && this.startKeeper(target));
       },
     );
   }
