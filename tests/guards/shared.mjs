@@ -1,4 +1,4 @@
-/** What all programs have in common: who is obeyed and believed, bounds and deadlines of calls. Fields: see guards.d.mts. */
+/** What all programs have in common: who is obeyed and believed, how messages are read, bounds and deadlines of calls. Fields: see guards.d.mts. */
 
 const file = (path) => `shared/src/${path}`;
 const test = (path) => `shared/test/${path}`;
@@ -230,5 +230,68 @@ export const sharedGuards = [
     find: 'if (bytesWritten === 0) {',
     replace: 'if (bytesWritten === 0) return;\n    if (bytesWritten < 0) {',
     test: test('node/write-all.test.ts'),
+  },
+  {
+    name: 'UTF-8',
+    invariant: 'S3',
+    guards: 'A path that is not UTF-8 is not taken for another path.',
+    file: 'proto/src/inspection.ts',
+    find: "if (!isUtf8(this.#bytes.subarray(at, this.#at))) throw new RangeError('a text is not UTF-8');",
+    replace: '',
+    test: test('grpc/strict-reading.test.ts'),
+  },
+  {
+    name: 'types of fields',
+    invariant: 'S3',
+    guards: 'A field of another type is not read as if it were of its own.',
+    file: 'proto/src/inspection.ts',
+    find: 'else throw new RangeError(`field ${number} is of another type`);',
+    replace: 'else this.#value(wireType, undefined, end);',
+    test: test('grpc/strict-reading.test.ts'),
+  },
+  {
+    name: 'ends of fields',
+    invariant: 'S3',
+    guards: 'A field does not go on behind the end of its message.',
+    file: 'proto/src/inspection.ts',
+    find: "if (this.#at > end) throw new RangeError('a field is cut off');",
+    replace: '',
+    test: test('grpc/strict-reading.test.ts'),
+  },
+  {
+    name: 'tags of 32 bits',
+    invariant: 'S3',
+    guards: 'A tag is not read as another one, without its upper bits.',
+    file: 'proto/src/inspection.ts',
+    find: "if (value > max32) throw new RangeError('a tag or a length of more than 32 bits');",
+    replace: '',
+    test: test('grpc/strict-reading.test.ts'),
+  },
+  {
+    name: 'truth values',
+    invariant: 'S3',
+    guards: 'What is true is not read as false.',
+    file: 'proto/src/inspection.ts',
+    find: 'if (bits === 1) this.#checkTruth(start);',
+    replace: '',
+    test: test('grpc/strict-reading.test.ts'),
+  },
+  {
+    name: 'fields that come once',
+    invariant: 'S3',
+    guards: 'Of two fields of a oneof, not another one is read than other languages read.',
+    file: 'proto/src/inspection.ts',
+    find: 'if (met & field.onceBit) throw new RangeError(`field ${number}, or another in its place, came before`);',
+    replace: '',
+    test: test('grpc/strict-reading.test.ts'),
+  },
+  {
+    name: 'messages in a message',
+    invariant: 'S10',
+    guards: 'A small message does not become gigabytes of objects.',
+    file: 'proto/src/inspection.ts',
+    find: 'if (this.#innerMessages > maxInnerMessages)',
+    replace: 'if (this.#innerMessages < 0)',
+    test: test('grpc/strict-reading.test.ts'),
   },
 ];

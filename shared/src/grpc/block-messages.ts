@@ -70,14 +70,14 @@ export function blockDeserializer<Message extends { blocks?: BlockRunOutput | nu
 function splitAtData(message: ByteParts): { start: Buffer; data: ByteParts } | undefined {
   const head = joinBytes(message.subarray(0, Math.min(maxHeadBytes, message.length)));
   if (head[0] !== blocksTag) return undefined;
-  const run = readVarint(head, 1);
+  const run = readVarint(head, 1, maxBytesOfLength);
   if (!run || run.end + run.value !== message.length) return undefined;
   for (let at = run.end; at < head.length;) {
     const tag = head[at] ?? 0;
     // Tags of one byte only: BlockRun has no field above 15.
     if (tag >= 0x80) return undefined;
-    const value = readVarint(head, at + 1);
     const wireType = tag & 7;
+    const value = readVarint(head, at + 1, wireType === 2 ? maxBytesOfLength : maxBytesOfOffset);
     if (!value || (wireType !== 0 && wireType !== 2)) return undefined;
     if (tag === dataTag) {
       if (value.end + value.value !== message.length) return undefined;
@@ -95,11 +95,19 @@ function varint(value: number): number[] {
   return [...bytes, rest];
 }
 
-/** The varint at `start` and where it ends; undefined if it is cut off or no exact number. */
-function readVarint(bytes: Buffer, start: number): { value: number; end: number } | undefined {
+/** Lengths have 32 bits; offsets are exact numbers. */
+const maxBytesOfLength = 5;
+const maxBytesOfOffset = 8;
+
+/** The varint at `start` and where it ends; undefined if it is cut off, longer, or no exact number. */
+function readVarint(
+  bytes: Buffer,
+  start: number,
+  maxBytes: number,
+): { value: number; end: number } | undefined {
   let value = 0;
-  let factor = 1;
-  for (let at = start; at < bytes.length && factor <= Number.MAX_SAFE_INTEGER; at += 1, factor *= 128) {
+  const limit = Math.min(bytes.length, start + maxBytes);
+  for (let at = start, factor = 1; at < limit; at += 1, factor *= 128) {
     const byte = bytes[at] ?? 0;
     value += (byte & 0x7f) * factor;
     if (byte < 0x80) return Number.isSafeInteger(value) ? { value, end: at + 1 } : undefined;

@@ -29,7 +29,7 @@ const known: readonly OwnWords[] = [
     said: /^Error deserializing request/,
     code: 'INVALID_ARGUMENT',
     message:
-      'the request is malformed: it is no message of this method, or not whole, or has text that is not UTF-8',
+      'the request is malformed: it is no message of this method, or not whole, has text that is not UTF-8, or too many fields',
     remedy: 'Send what the .proto files of the contract describe.',
   },
   {

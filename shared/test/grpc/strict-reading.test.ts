@@ -1,6 +1,6 @@
-/** What protobufjs would take as something else than was sent is refused, or read as every other language reads it. */
+/** What protobufjs would take as something else than was sent, or than every other language takes it, is refused. */
 import { expect, it } from '@jest/globals';
-import { commonV1, trackerV1 } from '@holdfast/proto';
+import { commonV1, keeperV1, trackerV1 } from '@holdfast/proto';
 import { limits } from '@holdfast/shared';
 import { createHash } from 'node:crypto';
 
@@ -39,6 +39,8 @@ it.each([
   ['a text in the place of a number', '0a02 6869'],
   ['a field 0', '0001'],
   ['a tag of more than 32 bits', '8880 8080 8001 01'],
+  ['a tag of five bytes and more than 32 bits', '9280 8080 10 02 c0af'],
+  ['a number of ten bytes and more than 64 bits', '18 ffff ffff ffff ffff ff7f'],
   ['a text that is cut off', '1205 6869'],
   ['a small number that is cut off', '08 80'],
   ['a large number that is cut off after one byte', '18 80'],
@@ -75,6 +77,34 @@ it('refuses an inner message that goes on behind its end', () => {
   expect(requestDeserialize(hex('1a03 0a01 61')).files).toMatchObject([{ path: 'a' }]);
   expect(() => requestDeserialize(hex('1a03 0a03 612f 62'))).toThrow('cut off');
   expect(() => requestDeserialize(hex('1a05 0a03 612f'))).toThrow('cut off');
+});
+
+it.each([
+  ['true in its upper half only', '1080 8080 8010'],
+  ['true by its last bit only', '1080 8080 8080 8080 8080 01'],
+  ['two', '1002'],
+])('refuses a truth value that is %s', (_, bytes) => {
+  const { requestDeserialize } = trackerV1.NamespaceService.service.DeleteEntry;
+  expect(requestDeserialize(hex('1001'))).toMatchObject({ recursive: true });
+  expect(requestDeserialize(hex('108000'))).toMatchObject({ recursive: false });
+  expect(() => requestDeserialize(hex(bytes))).toThrow('truth');
+});
+
+it('refuses the second of two messages where one belongs, and of two fields of a oneof', () => {
+  const locate = trackerV1.ChunkLocationService.service.LocateChunks.requestDeserialize;
+  expect(locate(hex('1005'))).toMatchObject({ target: 'version', version: 5 });
+  expect(locate(hex('0a02 2f61 1805'))).toMatchObject({ target: 'path', path: '/a', offset: 5 });
+  expect(() => locate(hex('1005 0a02 2f61'))).toThrow('came before');
+  const write = keeperV1.ChunkService.service.WriteChunk.requestDeserialize;
+  expect(() => write(hex('0a02 1807 1202 0805'))).toThrow('came before');
+  expect(() => write(hex('1202 0805 1206 1204 0100 0000'))).toThrow('came before');
+});
+
+it('refuses a message of more messages than any has', () => {
+  const { requestDeserialize } = trackerV1.UploadService.service.CommitUpload;
+  const commitOf = (files: number): Buffer => Buffer.alloc(2 * files, hex('1a00'));
+  expect(requestDeserialize(commitOf(200_000)).files).toHaveLength(200_000);
+  expect(() => requestDeserialize(commitOf(200_001))).toThrow('messages');
 });
 
 it('reads the largest commit that the limits allow', () => {
