@@ -1,6 +1,7 @@
 /** What the command line says of transfers that can be gone on with. */
 import type { ResumeNotice } from '../core/resume.js';
 import type { Reporter } from './reporter.js';
+import { shellWord } from './quote.js';
 import { sizeWords } from './words.js';
 
 /** Flags of such transfers. */
@@ -26,9 +27,20 @@ export function resumeTeller(report: Reporter, done: string): (notice: ResumeNot
     } else if (notice.kind === 'in-use') {
       report.warn(`${name}: another process is at it; this one starts anew and leaves nothing to go on with`);
     } else if (notice.kind === 'source-changed') {
-      report.warn(`${name} changed since it was interrupted: starting anew`);
+      report.warn(
+        `${name}: what was interrupted was another file, or this one before it changed: starting anew`,
+      );
     } else if (notice.kind === 'not-recorded') {
       report.debug(`${name}: cannot be gone on with after an interruption: ${notice.reason}`);
     }
   };
+}
+
+/** What a directory's transfer that is interrupted leaves to do, for each [source, destination] as `sync` has them. */
+export function tellRest(report: Reporter, program: string, directories: readonly [string, string][]): void {
+  for (const [source, destination] of directories) {
+    report.warn(
+      `what is missing is copied by: ${program} sync ${shellWord(source)} ${shellWord(destination)}`,
+    );
+  }
 }

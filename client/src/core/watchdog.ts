@@ -10,6 +10,7 @@ export class Watchdog {
   readonly #parent: AbortSignal | undefined;
   readonly #onParentAbort = (): void => this.#controller.abort(this.#parent?.reason);
   #cancelTimer: (() => void) | undefined;
+  #isStopped = false;
 
   /** @param parent aborts this one's signal too, until `stop` */
   constructor(clock: Clock, parent?: AbortSignal) {
@@ -27,6 +28,8 @@ export class Watchdog {
   /** Something has to happen within `durationMs`, or the call is ended with `error()`. Replaces the last wait. */
   expect(durationMs: number, error: () => HoldfastError): void {
     this.rest();
+    // What was on its way when the call ended comes here late; a timer would keep the process.
+    if (this.#isStopped) return;
     this.#cancelTimer = this.#clock.schedule(durationMs, () => this.#controller.abort(error()));
   }
 
@@ -39,6 +42,7 @@ export class Watchdog {
   /** Ends the watching. */
   stop(): void {
     this.rest();
+    this.#isStopped = true;
     this.#parent?.removeEventListener('abort', this.#onParentAbort);
   }
 }

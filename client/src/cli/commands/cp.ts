@@ -4,7 +4,7 @@ import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import { filesAtOnce, forEachOf } from '../../core/for-each.js';
-import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunWithoutLookOption } from '../command.js';
 import { makeTop } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { globWords } from '../remote-globs.js';
@@ -21,7 +21,7 @@ export const cpCommand: CommandSpec = {
   options: {
     recursive: { type: 'boolean', alias: 'r', describe: 'Also directories with all that is in them' },
     force: { type: 'boolean', alias: 'f', describe: 'Replace files that exist' },
-    ...dryRunOption,
+    ...dryRunWithoutLookOption,
     ...excludeOption,
   },
   examples: [

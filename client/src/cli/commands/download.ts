@@ -8,13 +8,18 @@ import type { FileToDownload } from '../../download/download-many.js';
 import type { DownloadOptions, DownloadResult } from '../../download/download.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
-import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
+import {
+  type CommandContext,
+  type CommandSpec,
+  dryRunWithoutLookOption,
+  transferOptions,
+} from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { localPathIn } from '../local-names.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Progress, movedOf, startProgress } from '../progress.js';
-import { resumeOptions, resumeTeller } from '../resume.js';
+import { resumeOptions, resumeTeller, tellRest } from '../resume.js';
 import { notExcluded, previewDownloads } from '../transfer-preview.js';
 import { countWords, durationWords, movedWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
@@ -26,9 +31,10 @@ export const downloadCommand: CommandSpec = {
   details:
     'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
     'directory. "-" is standard output. A file appears whole or not at all, with its time and mode. ' +
-    'Of a large file (from 32 MiB) whose download was interrupted or killed, the same command fetches the rest. ' +
+    'Of a large file (from 32 MiB) whose download was interrupted or killed, the same command fetches the rest; of a ' +
+    'directory "sync" does, which copies only what is missing. ' +
     `${globWords} ${excludeWords}`,
-  options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunOption },
+  options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunWithoutLookOption },
   examples: [
     ['download /photos/cat.jpg .', 'into the current directory'],
     ['download /backup.tar - | tar x', 'to a pipe'],
@@ -88,6 +94,17 @@ async function run(context: CommandContext): Promise<number> {
         job,
         filesOf(job, entries, (entry) => placeFor(entry, local, target)),
       );
+  } catch (error) {
+    if (signal.aborted) {
+      const directories = entries.filter(({ type }) => type === 'directory');
+      progress.stop();
+      tellRest(
+        report,
+        io.program,
+        directories.map((entry) => [`:${entry.path}`, placeFor(entry, local, target)]),
+      );
+    }
+    throw error;
   } finally {
     progress.stop();
   }

@@ -1,5 +1,5 @@
 /** `client mv`: renames files and whole directories. */
-import { type CommandSpec, dryRunOption } from '../command.js';
+import { type CommandSpec, dryRunWithoutLookOption } from '../command.js';
 import { globWords } from '../remote-globs.js';
 import { destinationsOf, expandSources, sourcesAndTarget } from '../remote-target.js';
 
@@ -10,7 +10,7 @@ export const mvCommand: CommandSpec = {
   details: `Into TARGET if that is a directory or ends with "/", else as TARGET. ${globWords}`,
   options: {
     force: { type: 'boolean', alias: 'f', describe: 'Replace a file that exists' },
-    ...dryRunOption,
+    ...dryRunWithoutLookOption,
   },
   examples: [
     ['mv /draft.txt /final.txt', 'rename'],

@@ -72,6 +72,7 @@ async function showOne(
   client: HoldfastClient,
   path: string,
 ): Promise<void> {
+  if (path === '/') throw new HoldfastError('INVALID_ARGUMENT', 'the root cannot be deleted');
   let first = true;
   for await (const entry of withAllBelow(client, path, { signal })) {
     if (!first && !flags.isSet('recursive')) {

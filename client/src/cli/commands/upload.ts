@@ -10,7 +10,7 @@ import {
   type CommandContext,
   type CommandSpec,
   type Flags,
-  dryRunOption,
+  dryRunWithoutLookOption,
   transferOptions,
 } from '../command.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
@@ -19,7 +19,7 @@ import { type LocalDirectory, type WalkOptions, nameOf, walkLocal } from '../loc
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Amount, type Progress, expecting, movedOf, startProgress } from '../progress.js';
-import { resumeOptions, resumeTeller } from '../resume.js';
+import { resumeOptions, resumeTeller, tellRest } from '../resume.js';
 import { previewUploads } from '../transfer-preview.js';
 import { uploadsDirectory } from '../../local/state-directory.js';
 import { copiesWords, countWords, durationWords, movedWords, sizeWords } from '../words.js';
@@ -33,7 +33,8 @@ export const uploadCommand: CommandSpec = {
     'directory. "-" is standard input. With -r, symbolic links are followed; links that lead nowhere or in circles, ' +
     'sockets, devices and pipes are skipped with a warning, and the status is then 1. Where there is no room until that ' +
     'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that. ' +
-    'A large file (from 32 MiB) whose upload was interrupted or killed is gone on with by the same command, for a day. ' +
+    'A large file (from 32 MiB) whose upload was interrupted or killed is gone on with by the same command, for a day; ' +
+    'a directory by "sync", which copies only what is missing. ' +
     excludeWords,
   options: {
     ...transferOptions,
@@ -46,7 +47,7 @@ export const uploadCommand: CommandSpec = {
       describe: 'Copies that must be durable before it returns',
     },
     ...excludeOption,
-    ...dryRunOption,
+    ...dryRunWithoutLookOption,
     'skip-links': { type: 'boolean', describe: 'With -r, leave symbolic links out' },
     parents: { type: 'boolean', alias: 'p', describe: 'Make missing remote directories' },
   },
@@ -99,6 +100,17 @@ async function run(context: CommandContext): Promise<number> {
     const [source = ''] = sources;
     if (many) await uploadMany(job, filesOf(job, sources, local, remoteOf));
     else await uploadFile(job, fileAt(job, source, remoteOf(source), local[0]));
+  } catch (error) {
+    if (signal.aborted) {
+      const directories = sources.filter((_, index) => local[index]?.isDirectory());
+      progress.stop();
+      tellRest(
+        report,
+        io.program,
+        directories.map((each) => [each, `:${remoteOf(each)}`]),
+      );
+    }
+    throw error;
   } finally {
     counting.abort();
     progress.stop();
