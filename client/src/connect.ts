@@ -25,6 +25,7 @@ export interface ConnectOptions {
 
 /** Where `npm start` has its tracker. */
 export const defaultTracker = '127.0.0.1:7400';
+const knownOptions: ReadonlySet<string> = new Set<keyof ConnectOptions>(['tracker', 'memoryBytes', 'signal']);
 const defaultMemoryBytes = 64 * 1024 * 1024;
 
 /**
@@ -42,6 +43,13 @@ const defaultMemoryBytes = 64 * 1024 * 1024;
  */
 export async function connect(options: ConnectOptions = {}): Promise<HoldfastClient> {
   const { tracker: addressList = defaultTracker, memoryBytes = defaultMemoryBytes, signal } = heard(options);
+  // Nobody hands these to other calls too, and one that is misspelt would connect to a tracker that is not meant.
+  const unknown = Object.keys(options).find((name) => !knownOptions.has(name));
+  if (unknown !== undefined) {
+    throw new HoldfastError('INVALID_ARGUMENT', `connect has no option ${JSON.stringify(unknown)}`, {
+      remedy: `It has ${[...knownOptions].join(', ')}.`,
+    });
+  }
   if (!Number.isSafeInteger(memoryBytes) || memoryBytes < 0) {
     throw new HoldfastError('INVALID_ARGUMENT', `memoryBytes must be a number of bytes, not ${memoryBytes}`);
   }

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
-import { connect } from '../src/connect.js';
+import { type ConnectOptions, connect } from '../src/connect.js';
 
 const open: { server: Server; sockets: Set<Socket> }[] = [];
 
@@ -65,6 +65,14 @@ describe('connect', () => {
     expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', remedy: expect.stringContaining('frozen') });
     expect(tookMs).toBeLessThan(10_000);
   }, 15_000);
+
+  it('refuses an option that it does not have', async () => {
+    const misspelt = { trackers: '127.0.0.1:1' } as ConnectOptions;
+    await expect(connect(misspelt)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+      message: 'connect has no option "trackers"',
+    });
+  });
 
   it('ends at once when it is aborted', async () => {
     const abort = new AbortController();

@@ -15,10 +15,19 @@ export interface Taken {
 
 /** Where the program tells what it took. */
 const tellingFd = 3;
-/** Runs before the program: at its end it writes down what the kernel counted. */
-const teller = `data:text/javascript,${encodeURIComponent(
-  `import { writeSync } from 'node:fs'; process.on('exit', () => writeSync(${tellingFd}, JSON.stringify(process.resourceUsage())));`,
-)}`;
+/**
+ * Runs before the program: at its end it writes down what the kernel counted. On Linux the most memory that getrusage
+ * knows of is also that of the process that started it, as it was before it became this program; VmHWM is not.
+ */
+const teller = `data:text/javascript,${encodeURIComponent(`
+import { readFileSync, writeSync } from 'node:fs';
+process.on('exit', () => {
+  const usage = process.resourceUsage();
+  const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
+  const [, ownKilobytes = usage.maxRSS] = /VmHWM:\\s*(\\d+)/.exec(status) ?? [];
+  writeSync(${tellingFd}, JSON.stringify({ ...usage, maxRSS: Number(ownKilobytes) }));
+});
+`)}`;
 /** Why a command failed is in its last lines. */
 const shownChars = 1_000;
 
