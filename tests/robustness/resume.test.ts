@@ -125,7 +125,7 @@ it('begins anew when the source changed, and with --no-resume', async () => {
   expect(resumedOf(await run('client', args('--no-resume'), options()))).toBe(0);
   digest = await writeSeededFile(source, sizeBytes, 8);
   const anew = await run('client', args(), options());
-  expect(anew.stderr).toMatch(/changed since/);
+  expect(anew.stderr).toMatch(/before it changed/);
   expect(resumedOf(anew)).toBe(0);
   await run('client', download('--force'), options());
   expect(await sha256Of(target())).toBe(digest);

@@ -31,10 +31,7 @@ export interface ParseOptions {
 /** @throws HoldfastError INVALID_ARGUMENT that says what is wrong */
 export async function parseCommandLine(argv: readonly string[], options: ParseOptions): Promise<Parsed> {
   const { program, commands } = options;
-  let output = '';
-  const raw = build(options).parseSync([...argv], {}, (_error: unknown, _argv: unknown, text: string) => {
-    output = text;
-  }) as Record<string, unknown>;
+  const { raw, output } = wordsOf(argv, options);
   if (output !== '') return { kind: 'output', text: `${output}\n` };
   const words = (raw['_'] as unknown[]).map(String);
   const isGroup = words[0] !== undefined && Object.hasOwn(options.groups, words[0]);
@@ -52,6 +49,31 @@ export async function parseCommandLine(argv: readonly string[], options: ParseOp
   await checkFlags(raw, known, help);
   checkPaths(command, paths, program);
   return { kind: 'command', command, paths, flags: flagsOf(raw) };
+}
+
+/** The flags and words of a verb that there is. */
+class VerbFound extends Error {
+  readonly raw: Record<string, unknown>;
+
+  constructor(raw: Record<string, unknown>) {
+    super('a verb was found');
+    this.raw = raw;
+  }
+}
+
+/** What yargs makes of the command line, and what it printed. */
+function wordsOf(argv: readonly string[], options: ParseOptions) {
+  let output = '';
+  const onOutput = (_error: unknown, _argv: unknown, text: string): void => {
+    output = text;
+  };
+  try {
+    const raw = build(options).parseSync([...argv], {}, onOutput) as Record<string, unknown>;
+    return { raw, output };
+  } catch (error) {
+    if (error instanceof VerbFound) return { raw: error.raw, output };
+    throw error;
+  }
 }
 
 function build({ program, version, commands, groups, columns }: ParseOptions) {
@@ -98,7 +120,7 @@ function build({ program, version, commands, groups, columns }: ParseOptions) {
 
 function addCommand(parser: Argv, command: CommandSpec, program: string): void {
   const word = command.name.slice(command.name.indexOf(' ') + 1);
-  parser.command(word, command.describe, (verb) => {
+  const describeVerb = (verb: Argv): Argv => {
     const more = command.details === undefined ? '' : ` ${command.details}`;
     const usage = `${program} ${command.name} [flags] ${command.synopsis}`.trimEnd();
     verb.usage(`${usage}\n\n${command.describe}.${more}`);
@@ -107,6 +129,10 @@ function addCommand(parser: Argv, command: CommandSpec, program: string): void {
     for (const [name, option] of Object.entries(command.options)) verb.option(name, option);
     for (const [example, what] of command.examples) verb.example(exampleLine(program, example), what);
     return verb;
+  };
+  parser.command(word, command.describe, describeVerb, (raw) => {
+    // Not returned: yargs would render the verb's help now, which takes longer than everything before.
+    throw new VerbFound(raw);
   });
 }
 

@@ -4,11 +4,19 @@ import { cancelled, throwIfCancelled } from '@holdfast/shared';
 import { checkOptions } from './check-options.js';
 
 /**
+ * What each signal was made of. Node 20 keeps only weak references to them, and an AbortSignal.timeout that nobody else
+ * has would be collected and never come.
+ */
+const sources = new WeakMap<AbortSignal, readonly AbortSignal[]>();
+
+/**
  * A signal that is aborted with the first of `signals`. Every chunk on its way listens to it: more than the ten
  * listeners that Node takes for a leak.
  */
 export function firstOf(...signals: readonly (AbortSignal | undefined)[]): AbortSignal {
-  const first = AbortSignal.any(signals.filter((signal) => signal !== undefined));
+  const those = signals.filter((signal) => signal !== undefined);
+  const first = AbortSignal.any(those);
+  sources.set(first, those);
   setMaxListeners(0, first);
   return first;
 }

@@ -20,7 +20,7 @@ import { type Logger, silentLogger } from '../ports/logger.js';
 import { toStatusObject } from './error-details.js';
 import { attendCalls } from './insides/incoming.js';
 import { serveInParts } from './insides/parts.js';
-import { prepareServer, readLittleAhead, resetCall } from './insides/server.js';
+import { cutOff, prepareServer, readLittleAhead, resetCall } from './insides/server.js';
 import { type Said, inOwnWords } from './own-words.js';
 
 // Every failure comes back to its caller as a HoldfastError, and grpc-js would print it as well.
@@ -120,7 +120,8 @@ function bindError(error: Error, address: string): HoldfastError {
 /** Lets running calls end for up to `graceMs`, then cuts them. Resolves when the port is free. */
 export async function shutDown(server: Server, graceMs: number): Promise<void> {
   await new Promise<void>((resolve) => {
-    const force = setTimeout(() => server.forceShutdown(), graceMs);
+    // Not forceShutdown alone: a connection that is being closed waits for its peer, which may have vanished.
+    const force = setTimeout(() => cutOff(server), graceMs);
     server.tryShutdown(() => {
       clearTimeout(force);
       resolve();

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from '@jest/globals';
 import type { Server } from '@grpc/grpc-js';
 import { keeperV1 } from '@holdfast/proto';
 import { connect } from 'node:http2';
+import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { HoldfastError } from '../../src/index.js';
 import {
@@ -15,6 +16,7 @@ import {
   dataChannelOptions,
   listen,
   serverStream,
+  shutDown,
   writeMessage,
 } from '../../src/grpc/index.js';
 import { flowControlWindowBytes } from '../../src/grpc/insides/server.js';
@@ -211,6 +213,22 @@ describe('the insides of grpc-js', () => {
       until(() => called).then(() => cutOff(server)),
       expect(ended).rejects.toMatchObject({ code: 'UNAVAILABLE' }),
     ]);
+  });
+
+  it('a server that shuts down does not wait for a peer that never closes its connection', async () => {
+    const server = createServer({ maxMessageBytes: 1_000 });
+    const [, port] = (await serve(server)).split(':');
+    const peer = createConnection({ host: '127.0.0.1', port: Number(port), allowHalfOpen: true });
+    peer.on('error', () => undefined).resume();
+    closers.push(() => void peer.destroy());
+    peer.write(
+      Buffer.concat([
+        Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+        Buffer.alloc(9, '\0\0\0\x04\0\0\0\0\0'),
+      ]),
+    );
+    await once(peer, 'data');
+    await shutDown(server, 100);
   });
 
   it('a message for a call that is over is refused and not waited with', async () => {
