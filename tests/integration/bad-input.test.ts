@@ -56,6 +56,12 @@ async function everything(): Promise<string[]> {
 describe('a command that cannot be done', () => {
   const cases: [what: string, status: number, args: () => string[], text: RegExp][] = [
     ['a missing local file', 3, () => ['upload', join(folder.path, 'nothing'), '/x'], /nothing/],
+    ['a missing remote file', 3, () => ['download', '/nothing', folder.path], /\/nothing/],
+    ['cat of a missing file', 3, () => ['cat', '/nothing'], /\/nothing/],
+    ['stat of a missing file', 3, () => ['stat', '/nothing'], /\/nothing/],
+    ['rm of a missing file', 3, () => ['rm', '/nothing'], /\/nothing/],
+    ['mv of a missing file', 3, () => ['mv', '/nothing', '/else'], /\/nothing/],
+    ['ls of a missing directory', 3, () => ['ls', '/nothing'], /\/nothing/],
     ['a missing parent', 3, () => ['upload', file, '/no/such/dir/x'], /\/no/],
     ['an existing target without --force', 4, () => ['upload', file, '/taken.txt'], /--force/],
     ['an existing local target without --force', 4, () => ['download', '/taken.txt', file], /--force/],
