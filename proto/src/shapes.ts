@@ -69,7 +69,7 @@ export function shapesOf(definition: PackageDefinition): ReadonlyMap<string, Sha
     for (const each of fields) {
       const { number, label, type, typeName } = each;
       const wireType = wireTypeOf(type);
-      const shape = type === types.message ? seenFrom(name, typeName, shapes) : undefined;
+      const shape = type === types.message ? shapeSeenFrom(name, typeName, shapes) : undefined;
       shapes.get(name)?.set(number, {
         wireType,
         bits: type === types.bool ? 1 : typesOf32Bits.includes(type) ? 32 : 64,
@@ -108,10 +108,10 @@ function onceBitsOf(name: string, fields: readonly FieldDescriptor[]): ReadonlyM
   );
 }
 
-/** Names are looked up from the inside to the outside. */
-function seenFrom(scope: string, name: string, shapes: ReadonlyMap<string, Shape>): Shape {
+/** The message that `name` means within `scope`: names are looked up from the inside to the outside. */
+export function shapeSeenFrom(scope: string, name: string, shapes: ReadonlyMap<string, Shape>): Shape {
   const shape = shapes.get(scope === '' ? name : `${scope}.${name}`);
   if (shape) return shape;
   if (scope === '') throw new Error(`the contract has no message ${name}`);
-  return seenFrom(scope.slice(0, Math.max(0, scope.lastIndexOf('.'))), name, shapes);
+  return shapeSeenFrom(scope.slice(0, Math.max(0, scope.lastIndexOf('.'))), name, shapes);
 }

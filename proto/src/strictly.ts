@@ -7,7 +7,7 @@
  */
 import type { MessageTypeDefinition, PackageDefinition } from '@grpc/proto-loader';
 import { Inspection } from './inspection.js';
-import { type Shape, shapesOf } from './shapes.js';
+import { type Shape, shapeSeenFrom, shapesOf } from './shapes.js';
 
 type AnyDefinition = PackageDefinition[string];
 type Message = MessageTypeDefinition<object, object>;
@@ -16,21 +16,17 @@ type Deserialize = (bytes: Buffer) => object;
 /** Makes all messages of a package be looked at before they are read. */
 export function readStrictly(definition: PackageDefinition): PackageDefinition {
   const shapes = shapesOf(definition);
-  const strictly = (deserialize: Deserialize, name: string): Deserialize => {
-    const shape = shapes.get(name);
-    if (!shape) throw new Error(`the contract has no message ${name}`);
-    return strict(deserialize, shape);
-  };
   const strictDefinition = (name: string, each: AnyDefinition): AnyDefinition => {
-    if (isMessage(each)) return { ...each, deserialize: strictly(each.deserialize, name) };
+    const shapeOf = (message: string): Shape => shapeSeenFrom(name, message, shapes);
+    if (isMessage(each))
+      return { ...each, deserialize: strictly(each.deserialize, shapeSeenFrom('', name, shapes)) };
     if ('format' in each) return each;
-    const scope = name.slice(0, name.lastIndexOf('.'));
     const methods = Object.entries(each).map(([method, its]) => [
       method,
       {
         ...its,
-        requestDeserialize: strictly(its.requestDeserialize, `${scope}.${nameOf(its.requestType)}`),
-        responseDeserialize: strictly(its.responseDeserialize, `${scope}.${nameOf(its.responseType)}`),
+        requestDeserialize: strictly(its.requestDeserialize, shapeOf(nameOf(its.requestType))),
+        responseDeserialize: strictly(its.responseDeserialize, shapeOf(nameOf(its.responseType))),
       },
     ]);
     return Object.fromEntries(methods) as typeof each;
@@ -41,7 +37,7 @@ export function readStrictly(definition: PackageDefinition): PackageDefinition {
 }
 
 /** The same deserialiser, but strict. @throws RangeError for what is not as the contract says */
-function strict(deserialize: Deserialize, shape: Shape): Deserialize {
+function strictly(deserialize: Deserialize, shape: Shape): Deserialize {
   return (bytes) => {
     new Inspection(bytes).message(shape, bytes.length);
     return deserialize(bytes);
