@@ -69,8 +69,7 @@ export const dryRunOption: Readonly<Record<string, Options>> = {
 /** Of verbs that look at the destination only when they get there. */
 export const dryRunWithoutLookOption: Readonly<Record<string, Options>> = {
   'dry-run': {
-    type: 'boolean',
-    alias: 'n',
+    ...dryRunOption['dry-run'],
     describe: 'Only show what would be done if the destination takes it',
   },
 };

@@ -78,9 +78,8 @@ async function run(context: CommandContext): Promise<number> {
   for (const { path } of remotes) entries.push(await client.stat(path, { signal }));
   for (const [index, entry] of entries.entries())
     checkKind(entry, remotes[index]?.asDirectory, flags.isSet('recursive'));
-  if (flags.isSet('dry-run')) {
-    return previewDownloads(context, client, entries, (entry) => placeFor(entry, local, target));
-  }
+  const placeOf = (entry: Entry): string => placeFor(entry, local, target);
+  if (flags.isSet('dry-run')) return previewDownloads(context, client, entries, placeOf);
   const progress = await startProgress(io, report.quiet || report.json, 'downloaded');
   const batch = new Batch(report, ['OUT_OF_SPACE']);
   const job: Job = { context, client, options, batch, progress };
@@ -88,12 +87,8 @@ async function run(context: CommandContext): Promise<number> {
   const startedMs = performance.now();
   try {
     const [only] = entries;
-    if (!many && only) await downloadFile(job, only, placeFor(only, local, target));
-    else
-      await downloadAll(
-        job,
-        filesOf(job, entries, (entry) => placeFor(entry, local, target)),
-      );
+    if (!many && only) await downloadFile(job, only, placeOf(only));
+    else await downloadAll(job, filesOf(job, entries, placeOf));
   } catch (error) {
     if (signal.aborted) {
       const directories = entries.filter(({ type }) => type === 'directory');
@@ -101,7 +96,7 @@ async function run(context: CommandContext): Promise<number> {
       tellRest(
         report,
         io.program,
-        directories.map((entry) => [`:${entry.path}`, placeFor(entry, local, target)]),
+        directories.map((entry) => [`:${entry.path}`, placeOf(entry)]),
       );
     }
     throw error;

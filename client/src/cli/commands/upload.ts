@@ -82,10 +82,8 @@ async function run(context: CommandContext): Promise<number> {
   }
   const client = await context.connect();
   const intoDirectory = await isDirectoryTarget(client, target, sources, options, signal);
-  if (flags.isSet('dry-run')) {
-    const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
-    return previewUploads(context, sources, remoteOf);
-  }
+  const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
+  if (flags.isSet('dry-run')) return previewUploads(context, sources, remoteOf);
   const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
   // With several files a failure is one of many; alone it is the command's.
   const many = sources.length > 1 || local.some((status) => status?.isDirectory());
@@ -95,7 +93,6 @@ async function run(context: CommandContext): Promise<number> {
   const job: Job = { context, client, options, batch, progress };
   const counting = new AbortController();
   if (many) progress.countAhead(() => amountOf(context, sources, local, counting.signal));
-  const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
   try {
     const [source = ''] = sources;
     if (many) await uploadMany(job, filesOf(job, sources, local, remoteOf));
