@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import type { Readable } from 'node:stream';
+import { parsePeak } from '../machine/usage.js';
 
 export interface Taken {
   readonly seconds: number;
@@ -11,6 +12,13 @@ export interface Taken {
   readonly cpuSeconds: number;
   /** Its resident memory at most. */
   readonly peakBytes: number;
+}
+
+/** What the program tells of itself. */
+interface Told {
+  readonly usage: NodeJS.ResourceUsage;
+  /** /proc/PID/status; empty where there is none. */
+  readonly status: string;
 }
 
 /** Where the program tells what it took. */
@@ -24,8 +32,7 @@ import { readFileSync, writeSync } from 'node:fs';
 process.on('exit', () => {
   const usage = process.resourceUsage();
   const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
-  const [, ownKilobytes = usage.maxRSS] = /VmHWM:\\s*(\\d+)/.exec(status) ?? [];
-  writeSync(${tellingFd}, JSON.stringify({ ...usage, maxRSS: Number(ownKilobytes) }));
+  writeSync(${tellingFd}, JSON.stringify({ usage, status }));
 });
 `)}`;
 /** Why a command failed is in its last lines. */
@@ -56,11 +63,11 @@ export async function runNode(
   if (status === null || !allowed.includes(status)) {
     throw new HoldfastError('INTERNAL', `${args.join(' ')}: status ${status}: ${errors.slice(-shownChars)}`);
   }
-  const usage = JSON.parse(await told) as NodeJS.ResourceUsage;
+  const { usage, status: processStatus } = JSON.parse(await told) as Told;
   return {
     seconds,
     // Microseconds and kilobytes.
     cpuSeconds: (usage.userCPUTime + usage.systemCPUTime) / 1e6,
-    peakBytes: usage.maxRSS * 1024,
+    peakBytes: parsePeak(processStatus) || usage.maxRSS * 1024,
   };
 }
