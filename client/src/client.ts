@@ -25,6 +25,7 @@ import {
   openPartFile,
   writeSpecialFile,
 } from './local/part-file.js';
+import { OrphanedParts } from './local/orphaned-parts.js';
 import { openResumablePart, resumableBytes } from './local/resumable-part.js';
 import { resumableUpload } from './local/resumable-upload.js';
 import { type UploadStream, bytesReadable, uploadStream } from './local/streams.js';
@@ -81,6 +82,7 @@ export type UploadSource = string | ByteSource;
 export class HoldfastClient {
   readonly #context: ClientContext;
   readonly #close: () => void;
+  readonly #orphans = new OrphanedParts();
 
   constructor(context: ClientContext, close: () => void) {
     this.#context = context;
@@ -191,6 +193,7 @@ export class HoldfastClient {
       await writeSpecialFile(localPath, bytes, signal);
       return { path, version, sizeBytes };
     }
+    await this.#orphans.removeBeside(localPath);
     const target = await (entry.sizeBytes >= resumableBytes
       ? openResumablePart(localPath, entry, own, this.#context.random)
       : openPartFile(localPath, entry.attributes, overwrite, this.#context.random));
@@ -240,8 +243,10 @@ export class HoldfastClient {
         checkLocalPath(localPath);
       },
       isPlain: ({ localPath }: FileToDownload) => isPlainTarget(localPath, overwrite),
-      create: ({ entry, localPath }: FileToDownload) =>
-        createPartFile(localPath, entry.attributes, overwrite, this.#context.random),
+      create: async ({ entry, localPath }: FileToDownload) => {
+        await this.#orphans.removeBeside(localPath);
+        return createPartFile(localPath, entry.attributes, overwrite, this.#context.random);
+      },
       download: ({ entry, localPath }: FileToDownload, itsOwn: DownloadOptions) =>
         this.download(entry, localPath, itsOwn),
     };

@@ -176,31 +176,6 @@ describe('upload', () => {
     expect(text('/x')).toBeUndefined();
   });
 
-  it('says how the rest of a directory is transferred when it is interrupted', async () => {
-    let interrupt = (): void => undefined;
-    const options = { interruptible: (handler: () => void) => void (interrupt = handler) };
-    await mkdir(at('a tree'));
-    await writeFile(at('a tree', 'file'), 'text');
-    cluster.keeper(1).faults.write = (_chunk, signal) => {
-      queueMicrotask(() => interrupt());
-      return hang(undefined, signal);
-    };
-    const up = await cli(cluster, ['upload', '-r', at('a tree'), '/x'], options);
-    expect(up.status).toBe(130);
-    expect(up.stderr).toContain(`is copied by: client sync '${at('a tree')}' :/x\n`);
-    delete cluster.keeper(1).faults.write;
-    expect(await cli(cluster, ['sync', at('a tree'), ':/x'])).toMatchObject({ status: 0 });
-    expect(text('/x/file')).toBe('text');
-    cluster.keeper(1).faults.read = async function* (messages, _request, signal) {
-      queueMicrotask(() => interrupt());
-      await hang(undefined, signal);
-      yield* messages;
-    };
-    const down = await cli(cluster, ['download', '-r', '/x', at('it')], options);
-    expect(down.status).toBe(130);
-    expect(down.stderr).toContain(`is copied by: client sync :/x ${at('it')}\n`);
-  });
-
   it('gives up after --timeout, with 5', async () => {
     cluster.keeper(1).faults.write = hang;
     const { status, stderr } = await cli(cluster, ['upload', '--timeout', '20ms', at('a.txt'), '/x']);

@@ -115,7 +115,7 @@ describe('a file as a target', () => {
     await part.write(Buffer.from('world'), 6);
     await part.write(Buffer.from('hello '), 0);
     const [name] = await readdir(dir);
-    expect(name).toMatch(/^\.file\.holdfast-[0-9a-f]{8}\.part$/);
+    expect(name).toMatch(/^\.file\.holdfast\.0\.[0-9a-f]{8}-\d+-\d+-[0-9a-f]{8}\.part$/);
     // A fraction less as seconds.
     const modifiedAtUnixMs = 1_734_886_692_056;
     await part.finish({ mode: 0o4640, modifiedAtUnixMs });

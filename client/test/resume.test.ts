@@ -14,12 +14,13 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { HoldfastError, blockChecksum } from '@holdfast/shared';
-import { systemClock } from '@holdfast/shared/node';
+import { systemClock, systemRandom } from '@holdfast/shared/node';
 import { HoldfastClient } from '../src/client.js';
 import type { ResumeNotice } from '../src/core/resume.js';
 import { contentDigest } from '../src/local/content-digest.js';
+import { ownPath } from '../src/local/owned-file.js';
 import { isPartName } from '../src/local/part-file.js';
 import type { CommitUploadRequest } from '../src/ports/tracker-api.js';
 import type { UploadOptions, UploadResult } from '../src/upload/upload.js';
@@ -415,6 +416,41 @@ describe('a download', () => {
     expect((await readFile(victim)).equals(before)).toBe(true);
     expect((await readFile(target)).equals(bytes)).toBe(true);
   });
+});
+
+describe('what killed downloads left', () => {
+  // No system has a process of this number.
+  const dead = '99999999-1';
+  const nameOf = (stem: string, label: string, process: string, its = host) =>
+    `.${stem}.holdfast.${label}.${its}-${process}-01234567.part`;
+  const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+
+  it.each(['download', 'downloadMany'] as const)(
+    'goes with the next %s into the directory, but what is written, can be gone on with or is not ours stays',
+    async (way) => {
+      cluster.put('/small', Buffer.from('text'));
+      const own = basename(
+        await ownPath({ directory: dir, stem: '.b.holdfast', ending: 'part' }, '0', systemRandom),
+      );
+      const kept = [
+        own,
+        nameOf('large', '7', dead),
+        nameOf('far', '0', dead, '01234567'),
+        'b.holdfast.0.part',
+        '.a.part',
+      ];
+      const gone = [nameOf('a', '0', dead), nameOf('a.b.c', '0', dead)];
+      for (const name of [...kept, ...gone]) await writeFile(join(dir, name), 'half');
+      const client = connect();
+      const target = join(dir, 'small');
+      if (way === 'download') await client.download('/small', target);
+      else {
+        const files = [{ entry: await client.stat('/small'), localPath: target }];
+        for await (const { error } of client.downloadMany(files)) expect(error).toBeUndefined();
+      }
+      expect((await readdir(dir)).sort()).toEqual([...kept, 'small'].sort());
+    },
+  );
 });
 
 function abortable(): { readonly signal: AbortSignal; abort(): void } {

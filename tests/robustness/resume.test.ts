@@ -1,10 +1,10 @@
 /** Transfers that are killed go on where they were, with the same command, and end with the same bytes. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
-import { readFile, readdir, stat } from 'node:fs/promises';
+import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningCommand, run, start } from '../support/command.js';
-import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { fingerprint, seededBytes, sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -129,4 +129,66 @@ it('begins anew when the source changed, and with --no-resume', async () => {
   expect(resumedOf(anew)).toBe(0);
   await run('client', download('--force'), options());
   expect(await sha256Of(target())).toBe(digest);
+}, 120_000);
+
+/** Small files, which go in packs, and some that go by themselves. */
+async function writeTree(top: string): Promise<number> {
+  let files = 0;
+  for (let directory = 0; directory < 5; directory += 1) {
+    const within = join(top, `d${directory}`);
+    await mkdir(within, { recursive: true });
+    for (let file = 0; file < 100; file += 1, files += 1) {
+      const length = file % 50 === 0 ? MiB + 1 + directory : 1_000 + 97 * file;
+      await writeFile(join(within, `f${file}`), seededBytes(100 * directory + file, length));
+    }
+  }
+  return files;
+}
+
+interface Summary {
+  readonly files: number;
+  readonly unchanged: number;
+  readonly failed: number;
+}
+
+/** Kills the command, interrupts the next one and lets the third one come to its end. */
+async function inThreeRuns(args: string[], moved: () => Promise<number>, files: number): Promise<Summary> {
+  await killAt(start('client', args, options()), 'SIGKILL', async () => (await moved()) > files / 10);
+  const killed = await moved();
+  const second = start('client', args, options());
+  const interrupted = await killAt(second, 'SIGINT', async () => (await moved()) > killed + files / 10);
+  expect(interrupted.status).toBe(130);
+  expect(interrupted.stderr).toMatch(/going on with a run that did not end well/);
+  expect(interrupted.stderr).toMatch(/the same command goes on where it was/);
+  const left = await moved();
+  const { status, stdout, stderr } = await run('client', args, options());
+  expect({ status, stderr }).toMatchObject({ status: 0 });
+  const summary = JSON.parse(stdout.toString().trim().split('\n').at(-1) ?? '') as Summary;
+  expect(summary).toMatchObject({ failed: 0, unchanged: left, files: files - left });
+  return summary;
+}
+
+it('trees that are killed and interrupted go on to the same place, and no file that is there is moved again', async () => {
+  const tree = join(folder.path, 'tree');
+  const files = await writeTree(tree);
+  const observer = await cluster.connect();
+  const stored = async (): Promise<number> => {
+    let found = 0;
+    for await (const { path, type } of observer.list('/', { depth: Infinity })) {
+      if (type === 'file' && path.startsWith('/tree/')) found += 1;
+    }
+    return found;
+  };
+  // Small packs, one after the other: slow enough to be caught.
+  const slowly = ['--chunk-size', '128KiB', '--concurrency', '1'];
+  await inThreeRuns(command('upload', '-r', tree, '/tree', ...slowly), stored, files);
+  expect((await run('client', command('diff', tree, '/tree'), options())).status).toBe(0);
+
+  const back = join(folder.path, 'back');
+  const fetched = async (): Promise<number> => {
+    const found = await readdir(back, { recursive: true }).catch(() => []);
+    return found.filter((name) => /^d\d\/f\d+$/.test(name)).length;
+  };
+  await inThreeRuns(command('download', '-r', '/tree', back), fetched, files);
+  expect(await fingerprint(back)).toEqual(await fingerprint(tree));
 }, 120_000);

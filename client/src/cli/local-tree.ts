@@ -2,13 +2,15 @@
  * A local directory, walked one entry at a time, each directory in byte order of its names, as remote listings have
  * them. Symbolic links are followed, because a remote tree has none and nothing is to be missing from it; one that
  * leads back into a directory that holds it, or nowhere, is skipped with a warning, so no walk goes in circles.
- * Sockets, devices and pipes are skipped with a warning.
+ * Sockets, devices and pipes are skipped with a warning. Downloads that are not done yet are no part of it.
  */
 import { isUtf8 } from 'node:buffer';
 import type { BigIntStats, Dirent } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { HoldfastError, fromErrno, joinPath } from '@holdfast/shared';
+import { isPartName } from '../local/part-file.js';
+import type { IsExcluded } from './path-pattern.js';
 import { asHoldfastError } from './reporter.js';
 
 export interface LocalDirectory {
@@ -50,7 +52,7 @@ export interface WalkOptions {
   /** Leaves all symbolic links out, without a word: the user asked for it. */
   readonly skipLinks?: boolean;
   /** What is left out, with all that is in it, without a word; `names` are those from the top of the walk down. */
-  readonly isExcluded?: (names: readonly string[], isDirectory: boolean) => boolean;
+  readonly isExcluded?: IsExcluded | undefined;
 }
 
 /** All that is below the directory `path`, itself first, with where it goes below `remote`. */
@@ -113,6 +115,7 @@ async function* entriesOf(
   for (const entry of found) {
     if (skipLinks && entry.isSymbolicLink()) continue;
     const name = entry.name.toString();
+    if (isPartName(name)) continue;
     const below = join(path, name);
     const place = joinPath(remote, name);
     if (!isUtf8(entry.name)) yield { kind: 'failed', path: below, remote: place, error: notUtf8(below) };

@@ -24,13 +24,6 @@ export function terminalName(name: string): string {
   return `$'${quoted.join('')}'`;
 }
 
-/** `word` as a shell takes it for itself. */
-export function shellWord(word: string): string {
-  if (/^[\w@%+=:,./-]+$/.test(word)) return word;
-  const shown = terminalName(word);
-  return shown === word ? `'${word.replaceAll("'", `'\\''`)}'` : shown;
-}
-
 /** Words with whatever names are in them, on lines as they are: what cannot be shown is escaped. */
 export function terminalWords(words: string): string {
   if (!unprintable.test(words)) return words;

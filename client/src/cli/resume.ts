@@ -1,7 +1,6 @@
 /** What the command line says of transfers that can be gone on with. */
 import type { ResumeNotice } from '../core/resume.js';
 import type { Reporter } from './reporter.js';
-import { shellWord } from './quote.js';
 import { sizeWords } from './words.js';
 
 /** Flags of such transfers. */
@@ -9,7 +8,7 @@ export const resumeOptions = {
   resume: {
     type: 'boolean',
     default: true,
-    describe: 'Go on where an interrupted transfer of a large file was; --no-resume starts anew',
+    describe: 'Go on where an interrupted transfer was; --no-resume begins anew',
   },
 } as const;
 
@@ -34,13 +33,4 @@ export function resumeTeller(report: Reporter, done: string): (notice: ResumeNot
       report.debug(`${name}: cannot be gone on with after an interruption: ${notice.reason}`);
     }
   };
-}
-
-/** What a directory's transfer that is interrupted leaves to do, for each [source, destination] as `sync` has them. */
-export function tellRest(report: Reporter, program: string, directories: readonly [string, string][]): void {
-  for (const [source, destination] of directories) {
-    report.warn(
-      `what is missing is copied by: ${program} sync ${shellWord(source)} ${shellWord(destination)}`,
-    );
-  }
 }

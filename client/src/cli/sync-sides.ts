@@ -41,7 +41,7 @@ export class LocalSide implements Side<LocalNode> {
   }
 
   tree(isExcluded?: IsExcluded): Tree<LocalNode> {
-    return localTree(isExcluded);
+    return localTree({ isExcluded });
   }
 
   async top(): Promise<LocalNode | undefined> {

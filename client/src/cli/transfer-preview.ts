@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { baseName } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
+import type { FileToDownload } from '../download/download-many.js';
 import type { Entry } from '../ports/tracker-api.js';
 import { Batch } from './batch.js';
 import type { CommandContext } from './command.js';
@@ -16,8 +17,7 @@ export async function previewUploads(
   remoteOf: (source: string) => string,
 ): Promise<number> {
   const batch = new Batch(report);
-  const isExcluded = excludedBy(flags);
-  const options = { skipLinks: flags.isSet('skip-links'), ...(isExcluded && { isExcluded }) };
+  const options = { skipLinks: flags.isSet('skip-links'), isExcluded: excludedBy(flags) };
   const tell = (local: string, path: string): void =>
     report.result(`${report.name(local)} → ${report.name(path)}`, {
       ...{ event: 'uploaded', local, path, dryRun: true },
@@ -43,13 +43,12 @@ export async function previewUploads(
 export async function previewDownloads(
   context: CommandContext,
   client: HoldfastClient,
-  entries: readonly Entry[],
-  placeFor: (entry: Entry) => string,
+  places: readonly FileToDownload[],
 ): Promise<number> {
   const { flags, report, signal } = context;
   const batch = new Batch(report);
   const isExcluded = excludedBy(flags);
-  for (const entry of entries) await preview(entry, placeFor(entry), []);
+  for (const { entry, localPath } of places) await preview(entry, localPath, []);
   return batch.exitStatus;
 
   async function preview({ path, type }: Entry, local: string, names: readonly string[]): Promise<void> {

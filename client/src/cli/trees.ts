@@ -1,9 +1,8 @@
 /** Local and remote trees in the same words, so that they can be compared. */
 import { type HoldfastError, baseName, hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
-import { isPartName } from '../local/part-file.js';
 import type { Entry } from '../ports/tracker-api.js';
-import { type LocalEntry, localEntryAt, openLocal } from './local-tree.js';
+import { type LocalEntry, type WalkOptions, localEntryAt, openLocal } from './local-tree.js';
 import type { IsExcluded } from './path-pattern.js';
 import type { Tree } from './tree-pairs.js';
 
@@ -39,11 +38,11 @@ export async function localTop(path: string): Promise<LocalNode> {
   return localNode(entry, []);
 }
 
-/** Downloads that are not done yet are no part of a tree. */
-export function localTree(isExcluded?: IsExcluded): Tree<LocalNode> {
+export function localTree(options: WalkOptions = {}): Tree<LocalNode> {
+  const { isExcluded } = options;
   return {
     open: async ({ names, entry }) =>
-      nodesOf(entry.kind === 'directory' ? await openLocal(entry) : [], names),
+      nodesOf(entry.kind === 'directory' ? await openLocal(entry, options) : [], names),
   };
 
   async function* nodesOf(
@@ -51,14 +50,13 @@ export function localTree(isExcluded?: IsExcluded): Tree<LocalNode> {
     names: readonly string[],
   ): AsyncGenerator<LocalNode, void, undefined> {
     for await (const entry of entries) {
-      const name = baseName(entry.remote);
-      const node = localNode(entry, [...names, name]);
-      if (!isPartName(name) && isExcluded?.(node.names, node.type === 'directory') !== true) yield node;
+      const node = localNode(entry, [...names, baseName(entry.remote)]);
+      if (isExcluded?.(node.names, node.type === 'directory') !== true) yield node;
     }
   }
 }
 
-function localNode(entry: LocalEntry, names: readonly string[]): LocalNode {
+export function localNode(entry: LocalEntry, names: readonly string[]): LocalNode {
   if (entry.kind === 'directory') return { names, type: 'directory', ...noFile, entry };
   if (entry.kind === 'skipped') return { names, type: 'other', ...noFile, entry, skipped: entry.why };
   if (entry.kind === 'failed') return { names, type: 'other', ...noFile, entry, error: entry.error };
@@ -91,9 +89,18 @@ export function remoteTree(
   }
 }
 
-/** A file whose uploader gave no time is as old as its version. */
 export function remoteNode(entry: Entry, names: readonly string[]): RemoteNode {
-  const { type, sizeBytes, createdAtUnixMs, attributes } = entry;
+  const { type, sizeBytes } = entry;
   if (type === 'directory') return { names, type, ...noFile, entry };
-  return { names, type, sizeBytes, modifiedAtUnixMs: attributes.modifiedAtUnixMs ?? createdAtUnixMs, entry };
+  return { names, type, sizeBytes, modifiedAtUnixMs: modifiedAtOf(entry), entry };
+}
+
+/** With the time that its node has, so that what is fetched is found to be the same afterwards. */
+export function dated(entry: Entry): Entry {
+  return { ...entry, attributes: { ...entry.attributes, modifiedAtUnixMs: modifiedAtOf(entry) } };
+}
+
+/** A file whose uploader gave no time is as old as its version. */
+function modifiedAtOf({ attributes, createdAtUnixMs }: Entry): number {
+  return attributes.modifiedAtUnixMs ?? createdAtUnixMs;
 }

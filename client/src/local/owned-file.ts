@@ -3,7 +3,7 @@
  * taking over is renaming: of several that try, one succeeds, and there is no lock that a kill could leave behind.
  */
 import { createHash } from 'node:crypto';
-import { readFile, readdir, rename, stat } from 'node:fs/promises';
+import { readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Random, errnoOf } from '@holdfast/shared';
@@ -11,7 +11,11 @@ import { type Random, errnoOf } from '@holdfast/shared';
 /** Processes of another machine cannot be asked; whoever writes a file touches it more often than this. */
 const silentOwnerMs = 10 * 60_000;
 
+/** Where nobody waits for the file, there is no hurry to think it lost. */
+const longSilentMs = 24 * 60 * 60_000;
+
 const ownerPattern = /^(?:free|([0-9a-f]{8})-(\d{1,10})-(\d{1,20}))-[0-9a-f]{8}$/;
+let ownStart: Promise<string> | undefined;
 const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 
 /** A family of files: all that are called STEM.LABEL.OWNER.ENDING in a directory. */
@@ -26,9 +30,23 @@ export interface OwnedFile {
   readonly label: string;
 }
 
+/** Removes files of every family of this ending in which nothing was written for so long. */
+export async function sweep(
+  { directory, ending }: Pick<Family, 'directory' | 'ending'>,
+  keptMs: number,
+): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (!name.endsWith(`.${ending}`)) continue;
+    const path = join(directory, name);
+    const status = await stat(path).catch(() => undefined);
+    if (status && Date.now() - status.mtimeMs > keptMs) await unlink(path).catch(() => undefined);
+  }
+}
+
 /** The path of a new file of this process. */
 export async function ownPath(family: Family, label: string, random: Random): Promise<string> {
-  return pathOf(family, label, `${host}-${process.pid}-${await startOf(process.pid)}`, random);
+  ownStart ??= startOf(process.pid);
+  return pathOf(family, label, `${host}-${process.pid}-${await ownStart}`, random);
 }
 
 /** Takes over all files of the family whose owners are gone; `inUse` if another one is being used. */
@@ -45,7 +63,7 @@ export async function claim(
     const parts = ownerPattern.exec(owner);
     if (!parts || more.length > 0 || !/^[0-9a-z]+$/.test(label)) continue;
     const there = join(family.directory, name);
-    if (await isOwned(there, parts)) {
+    if (await isOwned(there, parts, silentOwnerMs)) {
       inUse = true;
       continue;
     }
@@ -62,6 +80,12 @@ export async function claim(
   return { claimed, inUse };
 }
 
+/** Whether a file of this owner, the part of its name, has none any more. */
+export async function isOrphaned(path: string, owner: string): Promise<boolean> {
+  const parts = ownerPattern.exec(owner);
+  return parts !== null && !(await isOwned(path, parts, longSilentMs));
+}
+
 /** Leaves a file to whoever claims it, be it in this process. */
 export async function release(family: Family, { path, label }: OwnedFile, random: Random): Promise<void> {
   await rename(path, pathOf(family, label, 'free', random));
@@ -71,11 +95,15 @@ function pathOf({ directory, stem, ending }: Family, label: string, owner: strin
   return join(directory, `${stem}.${label}.${owner}-${random.bytes(4).toString('hex')}.${ending}`);
 }
 
-async function isOwned(path: string, [, itsHost, pidText, startText]: RegExpExecArray): Promise<boolean> {
+async function isOwned(
+  path: string,
+  [, itsHost, pidText, startText]: RegExpExecArray,
+  silentMs: number,
+): Promise<boolean> {
   if (itsHost === undefined) return false;
   if (itsHost !== host) {
     const status = await stat(path).catch(() => undefined);
-    return status !== undefined && Date.now() - status.mtimeMs < silentOwnerMs;
+    return status !== undefined && Date.now() - status.mtimeMs < silentMs;
   }
   const pid = Number(pidText);
   try {

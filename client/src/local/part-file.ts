@@ -1,11 +1,11 @@
 /**
- * A local file as the target of a download. The bytes go to `.NAME.holdfast-XXXXXXXX.part` beside the target and
- * are renamed when all of them are on stable storage, so nobody ever sees half a file, and a download that is
- * given up leaves nothing behind.
+ * A local file as the target of a download. The bytes go to `.NAME.holdfast.0.OWNER.part` beside the target and are
+ * renamed when all of them are on stable storage, so nobody ever sees half a file, and a download that is given up
+ * leaves nothing behind. What a kill leaves is known by its owner (owned-file.ts).
  */
 import { type Stats, createWriteStream } from 'node:fs';
 import { type FileHandle, link, lstat, open, realpath, rename, stat, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type Bytes, HoldfastError, type Random, errnoOf, fromErrno } from '@holdfast/shared';
@@ -13,11 +13,14 @@ import { writeAll } from '@holdfast/shared/node';
 import { orAborted } from '../core/signals.js';
 import type { DownloadTarget } from '../download/download.js';
 import type { FileAttributes } from '../ports/tracker-api.js';
+import { type Family, ownPath } from './owned-file.js';
 
 /** Set-user-id and the like are not restored: whoever uploaded the file is not trusted with them. */
 const restoredModeBits = 0o777;
-/** A name, its dot and its ending have to fit into what file systems allow. */
-const maxStemBytes = 200;
+/** Of the 255 bytes that a name may have, version, owner and ending take up to 100. */
+const maxStemBytes = 140;
+/** Stands for the version where nobody is to go on with the file. */
+export const onceLabel = '0';
 
 /**
  * Opens a target at `path`; nothing is at `path` itself before `finish`.
@@ -52,7 +55,7 @@ export async function createPartFile(
   random: Random,
 ): Promise<DownloadTarget> {
   try {
-    const part = partPath(path, random);
+    const part = await ownPath(partFamily(path), onceLabel, random);
     // Nobody may read what will not be for them; without a mode of its own it is a new file like any other.
     const handle = await open(part, 'wx', mode === undefined ? 0o666 : 0o600);
     return new PartFile(path, part, handle, overwrite);
@@ -139,21 +142,21 @@ function taken(path: string): HoldfastError {
   });
 }
 
-/** Whether a name is that of a download that is not done. */
+/** The part files of a target, also those that a download can go on with. */
+export function partFamily(target: string): Family {
+  const stem = `.${shortened(basename(target))}.holdfast`;
+  return { directory: dirname(target), stem, ending: 'part' };
+}
+
+/** Whether a name is that of a download that is not done; those of earlier versions had no owner. */
 export function isPartName(name: string): boolean {
   return /^\..*\.holdfast(\.\d+\.(free|[0-9a-f]{8}-\d+-\d+))?-[0-9a-f]{8}\.part$/s.test(name);
 }
 
-/** A name, no longer than `maxBytes`. */
-export function shortened(name: string, maxBytes: number): string {
+function shortened(name: string): string {
   let stem = name;
-  while (Buffer.byteLength(stem) > maxBytes) stem = [...stem].slice(0, -1).join('');
+  while (Buffer.byteLength(stem) > maxStemBytes) stem = [...stem].slice(0, -1).join('');
   return stem;
-}
-
-function partPath(target: string, random: Random): string {
-  const stem = shortened(basename(target), maxStemBytes);
-  return join(dirname(target), `.${stem}.holdfast-${random.bytes(4).toString('hex')}.part`);
 }
 
 export class PartFile implements DownloadTarget {

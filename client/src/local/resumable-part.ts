@@ -6,19 +6,15 @@
  */
 import { constants } from 'node:fs';
 import { type FileHandle, open, realpath, unlink } from 'node:fs/promises';
-import { basename, dirname } from 'node:path';
 import { ChecksumTable, type Random, blockChecksums, errnoOf, fromErrno, limits } from '@holdfast/shared';
 import type { ResumeState } from '../core/resume.js';
 import type { DownloadOptions, DownloadTarget } from '../download/download.js';
 import type { Entry, LocatedExtent } from '../ports/tracker-api.js';
-import { type Family, claim, ownPath, release } from './owned-file.js';
-import { PartFile, refuseTaken, shortened } from './part-file.js';
+import { claim, ownPath, release } from './owned-file.js';
+import { PartFile, onceLabel, partFamily, refuseTaken } from './part-file.js';
 
 /** Two chunks of the default size: of less, an interruption costs no more than what is on its way at once anyhow. */
 export const resumableBytes = 2 * limits.defaultChunkSizeBytes;
-
-/** Of the 255 bytes that a name may have, version, owner and ending take up to 100. */
-const maxStemBytes = 140;
 
 /**
  * Opens the target of a large file. Without `resume` nothing is kept of it, and what others left for this target goes.
@@ -34,8 +30,7 @@ export async function openResumablePart(
   try {
     await refuseTaken(path, overwrite);
     const target = await realpath(path).catch(() => path);
-    const stem = `.${shortened(basename(target), maxStemBytes)}.holdfast`;
-    const family: Family = { directory: dirname(target), stem, ending: 'part' };
+    const family = partFamily(target);
     const label = String(version);
     const { claimed, inUse } = await claim(family, random);
     let found: { readonly path: string; readonly handle: FileHandle; readonly bytes: number } | undefined;
@@ -45,7 +40,7 @@ export async function openResumablePart(
       if (opened) found = { path: file.path, ...opened };
       else await unlink(file.path).catch(unlessDirectory);
     }
-    const changed = !found && claimed.some(({ label: other }) => other !== label);
+    const changed = !found && claimed.some(({ label: other }) => other !== label && other !== onceLabel);
     const tell = (notice: ResumeState) => onResume?.({ path: remotePath, ...notice });
     if (found) {
       tell({ kind: 'resumed', storedBytes: Math.min(found.bytes, sizeBytes), totalBytes: sizeBytes });

@@ -6,7 +6,7 @@ import type { ResumeState } from '../core/resume.js';
 import type { UploadJournal } from '../ports/upload-journal.js';
 import type { ChunkSource } from '../upload/chunk-source.js';
 import type { UploadOptions } from '../upload/upload.js';
-import { uploadsDirectory } from './state-directory.js';
+import { stateDirectory } from './state-directory.js';
 import { openUploadJournal } from './upload-journal.js';
 
 /** Of less, an interruption costs no more than what is on its way at once anyhow. */
@@ -22,7 +22,7 @@ export async function resumableUpload(
   const fromBytes = fromChunks * (chunkSizeBytes || limits.defaultChunkSizeBytes);
   if (resume === false || !identity || sizeBytes < fromBytes) return undefined;
   const tell = (notice: ResumeState) => onResume?.({ path: remotePath, ...notice });
-  const directory = resume === true ? uploadsDirectory(process.env) : resume;
+  const directory = resume === true ? stateDirectory('uploads', process.env) : resume;
   if (directory === undefined) {
     tell({ kind: 'not-recorded', reason: 'the user has no home directory' });
     return undefined;

@@ -4,8 +4,12 @@ import { join } from 'node:path';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Of Holdfast's uploads; undefined where the user has no home. macOS is used as Linux is: one place to explain. */
-export function uploadsDirectory(
+/**
+ * Of Holdfast's records of uploads, or of how commands took their targets; undefined where the user has no home.
+ * macOS is used as Linux is: one place to explain.
+ */
+export function stateDirectory(
+  of: 'uploads' | 'targets',
   environment: Environment,
   platform: NodeJS.Platform = process.platform,
 ): string | undefined {
@@ -17,7 +21,7 @@ export function uploadsDirectory(
       : [set('XDG_STATE_HOME'), '.local', 'state'];
   const home = own === undefined ? (set('HOME') ?? homeOfUser()) : undefined;
   const base = own ?? (home === undefined ? undefined : join(home, ...below));
-  return base === undefined ? undefined : join(base, 'holdfast', 'uploads');
+  return base === undefined ? undefined : join(base, 'holdfast', of);
 }
 
 function homeOfUser(): string | undefined {

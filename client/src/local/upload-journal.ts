@@ -8,12 +8,11 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, stat, truncate, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, mkdir, open, truncate, unlink } from 'node:fs/promises';
 import { HoldfastError, type Random, type Receipt, blockChecksum, checkId, limits } from '@holdfast/shared';
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { AskedCommit, LeftUpload, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
-import { type Family, type OwnedFile, claim, ownPath, release } from './owned-file.js';
+import { type Family, type OwnedFile, claim, ownPath, release, sweep } from './owned-file.js';
 
 /** Twice the longest lease that a tracker gives: the session is over. */
 const keptMs = 48 * 60 * 60_000;
@@ -55,7 +54,7 @@ export async function openUploadJournal(
   random: Random,
 ): Promise<OpenedJournal> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  await sweep(directory);
+  await sweep({ directory, ending }, keptMs);
   const stem = createHash('sha256')
     .update(JSON.stringify([identity.clusterId, identity.sourcePath, identity.remotePath]))
     .digest('hex')
@@ -86,15 +85,6 @@ function same(a: UploadIdentity, b: UploadIdentity): boolean {
 
 function headerOf({ clusterId, sourcePath, sourceState, remotePath, asked }: UploadIdentity): UploadIdentity {
   return { clusterId, sourcePath, sourceState, remotePath, asked };
-}
-
-async function sweep(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
-    if (!name.endsWith(`.${ending}`)) continue;
-    const path = join(directory, name);
-    const status = await stat(path).catch(() => undefined);
-    if (status && Date.now() - status.mtimeMs > keptMs) await unlink(path).catch(() => undefined);
-  }
 }
 
 interface Found {

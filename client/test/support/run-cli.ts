@@ -1,4 +1,6 @@
 /** The command line against a cluster in memory: what it prints, and the status it ends with. */
+import { devNull } from 'node:os';
+import { join } from 'node:path';
 import { PassThrough, Readable } from 'node:stream';
 import { systemClock } from '@holdfast/shared/node';
 import { runCli } from '../../src/cli/run.js';
@@ -15,11 +17,15 @@ export interface CliOutcome {
 
 export interface CliSettings {
   readonly stdin?: Readable;
+  /** Where records are written that the same command goes on with; by default none can be. */
+  readonly stateDirectory?: string;
   readonly isTTY?: boolean;
   /** Given the function that interrupts, when the command listens for it. */
   readonly givenUp?: () => void;
   readonly interruptible?: (interrupt: () => void) => void;
 }
+
+const stateVariable = process.platform === 'win32' ? 'LOCALAPPDATA' : 'XDG_STATE_HOME';
 
 function collect(stream: PassThrough): () => Buffer {
   const parts: Buffer[] = [];
@@ -41,7 +47,7 @@ export async function cli(
     stdin: settings.stdin ?? Readable.from([]),
     stdout,
     stderr,
-    env: {},
+    env: { [stateVariable]: settings.stateDirectory ?? join(devNull, 'state') },
     onInterrupt: (handler: () => void) => {
       settings.interruptible?.(handler);
       return () => undefined;

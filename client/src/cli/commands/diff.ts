@@ -45,7 +45,7 @@ async function run(context: CommandContext): Promise<number> {
   const client = await connect();
   const right = remoteNode(await client.stat(path, { signal }), []);
   const batch = new Batch(report);
-  const trees = [localTree(isExcluded), remoteTree(client, signal, isExcluded)] as const;
+  const trees = [localTree({ isExcluded }), remoteTree(client, signal, isExcluded)] as const;
   const isSame = sameContentBy(context, client);
   let found = 0;
   const isBoth = (pair: Pair<LocalNode, RemoteNode>): boolean =>

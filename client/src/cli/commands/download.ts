@@ -1,7 +1,7 @@
 /** `client download`: files and directories out of the cluster. */
 import type { Stats } from 'node:fs';
 import { mkdir, stat } from 'node:fs/promises';
-import { sep } from 'node:path';
+import { resolve, sep } from 'node:path';
 import { HoldfastError, baseName, errnoOf, fromErrno } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { FileToDownload } from '../../download/download-many.js';
@@ -14,13 +14,15 @@ import {
   dryRunWithoutLookOption,
   transferOptions,
 } from '../command.js';
-import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { localPathIn } from '../local-names.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
-import { type Progress, movedOf, startProgress } from '../progress.js';
-import { resumeOptions, resumeTeller, tellRest } from '../resume.js';
+import { type Progress, expecting, movedOf, startProgress } from '../progress.js';
+import { ResumableRun } from '../resumable-run.js';
+import { resumeOptions, resumeTeller } from '../resume.js';
 import { notExcluded, previewDownloads } from '../transfer-preview.js';
+import { dated, localTop, remoteNode } from '../trees.js';
 import { countWords, durationWords, movedWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
 
@@ -31,8 +33,8 @@ export const downloadCommand: CommandSpec = {
   details:
     'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
     'directory. "-" is standard output. A file appears whole or not at all, with its time and mode. ' +
-    'Of a large file (from 32 MiB) whose download was interrupted or killed, the same command fetches the rest; of a ' +
-    'directory "sync" does, which copies only what is missing. ' +
+    'What was interrupted or killed the same command goes on with: of a large file (from 32 MiB) it fetches the rest; ' +
+    'a directory goes, for a day, to the same place, past the files that are there with the same size and time. ' +
     `${globWords} ${excludeWords}`,
   options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunWithoutLookOption },
   examples: [
@@ -78,33 +80,41 @@ async function run(context: CommandContext): Promise<number> {
   for (const { path } of remotes) entries.push(await client.stat(path, { signal }));
   for (const [index, entry] of entries.entries())
     checkKind(entry, remotes[index]?.asDirectory, flags.isSet('recursive'));
-  const placeOf = (entry: Entry): string => placeFor(entry, local, target);
-  if (flags.isSet('dry-run')) return previewDownloads(context, client, entries, placeOf);
+  const many = entries.length > 1 || entries.some(({ type }) => type === 'directory');
+  const resumable = many ? await openRun(context, client, asked, local) : undefined;
+  const intoDirectory = target?.isDirectory() === true && resumable?.isTargetOurs !== true;
+  const places = entries.map((entry) => ({
+    entry,
+    localPath: placeFor(entry, local, target, intoDirectory),
+  }));
+  if (flags.isSet('dry-run')) {
+    await resumable?.release();
+    return previewDownloads(context, client, places);
+  }
   const progress = await startProgress(io, report.quiet || report.json, 'downloaded');
   const batch = new Batch(report, ['OUT_OF_SPACE']);
   const job: Job = { context, client, options, batch, progress };
-  const many = entries.length > 1 || entries.some(({ type }) => type === 'directory');
-  const startedMs = performance.now();
   try {
-    const [only] = entries;
-    if (!many && only) await downloadFile(job, only, placeOf(only));
-    else await downloadAll(job, filesOf(job, entries, placeOf));
-  } catch (error) {
-    if (signal.aborted) {
-      const directories = entries.filter(({ type }) => type === 'directory');
-      progress.stop();
-      tellRest(
-        report,
-        io.program,
-        directories.map((entry) => [`:${entry.path}`, placeOf(entry)]),
-      );
-    }
-    throw error;
+    const [only] = places;
+    if (resumable) await downloadMany(job, resumable, places, intoDirectory);
+    else if (only) await downloadFile(job, only);
   } finally {
     progress.stop();
   }
-  if (many) summary(job, performance.now() - startedMs);
   return batch.exitStatus;
+}
+
+function openRun(
+  context: CommandContext,
+  client: HoldfastClient,
+  remotes: readonly RemotePath[],
+  local: string,
+): Promise<ResumableRun> {
+  return ResumableRun.open(context, client, {
+    verb: 'download',
+    sources: remotes.map(({ path }) => path),
+    target: endsLikeDirectory(local) ? `${resolve(local)}/` : resolve(local),
+  });
 }
 
 async function statLocal(path: string): Promise<Stats | undefined> {
@@ -141,42 +151,74 @@ function checkKind(entry: Entry, asDirectory: boolean | undefined, recursive: bo
 }
 
 /** Where an entry goes, as cp decides it. */
-function placeFor(entry: Entry, local: string, target: Stats | undefined): string {
+function placeFor(entry: Entry, local: string, target: Stats | undefined, intoDirectory: boolean): string {
   // What is in the root goes into the directory itself: the root has no name.
-  if (target?.isDirectory()) return entry.path === '/' ? local : localPathIn(local, entry.path);
-  const asDirectory = local.endsWith('/') || local.endsWith(sep);
-  if (asDirectory && entry.type === 'file') throw noDirectory(local, target);
+  if (intoDirectory) return entry.path === '/' ? local : localPathIn(local, entry.path);
+  if (endsLikeDirectory(local) && entry.type === 'file') throw noDirectory(local, target);
   return local;
 }
 
-/** The files that `entries` are or have below them, with their places. */
+function endsLikeDirectory(local: string): boolean {
+  return local.endsWith('/') || local.endsWith(sep);
+}
+
+/** The files that `places` are or have below them, but those that an earlier run has left there. */
 async function* filesOf(
   job: Job,
-  entries: readonly Entry[],
-  placeOf: (entry: Entry) => string,
+  resumable: ResumableRun,
+  places: readonly FileToDownload[],
 ): AsyncGenerator<FileToDownload, void, undefined> {
-  for (const entry of entries) {
-    const localPath = placeOf(entry);
-    if (entry.type === 'directory') {
-      await makeLocalDirectory(localPath);
-      yield* walkRemote(job, entry.path, localPath);
-    } else yield expected(job, entry, localPath);
+  for (const place of places) {
+    const { entry, localPath } = place;
+    for await (const file of entry.type === 'directory' ? walkRemote(job, entry.path, localPath) : [place]) {
+      if (!(await isThere(job, resumable, file))) yield { ...file, entry: dated(file.entry) };
+    }
   }
 }
 
-function expected({ progress }: Job, entry: Entry, localPath: string): FileToDownload {
-  progress.expect(entry.sizeBytes, 1);
-  return { entry, localPath };
+async function isThere(
+  { progress }: Job,
+  resumable: ResumableRun,
+  { entry, localPath }: FileToDownload,
+): Promise<boolean> {
+  if (!resumable.goesOn) return false;
+  // What cannot be looked at is left to the download to complain about.
+  const there = await localTop(localPath).catch(() => undefined);
+  return resumable.isThere(remoteNode(entry, []), there, progress);
 }
 
-async function downloadAll(job: Job, files: AsyncIterable<FileToDownload>): Promise<void> {
-  const { client, context, batch } = job;
-  for await (const outcome of client.downloadMany(files, withProgress(job))) {
-    const { entry, localPath } = outcome.file;
-    await batch.run({ path: entry.path, local: localPath }, context.signal, async () => {
-      if (!outcome.result) throw outcome.error;
-      downloaded(job, localPath, outcome.result, outcome.durationMs);
-    });
+async function downloadMany(
+  job: Job,
+  resumable: ResumableRun,
+  places: readonly FileToDownload[],
+  intoDirectory: boolean,
+): Promise<void> {
+  const { client, context, batch, progress } = job;
+  const startedMs = performance.now();
+  await resumable.begin(intoDirectory ? 'into' : 'as', () => makeTops(places));
+  try {
+    const files = expecting(progress, filesOf(job, resumable, places), ({ entry }) => entry.sizeBytes);
+    for await (const outcome of client.downloadMany(files, withProgress(job))) {
+      const { entry, localPath } = outcome.file;
+      await batch.run({ path: entry.path, local: localPath }, context.signal, async () => {
+        if (!outcome.result) throw outcome.error;
+        downloaded(job, localPath, outcome.result, outcome.durationMs);
+      });
+    }
+  } catch (error) {
+    progress.stop();
+    await resumable.interrupted();
+    throw error;
+  }
+  progress.stop();
+  summary(job, resumable, performance.now() - startedMs);
+  await resumable.end(batch.failed);
+}
+
+/** The directories that whole trees go into. */
+async function makeTops(places: readonly FileToDownload[]): Promise<void> {
+  for (const { entry, localPath } of places) {
+    if (entry.type === 'directory') await makeLocalDirectory(localPath);
   }
 }
 
@@ -203,7 +245,7 @@ async function* walkRemote(
     });
     if (to === undefined) continue;
     if (entry.type === 'directory') yield* walkRemote(job, entry.path, to, [...names, baseName(entry.path)]);
-    else yield expected(job, entry, to);
+    else yield { entry, localPath: to };
   }
 }
 
@@ -218,11 +260,11 @@ async function makeLocalDirectory(path: string): Promise<void> {
   }
 }
 
-async function downloadFile(job: Job, entry: Entry, to: string): Promise<void> {
+async function downloadFile(job: Job, { entry, localPath }: FileToDownload): Promise<void> {
   const startedMs = performance.now();
-  expected(job, entry, to);
-  const result = await job.client.download(entry, to, withProgress(job));
-  downloaded(job, to, result, performance.now() - startedMs);
+  job.progress.expect(entry.sizeBytes, 1);
+  const result = await job.client.download(dated(entry), localPath, withProgress(job));
+  downloaded(job, localPath, result, performance.now() - startedMs);
 }
 
 function downloaded(
@@ -240,13 +282,18 @@ function downloaded(
   );
 }
 
-function summary({ context, batch }: Job, durationMs: number): void {
+function summary({ context, batch }: Job, { unchanged }: ResumableRun, durationMs: number): void {
   const { files, bytes, failed } = batch;
-  const words = `downloaded ${countWords(files, 'file')}, ${sizeWords(bytes)} in ${durationWords(durationMs)}`;
-  context.report.done(failed > 0 ? `${words}, ${failed} failed` : words, {
+  const words = [
+    `downloaded ${countWords(files, 'file')}, ${sizeWords(bytes)} in ${durationWords(durationMs)}`,
+    ...(unchanged > 0 ? [`${unchanged} were there`] : []),
+    ...(failed > 0 ? [`${failed} failed`] : []),
+  ];
+  context.report.done(words.join(', '), {
     event: 'summary',
     files,
     sizeBytes: bytes,
+    unchanged,
     failed,
     durationMs: Math.round(durationMs),
   });

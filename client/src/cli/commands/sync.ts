@@ -11,7 +11,7 @@ import { startProgress } from '../progress.js';
 import { checksumOption, sameContentBy } from '../same-content.js';
 import { LocalSide, RemoteSide } from '../sync-sides.js';
 import { type CopyFiles, Sync } from '../sync.js';
-import type { LocalNode, RemoteNode } from '../trees.js';
+import { type LocalNode, type RemoteNode, dated } from '../trees.js';
 import { countWords, durationWords, sizeWords } from '../words.js';
 
 /** What would fail every other file too. */
@@ -105,14 +105,11 @@ function uploads(client: HoldfastClient, options: UploadManyOptions): CopyFiles<
   };
 }
 
-/** A file whose uploader gave no time gets that of its version, so that the next sync finds it the same. */
 function downloads(client: HoldfastClient, options: DownloadOptions): CopyFiles<RemoteNode> {
   return async function* copyDown(files, onProgress) {
-    const sources = mapped(files, (file) => {
-      const { entry, modifiedAtUnixMs } = file.source;
-      const dated = { ...entry, attributes: { ...entry.attributes, modifiedAtUnixMs } };
-      return { file, entry: dated, localPath: file.to };
-    });
+    const sources = mapped(files, (file) => ({
+      ...{ file, entry: dated(file.source.entry), localPath: file.to },
+    }));
     const outcomes = client.downloadMany(sources, { ...options, onProgress });
     for await (const { file, ...what } of outcomes) yield { file: file.file, ...what };
   };

@@ -1,9 +1,11 @@
 /** `client upload`: files, directories and standard input into the cluster. */
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { HoldfastError, fromErrno, hasCode, joinPath, limits } from '@holdfast/shared';
 import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { FileToUpload } from '../../upload/upload-many.js';
+import type { Entry } from '../../ports/tracker-api.js';
 import type { UploadOptions, UploadResult } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
 import {
@@ -19,9 +21,20 @@ import { type LocalDirectory, type WalkOptions, nameOf, walkLocal } from '../loc
 import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { type Amount, type Progress, expecting, movedOf, startProgress } from '../progress.js';
-import { resumeOptions, resumeTeller, tellRest } from '../resume.js';
+import { ResumableRun } from '../resumable-run.js';
+import { resumeOptions, resumeTeller } from '../resume.js';
 import { previewUploads } from '../transfer-preview.js';
-import { uploadsDirectory } from '../../local/state-directory.js';
+import { type Pair, pairsOf } from '../tree-pairs.js';
+import {
+  type LocalNode,
+  type RemoteNode,
+  localNode,
+  localTop,
+  localTree,
+  remoteNode,
+  remoteTree,
+} from '../trees.js';
+import { stateDirectory } from '../../local/state-directory.js';
 import { copiesWords, countWords, durationWords, movedWords, sizeWords } from '../words.js';
 
 export const uploadCommand: CommandSpec = {
@@ -33,8 +46,9 @@ export const uploadCommand: CommandSpec = {
     'directory. "-" is standard input. With -r, symbolic links are followed; links that lead nowhere or in circles, ' +
     'sockets, devices and pipes are skipped with a warning, and the status is then 1. Where there is no room until that ' +
     'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that. ' +
-    'A large file (from 32 MiB) whose upload was interrupted or killed is gone on with by the same command, for a day; ' +
-    'a directory by "sync", which copies only what is missing. ' +
+    'What was interrupted or killed the same command goes on with, for a day: of a large file (from 32 MiB) what is ' +
+    'stored is not sent again; a directory goes to the same place, past the files that are there with the same size ' +
+    'and time. ' +
     excludeWords,
   options: {
     ...transferOptions,
@@ -74,46 +88,49 @@ interface Job {
 async function run(context: CommandContext): Promise<number> {
   const { paths, flags, io, report, signal } = context;
   const options = await uploadOptions(context);
-  const sources = paths.slice(0, -1);
+  const names = paths.slice(0, -1);
   const target = remotePath(paths.at(-1) ?? '');
-  const local = await Promise.all(sources.map(statSource));
+  const local = await Promise.all(names.map(statSource));
   for (const [index, status] of local.entries()) {
-    if (status?.isDirectory() && !flags.isSet('recursive')) throw needsRecursive(sources[index] ?? '');
+    if (status?.isDirectory() && !flags.isSet('recursive')) throw needsRecursive(names[index] ?? '');
   }
   const client = await context.connect();
-  const intoDirectory = await isDirectoryTarget(client, target, sources, options, signal);
-  const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
-  if (flags.isSet('dry-run')) return previewUploads(context, sources, remoteOf);
-  const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
   // With several files a failure is one of many; alone it is the command's.
-  const many = sources.length > 1 || local.some((status) => status?.isDirectory());
+  const many = names.length > 1 || local.some((status) => status?.isDirectory());
+  const resumable = many ? await openRun(context, client, names, target) : undefined;
+  const intoDirectory =
+    resumable?.isTargetOurs !== true && (await isDirectoryTarget(client, target, names, options, signal));
+  const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
+  if (flags.isSet('dry-run')) {
+    await resumable?.release();
+    return previewUploads(context, names, remoteOf);
+  }
+  const sources = names.map((name, index) => ({ name, status: local[index], remote: remoteOf(name) }));
+  const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
   const batch = new Batch(report, stopOn);
-  const startedMs = performance.now();
   const progress = await startProgress(io, report.quiet || report.json, 'uploaded');
   const job: Job = { context, client, options, batch, progress };
-  const counting = new AbortController();
-  if (many) progress.countAhead(() => amountOf(context, sources, local, counting.signal));
   try {
-    const [source = ''] = sources;
-    if (many) await uploadMany(job, filesOf(job, sources, local, remoteOf));
-    else await uploadFile(job, fileAt(job, source, remoteOf(source), local[0]));
-  } catch (error) {
-    if (signal.aborted) {
-      const directories = sources.filter((_, index) => local[index]?.isDirectory());
-      progress.stop();
-      tellRest(
-        report,
-        io.program,
-        directories.map((each) => [each, `:${remoteOf(each)}`]),
-      );
-    }
-    throw error;
+    const [source] = sources;
+    if (resumable) await uploadMany(job, resumable, sources, intoDirectory);
+    else if (source) await uploadFile(job, fileAt(job, source));
   } finally {
-    counting.abort();
     progress.stop();
   }
-  if (many) summary(job, performance.now() - startedMs);
   return batch.exitStatus;
+}
+
+function openRun(
+  context: CommandContext,
+  client: HoldfastClient,
+  sources: readonly string[],
+  { path, asDirectory }: RemotePath,
+): Promise<ResumableRun> {
+  return ResumableRun.open(context, client, {
+    verb: 'upload',
+    sources: sources.map((source) => resolve(source)),
+    target: asDirectory ? `${path}/` : path,
+  });
 }
 
 async function uploadOptions({ flags, io, report, signal }: CommandContext): Promise<UploadOptions> {
@@ -139,7 +156,7 @@ async function uploadOptions({ flags, io, report, signal }: CommandContext): Pro
     isWaiting = true;
   };
   return {
-    resume: flags.isSet('resume') && (uploadsDirectory(io.env) ?? true),
+    resume: flags.isSet('resume') && (stateDirectory('uploads', io.env) ?? true),
     onResume: resumeTeller(report, 'stored'),
     onWaiting,
     overwrite: flags.isSet('force'),
@@ -167,6 +184,17 @@ function needsRecursive(source: string): HoldfastError {
   });
 }
 
+async function remoteAt(
+  client: HoldfastClient,
+  path: string,
+  signal: AbortSignal,
+): Promise<Entry | undefined> {
+  return client.stat(path, { signal }).catch((error: unknown) => {
+    if (hasCode(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  });
+}
+
 /** Whether the sources go into the target, as cp decides it. */
 async function isDirectoryTarget(
   client: HoldfastClient,
@@ -175,10 +203,7 @@ async function isDirectoryTarget(
   { createParents }: UploadOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const entry = await client.stat(path, { signal }).catch((error: unknown) => {
-    if (hasCode(error, 'NOT_FOUND')) return undefined;
-    throw error;
-  });
+  const entry = await remoteAt(client, path, signal);
   if (entry?.type === 'directory') return true;
   if (!asDirectory && sources.length === 1) return false;
   if (entry) throw notADirectory(path);
@@ -208,48 +233,54 @@ interface LocalFile extends FileToUpload<UploadSource> {
   readonly startedMs: number;
 }
 
-function fileAt({ context }: Job, local: string, path: string, status: Stats | undefined): LocalFile {
+/** What is to be uploaded, as it was named. */
+interface Source {
+  readonly name: string;
+  /** None of standard input. */
+  readonly status: Stats | undefined;
+  readonly remote: string;
+}
+
+function fileAt({ context }: Job, { name, status, remote }: Source): LocalFile {
   return {
-    ...{ local, path, about: { local, path }, startedMs: performance.now() },
-    source: local === '-' ? context.io.stdin : local,
+    ...{ local: name, path: remote, about: { local: name, path: remote }, startedMs: performance.now() },
+    source: name === '-' ? context.io.stdin : name,
     sizeBytes: status?.isFile() ? status.size : 0,
   };
 }
 
-/** All files that the sources stand for. */
+/** All files that the sources stand for, but those that an earlier run has left there. */
 async function* filesOf(
   job: Job,
-  sources: readonly string[],
-  local: readonly (Stats | undefined)[],
-  remoteOf: (source: string) => string,
+  resumable: ResumableRun,
+  sources: readonly Source[],
 ): AsyncGenerator<LocalFile, void, undefined> {
-  for (const [index, source] of sources.entries()) {
-    const remote = remoteOf(source);
-    if (local[index]?.isDirectory()) yield* filesInTree(job, source, remote);
-    else yield fileAt(job, source, remote, local[index]);
+  for (const source of sources) {
+    if (source.status?.isDirectory()) yield* filesInTree(job, resumable, source);
+    else if (!(await isFileThere(job, resumable, source))) yield fileAt(job, source);
   }
 }
 
+async function isFileThere(
+  { client, context: { signal }, progress }: Job,
+  resumable: ResumableRun,
+  { name, remote }: Source,
+): Promise<boolean> {
+  if (!resumable.goesOn || name === '-') return false;
+  const there = await remoteAt(client, remote, signal);
+  return resumable.isThere(await localTop(name), there && remoteNode(there, []), progress);
+}
+
 function walkOptions(flags: Flags): WalkOptions {
-  const isExcluded = excludedBy(flags);
-  return { skipLinks: flags.isSet('skip-links'), ...(isExcluded && { isExcluded }) };
+  return { skipLinks: flags.isSet('skip-links'), isExcluded: excludedBy(flags) };
 }
 
 /** The files of a directory; makes those directories in it that have none. */
 async function* filesInTree(
-  job: Job,
-  source: string,
-  remote: string,
+  { batch, client, context: { signal, flags }, progress }: Job,
+  resumable: ResumableRun,
+  { name, remote }: Source,
 ): AsyncGenerator<LocalFile, void, undefined> {
-  const { batch, client, options, context } = job;
-  const { signal, flags } = context;
-  const entries = walkLocal(source, remote, walkOptions(flags));
-  // The walk starts with the directory itself, which decides whether the rest can be there at all.
-  await entries.next();
-  if (remote !== '/') {
-    const { createParents = false } = options;
-    await makeTop(client, remote, { createParents, signal });
-  }
   const making = new Beside();
   const about = (path: string, job: () => Promise<void>): Promise<void> =>
     batch.run({ local: path }, signal, job);
@@ -264,13 +295,21 @@ async function* filesInTree(
       }),
     );
   };
-  for await (const entry of entries) {
-    if (entry.kind === 'skipped') batch.skip(entry.why);
-    else if (entry.kind === 'failed') await about(entry.path, () => Promise.reject(entry.error));
+  const left = localNode({ kind: 'directory', path: name, remote, holders: [] }, []);
+  // What is there matters only to a run that goes on.
+  const right = resumable.goesOn ? remoteNode(await client.stat(remote, { signal }), []) : undefined;
+  const trees = [localTree(walkOptions(flags)), remoteTree(client, signal)] as const;
+  const isInSource = (pair: Pair<LocalNode, RemoteNode>): boolean => pair.left?.type === 'directory';
+  for await (const pair of pairsOf(...trees, { left, ...(right && { right }) }, isInSource)) {
+    const entry = pair.left?.entry;
+    const error = pair.unreadable ?? pair.left?.error;
+    if (!entry || (pair.left === left && !error)) continue;
+    if (error) await about(entry.path, () => Promise.reject(error));
+    else if (entry.kind === 'skipped') batch.skip(entry.why);
     else {
       if (bare && !entry.remote.startsWith(`${bare.remote}/`)) await makeBare();
       bare = entry.kind === 'directory' ? entry : undefined;
-      if (entry.kind === 'directory') continue;
+      if (entry.kind !== 'file' || (await resumable.isThere(pair.left, pair.right, progress))) continue;
       const { path: local, remote: path, sizeBytes } = entry;
       yield {
         ...{ local, source: local, path, sizeBytes, createParents: true },
@@ -285,19 +324,17 @@ async function* filesInTree(
 /** How much the sources have, for whoever looks at the progress. @throws what ended it before all was counted */
 async function amountOf(
   { flags }: CommandContext,
-  sources: readonly string[],
-  local: readonly (Stats | undefined)[],
+  sources: readonly Source[],
   signal: AbortSignal,
 ): Promise<Amount> {
   let [bytes, files] = [0, 0];
-  for (const [index, source] of sources.entries()) {
-    const status = local[index];
+  for (const { name, status } of sources) {
     if (!status?.isDirectory()) {
       bytes += status?.isFile() ? status.size : 0;
       files += 1;
       continue;
     }
-    for await (const entry of walkLocal(source, '/', walkOptions(flags))) {
+    for await (const entry of walkLocal(name, '/', walkOptions(flags))) {
       signal.throwIfAborted();
       if (entry.kind !== 'file') continue;
       bytes += entry.sizeBytes;
@@ -307,16 +344,45 @@ async function amountOf(
   return { bytes, files };
 }
 
-async function uploadMany(job: Job, files: AsyncGenerator<LocalFile, void, undefined>): Promise<void> {
-  const { client, options, batch, progress } = job;
-  const { signal } = job.context;
-  const expected = expecting(progress, files, ({ sizeBytes }) => sizeBytes);
-  const outcomes = client.uploadMany(expected, { ...options, onProgress: movedOf(progress) });
-  for await (const { file, result, error } of outcomes) {
-    await batch.run(file.about, signal, async () => {
-      if (error) throw error;
-      done(job, file, result);
-    });
+async function uploadMany(
+  job: Job,
+  resumable: ResumableRun,
+  sources: readonly Source[],
+  intoDirectory: boolean,
+): Promise<void> {
+  const { client, context, options, batch, progress } = job;
+  const { signal } = context;
+  const startedMs = performance.now();
+  await resumable.begin(intoDirectory ? 'into' : 'as', () => makeTops(job, sources));
+  const counting = new AbortController();
+  progress.countAhead(() => amountOf(context, sources, counting.signal));
+  try {
+    const files = expecting(progress, filesOf(job, resumable, sources), ({ sizeBytes }) => sizeBytes);
+    const outcomes = client.uploadMany(files, { ...options, onProgress: movedOf(progress) });
+    for await (const { file, result, error } of outcomes) {
+      await batch.run(file.about, signal, async () => {
+        if (error) throw error;
+        done(job, file, result);
+      });
+    }
+  } catch (error) {
+    progress.stop();
+    await resumable.interrupted();
+    throw error;
+  } finally {
+    counting.abort();
+  }
+  progress.stop();
+  summary(job, resumable, performance.now() - startedMs);
+  await resumable.end(batch.failed);
+}
+
+/** The directories that whole trees go into. */
+async function makeTops({ client, context, options }: Job, sources: readonly Source[]): Promise<void> {
+  const { createParents = false } = options;
+  for (const { status, remote } of sources) {
+    if (!status?.isDirectory() || remote === '/') continue;
+    await makeTop(client, remote, { createParents, signal: context.signal });
   }
 }
 
@@ -341,9 +407,10 @@ function done(
   );
 }
 
-function summary({ context, batch }: Job, durationMs: number): void {
+function summary({ context, batch }: Job, { unchanged }: ResumableRun, durationMs: number): void {
   const { files, bytes, failed, skipped } = batch;
   const extras = [
+    ...(unchanged > 0 ? [`${unchanged} were there`] : []),
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(skipped > 0 ? [`${skipped} skipped`] : []),
   ];
@@ -352,6 +419,14 @@ function summary({ context, batch }: Job, durationMs: number): void {
       `uploaded ${countWords(files, 'file')}, ${sizeWords(bytes)} in ${durationWords(durationMs)}`,
       ...extras,
     ].join(', '),
-    { event: 'summary', files, sizeBytes: bytes, failed, skipped, durationMs: Math.round(durationMs) },
+    {
+      event: 'summary',
+      files,
+      sizeBytes: bytes,
+      unchanged,
+      failed,
+      skipped,
+      durationMs: Math.round(durationMs),
+    },
   );
 }

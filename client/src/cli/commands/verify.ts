@@ -51,7 +51,7 @@ async function run(context: CommandContext): Promise<number> {
   if (left.skipped !== undefined) throw new HoldfastError('INVALID_ARGUMENT', left.skipped);
   const client = await connect();
   const right = await remoteTop(client, path, left, local, signal);
-  const trees = [localTree(isExcluded), remoteTree(client, signal, isExcluded)] as const;
+  const trees = [localTree({ isExcluded }), remoteTree(client, signal, isExcluded)] as const;
   const isBoth = (pair: Both): boolean => pair.left?.type === 'directory' && pair.right?.type === 'directory';
   const progress = await startProgress(io, report.quiet || report.json, 'compared');
   const verify = new Verify(context, client, progress);
