@@ -168,7 +168,8 @@ export class HoldfastClient {
 
   /**
    * Fetches a file. The bytes appear at `localPath` all at once, after they have been verified and synced; on
-   * failure or abort nothing is left behind. Modification time and mode are restored when the file has them.
+   * failure or abort nothing is left behind. Modification time and mode are restored when the file has them. What
+   * downloads that were killed left beside `localPath` (`.NAME.holdfast.….part`) is removed, where nothing can go on with it.
    * Devices and pipes are written into. Give an Entry (from `stat` or `list`) to get exactly that version.
    *
    * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, ALREADY_EXISTS unless `overwrite`, DATA_LOSS, UNAVAILABLE …
@@ -193,11 +194,11 @@ export class HoldfastClient {
       await writeSpecialFile(localPath, bytes, signal);
       return { path, version, sizeBytes };
     }
-    await this.#orphans.removeBeside(localPath);
     const target = await (entry.sizeBytes >= resumableBytes
       ? openResumablePart(localPath, entry, own, this.#context.random)
       : openPartFile(localPath, entry.attributes, overwrite, this.#context.random));
-    return download(this.#context, entry, target, own);
+    const removing = this.#orphans.removeBesideTarget(localPath);
+    return download(this.#context, entry, target, own).finally(() => removing);
   }
 
   /**

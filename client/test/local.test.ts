@@ -110,6 +110,16 @@ describe('a file as a source', () => {
 });
 
 describe('a file as a target', () => {
+  it.each([-315_619_200_000, -1_500, -1, 0, 1, 1_734_886_692_056])(
+    'keeps the time %i',
+    async (modifiedAtUnixMs) => {
+      const part = await target();
+      await part.finish({ modifiedAtUnixMs });
+      const { mtimeMs } = await stat(path, { bigint: true });
+      expect(Number(mtimeMs)).toBe(modifiedAtUnixMs);
+    },
+  );
+
   it('appears whole, with its mode and time, and leaves nothing else', async () => {
     const part = await target(false, { mode: 0o4640 });
     await part.write(Buffer.from('world'), 6);

@@ -11,9 +11,10 @@ import {
   stat,
   symlink,
   truncate,
+  utimes,
   writeFile,
 } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { HoldfastError, blockChecksum } from '@holdfast/shared';
 import { systemClock, systemRandom } from '@holdfast/shared/node';
@@ -291,7 +292,7 @@ describe('an upload', () => {
   it('takes over from a process whose number another one has by now', async () => {
     await interrupted();
     const path = await record();
-    const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+    const host = await ownHost();
     // Started with the machine, which this process was not.
     await rename(path, path.replace(/free-/, `${host}-${process.pid}-1-`));
     expect((await upload()).resumedBytes).toBeGreaterThan(0);
@@ -421,9 +422,8 @@ describe('a download', () => {
 describe('what killed downloads left', () => {
   // No system has a process of this number.
   const dead = '99999999-1';
-  const nameOf = (stem: string, label: string, process: string, its = host) =>
-    `.${stem}.holdfast.${label}.${its}-${process}-01234567.part`;
-  const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+  const nameOf = (stem: string, label: string, process: string, host: string) =>
+    `.${stem}.holdfast.${label}.${host}-${process}-01234567.part`;
 
   it.each(['download', 'downloadMany'] as const)(
     'goes with the next %s into the directory, but what is written, can be gone on with or is not ours stays',
@@ -432,15 +432,20 @@ describe('what killed downloads left', () => {
       const own = basename(
         await ownPath({ directory: dir, stem: '.b.holdfast', ending: 'part' }, '0', systemRandom),
       );
+      const host = await ownHost();
       const kept = [
         own,
-        nameOf('large', '7', dead),
+        nameOf('large', '7', dead, host),
         nameOf('far', '0', dead, '01234567'),
         'b.holdfast.0.part',
         '.a.part',
       ];
-      const gone = [nameOf('a', '0', dead), nameOf('a.b.c', '0', dead)];
-      for (const name of [...kept, ...gone]) await writeFile(join(dir, name), 'half');
+      const gone = [nameOf('a', '0', dead, host), nameOf('a.b.c', '0', dead, host)];
+      for (const name of [...kept, ...gone]) {
+        await writeFile(join(dir, name), 'half');
+        // As a file has it that is about to be shown with the time of its version.
+        await utimes(join(dir, name), 1_000, 1_000);
+      }
       const client = connect();
       const target = join(dir, 'small');
       if (way === 'download') await client.download('/small', target);
@@ -452,6 +457,12 @@ describe('what killed downloads left', () => {
     },
   );
 });
+
+/** What stands for this machine in the names of files that have an owner. */
+async function ownHost(): Promise<string> {
+  const path = await ownPath({ directory: dir, stem: 'any', ending: 'any' }, 'any', systemRandom);
+  return basename(path).split('.').at(-2)?.split('-').at(0) ?? '';
+}
 
 function abortable(): { readonly signal: AbortSignal; abort(): void } {
   const controller = new AbortController();

@@ -2,7 +2,7 @@
  * Part files of downloads that were killed, and that nothing can go on with: removed by whoever downloads into the
  * same directory later.
  */
-import { opendir, unlink } from 'node:fs/promises';
+import { opendir, realpath, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { isOrphaned } from './owned-file.js';
 import { isPartName, onceLabel } from './part-file.js';
@@ -12,6 +12,11 @@ const maxRemembered = 1_000;
 
 export class OrphanedParts {
   readonly #removed = new Map<string, Promise<void>>();
+
+  /** As removeBeside, of the file that `path` leads to, if it is a symbolic link. */
+  async removeBesideTarget(path: string): Promise<void> {
+    return this.removeBeside(await realpath(path).catch(() => path));
+  }
 
   /** Removes those of the directory that `path` is in, the first time that it is asked to. Never rejects. */
   async removeBeside(path: string): Promise<void> {

@@ -3,20 +3,26 @@
  * taking over is renaming: of several that try, one succeeds, and there is no lock that a kill could leave behind.
  */
 import { createHash } from 'node:crypto';
+import { readlinkSync } from 'node:fs';
 import { readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Random, errnoOf } from '@holdfast/shared';
 
-/** Processes of another machine cannot be asked; whoever writes a file touches it more often than this. */
+/** Processes of another machine or container cannot be asked; whoever has a file touches it more often than this. */
 const silentOwnerMs = 10 * 60_000;
 
 /** Where nobody waits for the file, there is no hurry to think it lost. */
 const longSilentMs = 24 * 60 * 60_000;
 
 const ownerPattern = /^(?:free|([0-9a-f]{8})-(\d{1,10})-(\d{1,20}))-[0-9a-f]{8}$/;
+const unknownStart = '0';
 let ownStart: Promise<string> | undefined;
-const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+/** Containers may share a name, and each has processes of its own: their numbers mean nothing to the others. */
+const host = createHash('sha256')
+  .update(hostname() + processNamespace())
+  .digest('hex')
+  .slice(0, 8);
 
 /** A family of files: all that are called STEM.LABEL.OWNER.ENDING in a directory. */
 export interface Family {
@@ -30,7 +36,7 @@ export interface OwnedFile {
   readonly label: string;
 }
 
-/** Removes files of every family of this ending in which nothing was written for so long. */
+/** Removes files of every family of this ending that nobody has, and that nobody has touched for so long. */
 export async function sweep(
   { directory, ending }: Pick<Family, 'directory' | 'ending'>,
   keptMs: number,
@@ -38,6 +44,8 @@ export async function sweep(
   for (const name of await readdir(directory)) {
     if (!name.endsWith(`.${ending}`)) continue;
     const path = join(directory, name);
+    const owner = ownerPattern.exec(name.split('.').at(-2) ?? '');
+    if (owner && (await isOwned(path, owner, keptMs))) continue;
     const status = await stat(path).catch(() => undefined);
     if (status && Date.now() - status.mtimeMs > keptMs) await unlink(path).catch(() => undefined);
   }
@@ -103,7 +111,8 @@ async function isOwned(
   if (itsHost === undefined) return false;
   if (itsHost !== host) {
     const status = await stat(path).catch(() => undefined);
-    return status !== undefined && Date.now() - status.mtimeMs < silentMs;
+    // A file is given a time of its own before it is shown.
+    return status !== undefined && Date.now() - Math.max(status.mtimeMs, status.ctimeMs) < silentMs;
   }
   const pid = Number(pidText);
   try {
@@ -111,18 +120,28 @@ async function isOwned(
   } catch (error) {
     if (errnoOf(error) === 'ESRCH') return false;
   }
-  // The process of that number may be another one by now.
-  return (await startOf(pid)) === startText;
+  // The process of that number may be another one by now. What cannot be learnt of it is no proof.
+  const start = await startOf(pid);
+  return [start, startText].includes(unknownStart) || start === startText;
 }
 
-/** When a process was started, in ticks since the machine was (Linux; elsewhere '0', and the number alone counts). */
+/** When a process was started, in ticks since the machine was (Linux; elsewhere nobody says, and the number counts). */
 async function startOf(pid: number): Promise<string> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');
     // Behind the name, which may contain anything, it is the 20th word.
-    return /^\d+$/.exec(text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '')?.[0] ?? '0';
+    return /^\d+$/.exec(text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? '')?.[0] ?? unknownStart;
   } catch {
-    // Not Linux, or the process is gone.
-    return '0';
+    // Not Linux, or hidden from other users.
+    return unknownStart;
+  }
+}
+
+/** Linux only; elsewhere all processes of a machine see each other. */
+function processNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
   }
 }

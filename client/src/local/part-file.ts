@@ -129,10 +129,10 @@ export async function refuseTaken(path: string, overwrite: boolean): Promise<Sta
 
 /**
  * A time as `utimes` takes it, which cuts what it is given down to microseconds: half of all milliseconds are a
- * fraction less as seconds, and would come back as the one before.
+ * fraction less as seconds, and would come back as the one nearer to 1970. As text, because a number below 0 means now.
  */
-function secondsOf(unixMs: number): number {
-  return (unixMs + 0.001) / 1_000;
+function secondsOf(unixMs: number): string {
+  return String((unixMs + 0.001 * Math.sign(unixMs)) / 1_000);
 }
 
 function taken(path: string): HoldfastError {

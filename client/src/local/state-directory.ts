@@ -1,6 +1,8 @@
 /** Where a user's programs keep what they need to go on after a restart, by the customs of each system. */
+import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { errnoOf } from '@holdfast/shared';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,5 +32,25 @@ function homeOfUser(): string | undefined {
   } catch {
     // A user whom the system does not know, as in containers.
     return undefined;
+  }
+}
+
+/**
+ * Makes such a directory with what is missing above it, for nobody else to read. Node's own way tries for ever where
+ * something cannot be made in a directory that is there, as below /proc.
+ *
+ * @throws whatever the file system does
+ */
+export async function makeStateDirectory(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+      if (errnoOf(error) !== 'EEXIST') throw error;
+    });
+  try {
+    await make();
+  } catch (error) {
+    if (errnoOf(error) !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeStateDirectory(dirname(path));
+    await make();
   }
 }

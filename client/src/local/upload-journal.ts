@@ -8,10 +8,11 @@
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, truncate, unlink } from 'node:fs/promises';
+import { type FileHandle, open, truncate, unlink } from 'node:fs/promises';
 import { HoldfastError, type Random, type Receipt, blockChecksum, checkId, limits } from '@holdfast/shared';
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { AskedCommit, LeftUpload, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
+import { makeStateDirectory } from './state-directory.js';
 import { type Family, type OwnedFile, claim, ownPath, release, sweep } from './owned-file.js';
 
 /** Twice the longest lease that a tracker gives: the session is over. */
@@ -53,7 +54,7 @@ export async function openUploadJournal(
   identity: UploadIdentity,
   random: Random,
 ): Promise<OpenedJournal> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makeStateDirectory(directory);
   await sweep({ directory, ending }, keptMs);
   const stem = createHash('sha256')
     .update(JSON.stringify([identity.clusterId, identity.sourcePath, identity.remotePath]))
