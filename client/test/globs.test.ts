@@ -133,7 +133,7 @@ describe('--dry-run', () => {
       stdout:
         '/a/.hidden → /new/.hidden\n/a/1.txt → /new/1.txt\n/a/2.txt → /new/2.txt\n3 files would be copied\n',
     });
-    expect(await cli(cluster, ['mv', '-n', '/a/*.txt', '/b'])).toMatchObject({
+    expect(await cli(cluster, ['mv', '-nf', '/a/*.txt', '/b'])).toMatchObject({
       stdout: '/a/1.txt → /b/1.txt\n/a/2.txt → /b/2.txt\n',
     });
     expect(

@@ -147,7 +147,9 @@ describe('upload -r', () => {
   it('shows with --dry-run where the same command would go, and leaves it to it', async () => {
     await interruptedUpload();
     const shown = await upload('--dry-run');
-    expect(shown.documents.map(({ path }) => path).sort()).toEqual(['/p/a', '/p/b', '/p/sub/c']);
+    const missing = names.filter((name) => !stored().includes(name));
+    expect(shown).toMatchObject({ status: 0, stderr: expect.stringMatching(goesOn) });
+    expect(shown.documents.map(({ path }) => path).sort()).toEqual(missing.map((name) => `/p/${name}`));
     expect(last(await upload())).toMatchObject({ files: 2, unchanged: 1 });
   });
 
@@ -257,9 +259,16 @@ describe('download -r', () => {
   it('shows with --dry-run where the same command would go, and begins anew with --no-resume', async () => {
     await interruptedDownload();
     const shown = await download('--dry-run');
+    const there = await fetched();
+    const missing = names.filter((name) => !there.includes(name));
+    expect(missing).toHaveLength(2);
     expect(shown.documents.map((document) => document['local']).sort()).toEqual(
-      names.map((name) => at('here', ...name.split('/'))),
+      missing.map((name) => at('here', ...name.split('/'))),
     );
+    expect((await download('--dry-run', '--no-resume')).documents[0]).toMatchObject({
+      local: at('here', 'p', 'a'),
+    });
+    expect(await records()).toHaveLength(1);
     await download('--no-resume');
     expect(await local()).toContain('p/sub/c');
   });

@@ -228,7 +228,7 @@ describe('cp', () => {
     [['-r', '/', '/new'], 2, /"\/" cannot be copied/],
     [['/a/1.txt', '/b'], 4, /exists/],
     [['/nothing', '/new'], 3, /nothing/],
-    [['/a/1.txt', '/b/1.txt', '/new'], 4, /not a directory/],
+    [['/a/1.txt', '/b/1.txt', '/new'], 3, /no remote directory/],
     [['/a/1.txt', '/nowhere/x'], 3, /parent|nowhere/],
   ])('refuses %j with %i', async (argv, expected, message) => {
     const { status, stderr } = await cli(cluster, ['cp', ...argv]);

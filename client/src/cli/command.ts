@@ -66,14 +66,6 @@ export const dryRunOption: Readonly<Record<string, Options>> = {
   'dry-run': { type: 'boolean', alias: 'n', describe: 'Only show what would be done' },
 };
 
-/** Of verbs that look at the destination only when they get there. */
-export const dryRunWithoutLookOption: Readonly<Record<string, Options>> = {
-  'dry-run': {
-    ...dryRunOption['dry-run'],
-    describe: 'Only show what would be done if the destination takes it',
-  },
-};
-
 /** Flags of transfers. */
 export const transferOptions: Readonly<Record<string, Options>> = {
   recursive: { type: 'boolean', alias: 'r', describe: 'Take directories with all that is in them' },

@@ -1,4 +1,5 @@
-/** Entries for the verbs that look at whole trees. */
+/** Entries as several verbs look at them. */
+import { hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
 import type { Entry } from '../ports/tracker-api.js';
 
@@ -11,4 +12,16 @@ export async function* withAllBelow(
   const top = await client.stat(path, { signal });
   yield top;
   if (top.type === 'directory' && depth >= 1) yield* client.list(path, { depth, signal });
+}
+
+/** What is there; undefined for nothing. @throws HoldfastError NOT_A_DIRECTORY for a path below a file … */
+export async function entryAt(
+  client: HoldfastClient,
+  path: string,
+  signal: AbortSignal,
+): Promise<Entry | undefined> {
+  return client.stat(path, { signal }).catch((error: unknown) => {
+    if (hasCode(error, 'NOT_FOUND')) return undefined;
+    throw error;
+  });
 }

@@ -21,7 +21,7 @@ export interface LocalDirectory {
   readonly holders: readonly string[];
 }
 
-interface LocalFile {
+export interface LocalFile {
   readonly kind: 'file';
   readonly path: string;
   readonly remote: string;

@@ -27,3 +27,10 @@ export function notADirectory(path: string): HoldfastError {
     remedy: 'Name a directory to put the files into.',
   });
 }
+
+/** @param orWords what else can be done about it */
+export function noRemoteDirectory(path: string, orWords = ''): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `there is no remote directory ${JSON.stringify(path)}`, {
+    remedy: `Make it first (client mkdir -p ${path})${orWords}.`,
+  });
+}

@@ -1,7 +1,9 @@
 /** Where `mv` and `cp` put what they are given: into the target if it is a directory, else as the target. */
-import { HoldfastError, baseName, hasCode, joinPath } from '@holdfast/shared';
+import { HoldfastError, baseName, joinPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
+import { entryAt } from './entries.js';
 import { type RemotePath, remotePath } from './flag-values.js';
+import { noRemoteDirectory, notADirectory } from './make-top.js';
 import { expandGlobs } from './remote-globs.js';
 
 /** What was typed: one path or several, and behind them the target. */
@@ -33,26 +35,22 @@ export async function expandSources(
 /**
  * The destination of each source.
  *
- * @throws HoldfastError NOT_A_DIRECTORY if several sources, or a file, would have to become a directory
+ * @throws HoldfastError NOT_A_DIRECTORY if several sources, or a file, would have to go into a file, NOT_FOUND if into
+ *   nothing
  */
 export async function destinationsOf(
   client: HoldfastClient,
   { sources, target }: SourcesAndTarget,
   signal: AbortSignal,
 ): Promise<(source: RemotePath) => string> {
-  const there = await client.stat(target.path, { signal }).catch((error: unknown) => {
-    if (hasCode(error, 'NOT_FOUND')) return undefined;
-    throw error;
-  });
+  const there = await entryAt(client, target.path, signal);
   const into = there?.type === 'directory';
   // "mv dir new/" names the directory anew, as mv does; a file cannot become a directory.
   const fits = async ({ path }: RemotePath): Promise<boolean> =>
     there === undefined && (await client.stat(path, { signal })).type === 'directory';
   const [first] = sources;
   if (!into && (sources.length > 1 || (target.asDirectory && first && !(await fits(first))))) {
-    throw new HoldfastError('NOT_A_DIRECTORY', `${JSON.stringify(target.path)} is not a directory`, {
-      remedy: 'Name a directory that is there.',
-    });
+    throw there ? notADirectory(target.path) : noRemoteDirectory(target.path);
   }
   return ({ path }) => (into ? joinPath(target.path, baseName(path)) : target.path);
 }

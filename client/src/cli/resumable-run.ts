@@ -4,13 +4,15 @@
  */
 import { systemRandom } from '@holdfast/shared/node';
 import type { HoldfastClient } from '../client.js';
+import type { FileToDownload } from '../download/download-many.js';
 import { stateDirectory } from '../local/state-directory.js';
 import { TargetRecord, type ManyIdentity, type TargetTaken } from '../local/target-record.js';
+import type { Entry } from '../ports/tracker-api.js';
 import type { CommandContext } from './command.js';
 import { differencesOf } from './differences.js';
 import type { Progress } from './progress.js';
 import type { Reporter } from './reporter.js';
-import type { TreeNode } from './trees.js';
+import { type TreeNode, localTop, remoteNode } from './trees.js';
 
 export class ResumableRun {
   readonly #report: Reporter;
@@ -36,7 +38,7 @@ export class ResumableRun {
     let record: TargetRecord | undefined;
     try {
       record = await TargetRecord.open(directory, { ...identity, clusterId }, systemRandom);
-      if (!flags.isSet('resume')) await record?.forget();
+      if (!flags.isSet('resume')) await (flags.isSet('dry-run') ? record?.release() : record?.forget());
     } catch (error) {
       report.debug(`the same command cannot go on with this one: ${String(error)}`);
     }
@@ -61,12 +63,7 @@ export class ResumableRun {
   /** @param make makes the directories that everything goes into; where that fails, there is nothing to go on with */
   async begin(taken: TargetTaken, make: () => Promise<void>): Promise<void> {
     this.#goesOn = (await this.#write((record) => record.begin(taken))) ?? false;
-    if (this.#goesOn && !this.#report.quiet) {
-      this.#report.warn(
-        'going on with a run that did not end well, past files that are there with the same size and time ' +
-          '(--no-resume begins anew)',
-      );
-    }
+    this.#tellGoesOn();
     try {
       await make();
     } catch (error) {
@@ -75,15 +72,36 @@ export class ResumableRun {
     }
   }
 
+  /** For --dry-run: goes on as `begin` would, and leaves everything to the next run. */
+  async preview(taken: TargetTaken): Promise<void> {
+    this.#goesOn = this.#record?.isTaken(taken) ?? false;
+    this.#tellGoesOn();
+    await this.#write((record) => record.release());
+  }
+
   /** Whether it goes on and the file is there; it counts as done then. */
-  async isThere(file: TreeNode, there: TreeNode | undefined, progress: Progress): Promise<boolean> {
+  async isThere(file: TreeNode, there: TreeNode | undefined, progress?: Progress): Promise<boolean> {
     if (!this.#goesOn || !there || (await differencesOf(file, there)).length > 0) return false;
     const { sizeBytes } = file;
     this.#unchanged += 1;
-    progress.expect(sizeBytes, 1);
-    progress.moved(sizeBytes, sizeBytes);
-    progress.fileDone();
+    progress?.expect(sizeBytes, 1);
+    progress?.moved(sizeBytes, sizeBytes);
+    progress?.fileDone();
     return true;
+  }
+
+  /** The same of a file that is to be fetched. */
+  async isFetched({ entry, localPath }: FileToDownload, progress?: Progress): Promise<boolean> {
+    if (!this.#goesOn) return false;
+    // What cannot be looked at is left to the download to complain about.
+    const there = await localTop(localPath).catch(() => undefined);
+    return this.isThere(remoteNode(entry, []), there, progress);
+  }
+
+  /** The same of a local file and what is at its remote place, if anything. */
+  async isStored(local: string, there: Entry | undefined, progress?: Progress): Promise<boolean> {
+    if (!this.#goesOn || !there || local === '-') return false;
+    return this.isThere(await localTop(local), remoteNode(there, []), progress);
   }
 
   /** It came to its end; `failed` files could not be moved. */
@@ -97,9 +115,12 @@ export class ResumableRun {
     await this.#leave('the same command goes on where it was');
   }
 
-  /** Nothing was to be moved. */
-  async release(): Promise<void> {
-    await this.#write((record) => record.release());
+  #tellGoesOn(): void {
+    if (!this.#goesOn || this.#report.quiet) return;
+    this.#report.warn(
+      'going on with a run that did not end well, past files that are there with the same size and time ' +
+        '(--no-resume begins anew)',
+    );
   }
 
   async #leave(words: string): Promise<void> {

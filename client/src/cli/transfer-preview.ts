@@ -1,78 +1,111 @@
-/** What `upload` and `download` would do, for --dry-run: a line for each file. What is at the destinations is not looked at. */
-import { stat } from 'node:fs/promises';
-import { baseName } from '@holdfast/shared';
+/**
+ * What `upload` and `download` would do, for --dry-run: a line for each file, and the error of each that would be
+ * refused, as the run has it.
+ */
+import { parentPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
 import type { FileToDownload } from '../download/download-many.js';
+import { alreadyExists, isAFile } from '../core/refusals.js';
 import type { Entry } from '../ports/tracker-api.js';
 import { Batch } from './batch.js';
 import type { CommandContext } from './command.js';
-import { localPathIn } from './local-names.js';
-import { walkLocal } from './local-tree.js';
-import { type IsExcluded, excludedBy } from './path-pattern.js';
+import {
+  refuseLocalDirectory,
+  refuseLocalFile,
+  refuseLocalTop,
+  refuseMissingParent,
+  walkRemote,
+} from './download-tree.js';
+import { entryAt } from './entries.js';
+import { refuseFileOver, refuseTopAt } from './remote-refusals.js';
+import type { ResumableRun } from './resumable-run.js';
+import { type Leaf, type Source, leavesOf } from './upload-tree.js';
 
-/** Resolves to the exit status. */
+/** Resolves to the exit status. @throws what ends the run before any file */
 export async function previewUploads(
-  { flags, report, signal }: CommandContext,
-  sources: readonly string[],
-  remoteOf: (source: string) => string,
+  context: CommandContext,
+  client: HoldfastClient,
+  sources: readonly Source[],
+  resumable: ResumableRun | undefined,
 ): Promise<number> {
+  const { flags, report, signal } = context;
   const batch = new Batch(report);
-  const options = { skipLinks: flags.isSet('skip-links'), isExcluded: excludedBy(flags) };
+  const overwrite = flags.isSet('force');
+  const createParents = flags.isSet('parents');
   const tell = (local: string, path: string): void =>
     report.result(`${report.name(local)} → ${report.name(path)}`, {
       ...{ event: 'uploaded', local, path, dryRun: true },
     });
-  for (const source of sources) {
-    const remote = remoteOf(source);
-    if (source === '-' || !(await stat(source)).isDirectory()) {
-      tell(source, remote);
-      continue;
-    }
-    for await (const entry of walkLocal(source, remote, options)) {
-      await batch.run({ local: entry.path }, signal, async () => {
-        if (entry.kind === 'failed') throw entry.error;
-        if (entry.kind === 'skipped') batch.skip(entry.why);
-        if (entry.kind === 'file') tell(entry.path, entry.remote);
-      });
-    }
+  const tops: (Entry | undefined)[] = [];
+  for (const { status, remote } of sources) {
+    const looking = { createParents, signal };
+    tops.push(status?.isDirectory() ? await refuseTopAt(client, remote, looking) : undefined);
+  }
+  for (const [index, source] of sources.entries()) {
+    const { name: local, remote: path, status } = source;
+    if (status?.isDirectory()) {
+      for await (const leaf of leavesOf({ batch, client, context }, source, tops[index])) {
+        await batch.run({ local: leaf.entry.path }, signal, () => leafOf(leaf));
+      }
+    } else if (resumable) await batch.run({ local, path }, signal, () => file(source));
+    else await file(source);
   }
   return batch.exitStatus;
+
+  async function leafOf({ entry, node, there, fileInTheWay }: Leaf): Promise<void> {
+    if (fileInTheWay !== undefined) throw isAFile(fileInTheWay);
+    if (entry.kind === 'directory') {
+      if (there?.type === 'file') throw alreadyExists(entry.remote);
+    } else if ((await resumable?.isThere(node, there)) !== true) {
+      refuseFileOver(entry.remote, there?.entry, overwrite);
+      tell(entry.path, entry.remote);
+    }
+  }
+
+  async function file({ name, remote }: Source): Promise<void> {
+    const there = await entryAt(client, remote, signal);
+    if (await resumable?.isStored(name, there)) return;
+    refuseFileOver(remote, there, overwrite);
+    if (!there && !createParents) await client.stat(parentPath(remote), { signal });
+    tell(name, remote);
+  }
 }
 
-/** Resolves to the exit status. */
+/** Resolves to the exit status. @throws what ends the run before any file */
 export async function previewDownloads(
   context: CommandContext,
   client: HoldfastClient,
   places: readonly FileToDownload[],
+  resumable: ResumableRun | undefined,
 ): Promise<number> {
   const { flags, report, signal } = context;
   const batch = new Batch(report);
-  const isExcluded = excludedBy(flags);
-  for (const { entry, localPath } of places) await preview(entry, localPath, []);
-  return batch.exitStatus;
-
-  async function preview({ path, type }: Entry, local: string, names: readonly string[]): Promise<void> {
-    if (type === 'file') {
-      const words = `${report.name(path)} → ${report.name(local)}`;
-      report.result(words, { event: 'downloaded', path, local, dryRun: true });
-      return;
-    }
-    for await (const below of notExcluded(client.list(path, { signal }), names, isExcluded)) {
-      await batch.run({ path: below.path }, signal, () =>
-        preview(below, localPathIn(local, below.path), [...names, baseName(below.path)]),
-      );
+  const overwrite = flags.isSet('force');
+  const walk = { batch, client, context, makeDirectory: refuseLocalDirectory };
+  for (const { entry, localPath } of places) {
+    if (entry.type === 'directory') await refuseLocalTop(localPath);
+  }
+  for (const place of places) {
+    const { entry, localPath } = place;
+    for await (const file of entry.type === 'directory' ? walkRemote(walk, entry.path, localPath) : [place]) {
+      const { path } = file.entry;
+      if (resumable) await batch.run({ path, local: file.localPath }, signal, () => preview(file));
+      else {
+        await refuseMissingParent(localPath, 'cannot write');
+        await preview(file);
+      }
     }
   }
-}
+  return batch.exitStatus;
 
-/** The entries of a directory that are not left out; `names` are those from the top of the tree down to it. */
-export async function* notExcluded(
-  entries: AsyncIterable<Entry>,
-  names: readonly string[],
-  isExcluded: IsExcluded | undefined,
-): AsyncGenerator<Entry, void, undefined> {
-  for await (const entry of entries) {
-    const isLeftOut = isExcluded?.([...names, baseName(entry.path)], entry.type === 'directory');
-    if (isLeftOut !== true) yield entry;
+  async function preview(file: FileToDownload): Promise<void> {
+    if (await resumable?.isFetched(file)) return;
+    const {
+      entry: { path },
+      localPath: local,
+    } = file;
+    await refuseLocalFile(local, overwrite);
+    const words = `${report.name(path)} → ${report.name(local)}`;
+    report.result(words, { event: 'downloaded', path, local, dryRun: true });
   }
 }

@@ -59,13 +59,18 @@ export class TargetRecord {
 
   /** Whether an earlier run, which has not ended well, made the target of its source. */
   get isTargetOurs(): boolean {
-    return this.#file?.label === 'as';
+    return this.isTaken('as');
+  }
+
+  /** Whether an earlier run, which has not ended well, took it so. */
+  isTaken(taken: TargetTaken): boolean {
+    return this.#file?.label === taken;
   }
 
   /** Resolves to whether an earlier run took it so. */
   async begin(taken: TargetTaken): Promise<boolean> {
     const now = new Date();
-    if (this.#file?.label === taken) {
+    if (this.#file && this.isTaken(taken)) {
       await utimes(this.#file.path, now, now);
       return true;
     }

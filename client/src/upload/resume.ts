@@ -4,6 +4,7 @@
  */
 import { HoldfastError, digestOfTable, hasCode, limits, newId } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { alreadyExists } from '../core/refusals.js';
 import { asking } from '../core/retrying.js';
 import type {
   CommitUploadRequest,
@@ -14,7 +15,7 @@ import type {
 } from '../ports/tracker-api.js';
 import type { AskedCommit, LeftUpload, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
 import { cutSizeFor } from './plan.js';
-import { alreadyExists, commitOnce } from './session.js';
+import { commitOnce } from './session.js';
 
 export interface FoundUpload {
   readonly session: UploadSession;

@@ -115,14 +115,6 @@ export async function commitOnce(
   }
 }
 
-/** As the tracker says it. */
-export function alreadyExists(path: string): HoldfastError {
-  return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
-    remedy: 'Choose another name, or allow replacing it (--force).',
-    facts: { path },
-  });
-}
-
 /**
  * After a commit that got no answer: ends the session, which fails only if it was committed. So either the files
  * are there, or they are not and never will be; what cannot be learnt is said to be unknown.

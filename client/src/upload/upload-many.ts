@@ -24,6 +24,7 @@ import { MemoryShare } from '../core/memory-share.js';
 import { isOutcomeUnknown, outcomeUnknown } from '../core/outcome.js';
 import { Outbox } from '../core/outbox.js';
 import { costOf, filesAtOnce } from '../core/for-each.js';
+import { alreadyExists } from '../core/refusals.js';
 import { firstOf, orAborted } from '../core/signals.js';
 import type { FileAttributes, FileVersion, SealedChunk, UploadSession } from '../ports/tracker-api.js';
 import { ChunkAllocator } from './allocator.js';
@@ -32,7 +33,7 @@ import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
 import { Pack, type PackedFile, maxPackBytes, maxPackFiles, maxPackedFileBytes } from './pack.js';
 import { chunkSizeFor } from './plan.js';
 import { type RoomOptions, awaitingRoom } from './room.js';
-import { alreadyExists, commitSession, endSession, openSession } from './session.js';
+import { commitSession, endSession, openSession } from './session.js';
 import {
   type UploadOptions,
   type UploadResult,

@@ -275,13 +275,17 @@ export class FakeCluster {
 
   #checkTarget(path: string, expectedVersion: number | undefined, createParents: boolean): void {
     const there = this.paths.get(path);
-    if (there === 'directory') throw new HoldfastError('IS_A_DIRECTORY', `${path} is a directory`);
     if (expectedVersion === 0 && there !== undefined)
       throw new HoldfastError('ALREADY_EXISTS', `${path} exists`);
+    if (there === 'directory') throw new HoldfastError('IS_A_DIRECTORY', `${path} is a directory`);
     if (expectedVersion !== undefined && expectedVersion > 0 && there !== expectedVersion) {
       throw new HoldfastError('VERSION_CONFLICT', `${path} is not at ${expectedVersion}`);
     }
     if (createParents) {
+      for (let at = parentPath(path); at !== '/'; at = parentPath(at)) {
+        if (typeof this.paths.get(at) === 'number')
+          throw new HoldfastError('NOT_A_DIRECTORY', `${at} is a file`);
+      }
       for (let at = parentPath(path); at !== '/'; at = parentPath(at)) this.paths.set(at, 'directory');
     }
     const parent = this.paths.get(parentPath(path));

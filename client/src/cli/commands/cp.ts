@@ -4,11 +4,14 @@ import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import { filesAtOnce, forEachOf } from '../../core/for-each.js';
-import { type CommandContext, type CommandSpec, dryRunWithoutLookOption } from '../command.js';
-import { makeTop } from '../make-top.js';
+import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
+import { makeTop, notADirectory } from '../make-top.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
 import { globWords } from '../remote-globs.js';
+import { refuseFileAt, refuseFileOver, refuseTopAt } from '../remote-refusals.js';
 import { destinationsOf, expandSources, sourcesAndTarget } from '../remote-target.js';
+import { type Pair, pairsOf } from '../tree-pairs.js';
+import { type RemoteNode, remoteNode, remoteTree } from '../trees.js';
 import { countWords } from '../words.js';
 
 export const cpCommand: CommandSpec = {
@@ -21,7 +24,7 @@ export const cpCommand: CommandSpec = {
   options: {
     recursive: { type: 'boolean', alias: 'r', describe: 'Also directories with all that is in them' },
     force: { type: 'boolean', alias: 'f', describe: 'Replace files that exist' },
-    ...dryRunWithoutLookOption,
+    ...dryRunOption,
     ...excludeOption,
   },
   examples: [
@@ -77,12 +80,14 @@ class Copy {
     this.#batch = batch;
   }
 
-  async file({ path }: Entry, destination: string): Promise<void> {
+  /** @param look sees, for --dry-run, whether the destination takes it */
+  async file({ path }: Entry, destination: string, look = () => this.#look(destination)): Promise<void> {
     const { flags, report, signal } = this.#context;
     if (path === destination) {
       throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(path)} would be copied onto itself`);
     }
     if (flags.isSet('dry-run')) {
+      await look();
       this.#batch.files += 1;
       const words = `${report.name(path)} → ${report.name(destination)}`;
       return report.result(words, { event: 'copied', path, destination, dryRun: true });
@@ -92,6 +97,11 @@ class Copy {
     if (report.json) report.result('', copied);
   }
 
+  async #look(destination: string): Promise<void> {
+    const { flags, signal } = this.#context;
+    await refuseFileAt(this.#client, destination, { overwrite: flags.isSet('force'), signal });
+  }
+
   /** As a listing gives it: each directory is there before what is in it. */
   async directory(top: Entry, destination: string): Promise<void> {
     const { signal } = this.#context;
@@ -99,10 +109,37 @@ class Copy {
       throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(top.path)} would be copied into itself`);
     }
     const destinationOf = ({ path }: Entry): string => destination + path.slice(top.path.length);
+    if (this.#context.flags.isSet('dry-run')) return this.#preview(top, destinationOf);
     const files = this.#makingDirectories(top, destinationOf);
     await forEachOf(files, filesAtOnce, costOfCopy, (entry) =>
       this.#batch.run({ path: entry.path }, signal, () => this.file(entry, destinationOf(entry))),
     );
+  }
+
+  /** The same for --dry-run: walks what is at the destination beside it. */
+  async #preview(top: Entry, destinationOf: (entry: Entry) => string): Promise<void> {
+    const { flags, signal } = this.#context;
+    const there = await refuseTopAt(this.#client, destinationOf(top), { signal });
+    const trees = [
+      remoteTree(this.#client, signal, excludedBy(flags)),
+      remoteTree(this.#client, signal),
+    ] as const;
+    const pair = { left: remoteNode(top, []), ...(there && { right: remoteNode(there, []) }) };
+    const goesInto = ({ left, right }: Pair<RemoteNode, RemoteNode>): boolean =>
+      left?.type === 'directory' && right?.type !== 'file';
+    for await (const { left, right } of pairsOf(...trees, pair, goesInto)) {
+      if (!left) continue;
+      const { entry } = left;
+      await this.#batch.run({ path: entry.path }, signal, async () => {
+        const destination = destinationOf(entry);
+        if (entry.type === 'directory') {
+          if (right?.type === 'file') throw notADirectory(destination);
+        } else {
+          const look = async () => refuseFileOver(destination, right?.entry, flags.isSet('force'));
+          await this.file(entry, destination, look);
+        }
+      });
+    }
   }
 
   /** The files below; their directories are made on the way. */
@@ -112,9 +149,7 @@ class Copy {
   ): AsyncGenerator<Entry, void, undefined> {
     const { flags, signal } = this.#context;
     const isExcluded = excludedBy(flags);
-    const make = async (entry: Entry): Promise<void> => {
-      if (!flags.isSet('dry-run')) await makeTop(this.#client, destinationOf(entry), { signal });
-    };
+    const make = (entry: Entry): Promise<void> => makeTop(this.#client, destinationOf(entry), { signal });
     await make(top);
     /** What was excluded or could not be made: there is no place for what is below. */
     let missing: string | undefined;

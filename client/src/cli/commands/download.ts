@@ -1,28 +1,23 @@
 /** `client download`: files and directories out of the cluster. */
 import type { Stats } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
-import { HoldfastError, baseName, errnoOf, fromErrno } from '@holdfast/shared';
+import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { FileToDownload } from '../../download/download-many.js';
 import type { DownloadOptions, DownloadResult } from '../../download/download.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
-import {
-  type CommandContext,
-  type CommandSpec,
-  dryRunWithoutLookOption,
-  transferOptions,
-} from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
+import { makeLocalDirectory, noDirectory, statLocal, walkRemote } from '../download-tree.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { localPathIn } from '../local-names.js';
-import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
+import { excludeOption, excludeWords } from '../path-pattern.js';
 import { type Progress, expecting, movedOf, startProgress } from '../progress.js';
 import { ResumableRun } from '../resumable-run.js';
 import { resumeOptions, resumeTeller } from '../resume.js';
-import { notExcluded, previewDownloads } from '../transfer-preview.js';
-import { dated, localTop, remoteNode } from '../trees.js';
+import { previewDownloads } from '../transfer-preview.js';
+import { dated } from '../trees.js';
 import { countWords, durationWords, movedWords, sizeWords } from '../words.js';
 import { writeOut } from '../write-out.js';
 
@@ -36,7 +31,7 @@ export const downloadCommand: CommandSpec = {
     'What was interrupted or killed the same command goes on with: of a large file (from 32 MiB) it fetches the rest; ' +
     'a directory goes, for a day, to the same place, past the files that are there with the same size and time. ' +
     `${globWords} ${excludeWords}`,
-  options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunWithoutLookOption },
+  options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunOption },
   examples: [
     ['download /photos/cat.jpg .', 'into the current directory'],
     ['download /backup.tar - | tar x', 'to a pipe'],
@@ -88,8 +83,8 @@ async function run(context: CommandContext): Promise<number> {
     localPath: placeFor(entry, local, target, intoDirectory),
   }));
   if (flags.isSet('dry-run')) {
-    await resumable?.release();
-    return previewDownloads(context, client, places);
+    await resumable?.preview(intoDirectory ? 'into' : 'as');
+    return previewDownloads(context, client, places, resumable);
   }
   const progress = await startProgress(io, report.quiet || report.json, 'downloaded');
   const batch = new Batch(report, ['OUT_OF_SPACE']);
@@ -115,25 +110,6 @@ function openRun(
     sources: remotes.map(({ path }) => path),
     target: endsLikeDirectory(local) ? `${resolve(local)}/` : resolve(local),
   });
-}
-
-async function statLocal(path: string): Promise<Stats | undefined> {
-  try {
-    return await stat(path);
-  } catch (error) {
-    if (errnoOf(error) === 'ENOENT') return undefined;
-    throw fromErrno(error, `cannot write ${JSON.stringify(path)}`);
-  }
-}
-
-function noDirectory(local: string, target: Stats | undefined): HoldfastError {
-  const shown = JSON.stringify(local);
-  if (target) {
-    return new HoldfastError('NOT_A_DIRECTORY', `${shown} is a file, not a directory`, {
-      remedy: 'Name a directory to put the files into.',
-    });
-  }
-  return new HoldfastError('NOT_FOUND', `there is no local directory ${shown}`, { remedy: 'Make it first.' });
 }
 
 function checkKind(entry: Entry, asDirectory: boolean | undefined, recursive: boolean): void {
@@ -168,23 +144,13 @@ async function* filesOf(
   resumable: ResumableRun,
   places: readonly FileToDownload[],
 ): AsyncGenerator<FileToDownload, void, undefined> {
+  const walk = { ...job, makeDirectory: makeLocalDirectory };
   for (const place of places) {
     const { entry, localPath } = place;
-    for await (const file of entry.type === 'directory' ? walkRemote(job, entry.path, localPath) : [place]) {
-      if (!(await isThere(job, resumable, file))) yield { ...file, entry: dated(file.entry) };
+    for await (const file of entry.type === 'directory' ? walkRemote(walk, entry.path, localPath) : [place]) {
+      if (!(await resumable.isFetched(file, job.progress))) yield { ...file, entry: dated(file.entry) };
     }
   }
-}
-
-async function isThere(
-  { progress }: Job,
-  resumable: ResumableRun,
-  { entry, localPath }: FileToDownload,
-): Promise<boolean> {
-  if (!resumable.goesOn) return false;
-  // What cannot be looked at is left to the download to complain about.
-  const there = await localTop(localPath).catch(() => undefined);
-  return resumable.isThere(remoteNode(entry, []), there, progress);
 }
 
 async function downloadMany(
@@ -224,40 +190,6 @@ async function makeTops(places: readonly FileToDownload[]): Promise<void> {
 
 function withProgress({ options, progress }: Job): DownloadOptions {
   return { ...options, onProgress: movedOf(progress) };
-}
-
-/** The files below a remote directory, with their places; local directories are made on the way. */
-async function* walkRemote(
-  job: Job,
-  remote: string,
-  local: string,
-  names: readonly string[] = [],
-): AsyncGenerator<FileToDownload, void, undefined> {
-  const { client, batch, context } = job;
-  const { signal } = context;
-  const entries = client.list(remote, { signal });
-  for await (const entry of notExcluded(entries, names, excludedBy(context.flags))) {
-    let to: string | undefined;
-    await batch.run({ path: entry.path }, signal, async () => {
-      const place = localPathIn(local, entry.path);
-      if (entry.type === 'directory') await makeLocalDirectory(place);
-      to = place;
-    });
-    if (to === undefined) continue;
-    if (entry.type === 'directory') yield* walkRemote(job, entry.path, to, [...names, baseName(entry.path)]);
-    else yield { entry, localPath: to };
-  }
-}
-
-async function makeLocalDirectory(path: string): Promise<void> {
-  try {
-    await mkdir(path);
-  } catch (error) {
-    const there = errnoOf(error) === 'EEXIST' ? await statLocal(path) : undefined;
-    if (there?.isDirectory()) return;
-    if (there) throw noDirectory(path, there);
-    throw fromErrno(error, `cannot make the directory ${JSON.stringify(path)}`);
-  }
 }
 
 async function downloadFile(job: Job, { entry, localPath }: FileToDownload): Promise<void> {

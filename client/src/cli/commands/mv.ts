@@ -1,6 +1,10 @@
 /** `client mv`: renames files and whole directories. */
-import { type CommandSpec, dryRunWithoutLookOption } from '../command.js';
+import { HoldfastError } from '@holdfast/shared';
+import type { HoldfastClient } from '../../client.js';
+import { Batch } from '../batch.js';
+import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { globWords } from '../remote-globs.js';
+import { refuseMove } from '../remote-refusals.js';
 import { destinationsOf, expandSources, sourcesAndTarget } from '../remote-target.js';
 
 export const mvCommand: CommandSpec = {
@@ -10,7 +14,7 @@ export const mvCommand: CommandSpec = {
   details: `Into TARGET if that is a directory or ends with "/", else as TARGET. ${globWords}`,
   options: {
     force: { type: 'boolean', alias: 'f', describe: 'Replace a file that exists' },
-    ...dryRunWithoutLookOption,
+    ...dryRunOption,
   },
   examples: [
     ['mv /draft.txt /final.txt', 'rename'],
@@ -18,23 +22,38 @@ export const mvCommand: CommandSpec = {
   ],
   minPaths: 2,
   maxPaths: Infinity,
-  async run({ paths, flags, report, signal, connect }) {
+  async run(context) {
+    const { paths, report, signal, connect } = context;
     const typed = sourcesAndTarget(paths, 'moved');
     const client = await connect();
     const asked = await expandSources(client, typed, signal);
     const destinationOf = await destinationsOf(client, asked, signal);
+    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
     for (const source of asked.sources) {
-      const options = { overwrite: flags.isSet('force'), signal };
-      const destination = destinationOf(source);
-      if (flags.isSet('dry-run')) {
-        const { path } = await client.stat(source.path, { signal });
-        const words = `${report.name(path)} → ${report.name(destination)}`;
-        report.result(words, { event: 'moved', path, destination, dryRun: true });
-        continue;
-      }
-      const moved = await client.move(source.path, destination, options);
-      if (report.json) report.result('', moved);
+      const { path } = source;
+      const take = (): Promise<void> => moveOne(context, client, path, destinationOf(source));
+      await (asked.sources.length > 1 ? batch.run({ path }, signal, take) : take());
     }
-    return 0;
+    return batch.exitStatus;
   },
 };
+
+async function moveOne(
+  { flags, report, signal }: CommandContext,
+  client: HoldfastClient,
+  path: string,
+  destination: string,
+): Promise<void> {
+  const options = { overwrite: flags.isSet('force'), signal };
+  if (flags.isSet('dry-run') || path === destination) {
+    const entry = await client.stat(path, { signal });
+    if (path === destination) {
+      throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(path)} would be moved onto itself`);
+    }
+    await refuseMove(client, entry, destination, options);
+    const words = `${report.name(path)} → ${report.name(destination)}`;
+    return report.result(words, { event: 'moved', path, destination, dryRun: true });
+  }
+  const moved = await client.move(path, destination, options);
+  if (report.json) report.result('', moved);
+}

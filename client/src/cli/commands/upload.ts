@@ -2,38 +2,23 @@
 import type { Stats } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { HoldfastError, fromErrno, hasCode, joinPath, limits } from '@holdfast/shared';
+import { HoldfastError, fromErrno, joinPath, limits } from '@holdfast/shared';
 import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { FileToUpload } from '../../upload/upload-many.js';
-import type { Entry } from '../../ports/tracker-api.js';
 import type { UploadOptions, UploadResult } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
-import {
-  type CommandContext,
-  type CommandSpec,
-  type Flags,
-  dryRunWithoutLookOption,
-  transferOptions,
-} from '../command.js';
+import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
+import { entryAt } from '../entries.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { Beside } from '../../core/beside.js';
-import { type LocalDirectory, type WalkOptions, nameOf, walkLocal } from '../local-tree.js';
-import { makeTop, notADirectory } from '../make-top.js';
-import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
+import { nameOf, walkLocal } from '../local-tree.js';
+import { makeTop, noRemoteDirectory, notADirectory } from '../make-top.js';
+import { excludeOption, excludeWords } from '../path-pattern.js';
 import { type Amount, type Progress, expecting, movedOf, startProgress } from '../progress.js';
 import { ResumableRun } from '../resumable-run.js';
 import { resumeOptions, resumeTeller } from '../resume.js';
 import { previewUploads } from '../transfer-preview.js';
-import { type Pair, pairsOf } from '../tree-pairs.js';
-import {
-  type LocalNode,
-  type RemoteNode,
-  localNode,
-  localTop,
-  localTree,
-  remoteNode,
-  remoteTree,
-} from '../trees.js';
+import { type Source, leavesOf, walkOptions } from '../upload-tree.js';
 import { stateDirectory } from '../../local/state-directory.js';
 import { copiesWords, countWords, durationWords, movedWords, sizeWords } from '../words.js';
 
@@ -61,7 +46,7 @@ export const uploadCommand: CommandSpec = {
       describe: 'Copies that must be durable before it returns',
     },
     ...excludeOption,
-    ...dryRunWithoutLookOption,
+    ...dryRunOption,
     'skip-links': { type: 'boolean', describe: 'With -r, leave symbolic links out' },
     parents: { type: 'boolean', alias: 'p', describe: 'Make missing remote directories' },
   },
@@ -101,11 +86,11 @@ async function run(context: CommandContext): Promise<number> {
   const intoDirectory =
     resumable?.isTargetOurs !== true && (await isDirectoryTarget(client, target, names, options, signal));
   const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
-  if (flags.isSet('dry-run')) {
-    await resumable?.release();
-    return previewUploads(context, names, remoteOf);
-  }
   const sources = names.map((name, index) => ({ name, status: local[index], remote: remoteOf(name) }));
+  if (flags.isSet('dry-run')) {
+    await resumable?.preview(intoDirectory ? 'into' : 'as');
+    return previewUploads(context, client, sources, resumable);
+  }
   const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
   const batch = new Batch(report, stopOn);
   const progress = await startProgress(io, report.quiet || report.json, 'uploaded');
@@ -184,17 +169,6 @@ function needsRecursive(source: string): HoldfastError {
   });
 }
 
-async function remoteAt(
-  client: HoldfastClient,
-  path: string,
-  signal: AbortSignal,
-): Promise<Entry | undefined> {
-  return client.stat(path, { signal }).catch((error: unknown) => {
-    if (hasCode(error, 'NOT_FOUND')) return undefined;
-    throw error;
-  });
-}
-
 /** Whether the sources go into the target, as cp decides it. */
 async function isDirectoryTarget(
   client: HoldfastClient,
@@ -203,14 +177,12 @@ async function isDirectoryTarget(
   { createParents }: UploadOptions,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const entry = await remoteAt(client, path, signal);
+  const entry = await entryAt(client, path, signal);
   if (entry?.type === 'directory') return true;
   if (!asDirectory && sources.length === 1) return false;
   if (entry) throw notADirectory(path);
   if (createParents === true) return true;
-  throw new HoldfastError('NOT_FOUND', `there is no remote directory ${JSON.stringify(path)}`, {
-    remedy: `Make it first (client mkdir -p ${path}), or use -p.`,
-  });
+  throw noRemoteDirectory(path, ', or use -p');
 }
 
 /** Where `source` goes in the directory: under its name; what is in "." goes into the directory itself. */
@@ -231,14 +203,6 @@ interface LocalFile extends FileToUpload<UploadSource> {
   /** What to call it when it fails. */
   readonly about: Readonly<Record<string, unknown>>;
   readonly startedMs: number;
-}
-
-/** What is to be uploaded, as it was named. */
-interface Source {
-  readonly name: string;
-  /** None of standard input. */
-  readonly status: Stats | undefined;
-  readonly remote: string;
 }
 
 function fileAt({ context }: Job, { name, status, remote }: Source): LocalFile {
@@ -266,58 +230,38 @@ async function isFileThere(
   resumable: ResumableRun,
   { name, remote }: Source,
 ): Promise<boolean> {
-  if (!resumable.goesOn || name === '-') return false;
-  const there = await remoteAt(client, remote, signal);
-  return resumable.isThere(await localTop(name), there && remoteNode(there, []), progress);
-}
-
-function walkOptions(flags: Flags): WalkOptions {
-  return { skipLinks: flags.isSet('skip-links'), isExcluded: excludedBy(flags) };
+  if (!resumable.goesOn) return false;
+  return resumable.isStored(name, await entryAt(client, remote, signal), progress);
 }
 
 /** The files of a directory; makes those directories in it that have none. */
 async function* filesInTree(
-  { batch, client, context: { signal, flags }, progress }: Job,
+  job: Job,
   resumable: ResumableRun,
-  { name, remote }: Source,
+  source: Source,
 ): AsyncGenerator<LocalFile, void, undefined> {
+  const { batch, client, context, progress } = job;
+  const { signal } = context;
   const making = new Beside();
-  const about = (path: string, job: () => Promise<void>): Promise<void> =>
-    batch.run({ local: path }, signal, job);
-  /** The last directory, as long as nothing was met in it: what goes into a directory makes it. */
-  let bare: LocalDirectory | undefined;
-  const makeBare = async (): Promise<void> => {
-    if (!bare) return;
-    const { path, remote: place } = bare;
-    await making.start(() =>
-      about(path, async () => {
-        await client.makeDirectory(place, { parents: true, signal });
-      }),
-    );
-  };
-  const left = localNode({ kind: 'directory', path: name, remote, holders: [] }, []);
   // What is there matters only to a run that goes on.
-  const right = resumable.goesOn ? remoteNode(await client.stat(remote, { signal }), []) : undefined;
-  const trees = [localTree(walkOptions(flags)), remoteTree(client, signal)] as const;
-  const isInSource = (pair: Pair<LocalNode, RemoteNode>): boolean => pair.left?.type === 'directory';
-  for await (const pair of pairsOf(...trees, { left, ...(right && { right }) }, isInSource)) {
-    const entry = pair.left?.entry;
-    const error = pair.unreadable ?? pair.left?.error;
-    if (!entry || (pair.left === left && !error)) continue;
-    if (error) await about(entry.path, () => Promise.reject(error));
-    else if (entry.kind === 'skipped') batch.skip(entry.why);
-    else {
-      if (bare && !entry.remote.startsWith(`${bare.remote}/`)) await makeBare();
-      bare = entry.kind === 'directory' ? entry : undefined;
-      if (entry.kind !== 'file' || (await resumable.isThere(pair.left, pair.right, progress))) continue;
-      const { path: local, remote: path, sizeBytes } = entry;
+  const top = resumable.goesOn ? await client.stat(source.remote, { signal }) : undefined;
+  for await (const { entry, node, there } of leavesOf(job, source, top)) {
+    const { path: local, remote: path } = entry;
+    const about = { local };
+    if (entry.kind === 'directory') {
+      await making.start(() =>
+        batch.run(about, signal, async () => {
+          await client.makeDirectory(path, { parents: true, signal });
+        }),
+      );
+    } else if (!(await resumable.isThere(node, there, progress))) {
+      const { sizeBytes } = entry;
       yield {
         ...{ local, source: local, path, sizeBytes, createParents: true },
-        ...{ about: { local }, startedMs: performance.now() },
+        ...{ about, startedMs: performance.now() },
       };
     }
   }
-  await makeBare();
   await making.ended();
 }
 
