@@ -1,6 +1,17 @@
 /** Commands that move many files, interrupted or failed in part, and what the same command makes of it. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import {
+  mkdir,
+  mkdtemp,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -32,6 +43,7 @@ const names = ['a', 'b', 'sub/c'];
 async function interrupted(
   what: () => ReturnType<typeof run>,
   isOneDone: () => Promise<boolean>,
+  words = /the same command goes on where it was/,
 ): Promise<void> {
   let turns = 0;
   const interruptThen = async (): Promise<void> => {
@@ -56,7 +68,7 @@ async function interrupted(
     delete faults.write;
     delete faults.read;
   }
-  expect(stderr).toMatch(/the same command goes on where it was/);
+  expect(stderr).toMatch(words);
   expect(status).toBe(130);
 }
 
@@ -146,6 +158,8 @@ describe('upload -r', () => {
 
   it('shows with --dry-run where the same command would go, and leaves it to it', async () => {
     await interruptedUpload();
+    const elsewhere = await upload('--dry-run', '--no-resume');
+    expect(elsewhere.documents.map(({ path }) => path)).toContain('/p/photos/a');
     const shown = await upload('--dry-run');
     const missing = names.filter((name) => !stored().includes(name));
     expect(shown).toMatchObject({ status: 0, stderr: expect.stringMatching(goesOn) });
@@ -204,16 +218,68 @@ describe('upload -r', () => {
     const theirs = await ownPath({ directory, stem, ending: 'target' }, 'as', systemRandom);
     await rename(join(directory, name), theirs);
     const beside = await upload();
+    expect(beside.stderr).toMatch(/another process is at the same command/);
     expect(beside.stderr).not.toMatch(goesOn);
     expect(remote()).toContain('/p/photos/a');
     expect(await records()).toEqual([basename(theirs)]);
   });
 
-  it('moves everything where no record can be written', async () => {
-    await writeFile(at('state'), 'a file');
-    const { status, stderr } = await upload();
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+  it.each([
+    ['a file is in the way', () => writeFile(at('state'), 'a file')],
+    // Node itself would try for ever.
+    ['nothing can be made', () => symlink('/proc/nowhere', at('state'))],
+  ])(
+    'moves everything where no record can be written as %s, and says how to go on',
+    async (_why, prepare) => {
+      await prepare();
+      const { status, stderr } = await upload();
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stored()).toHaveLength(3);
+      await run('rm', '-r', '/p');
+      const isOneDone = async () => stored().length > 0;
+      await interrupted(() => upload(), isOneDone, /begins anew; client sync copies what is missing/);
+    },
+  );
+
+  it('takes no file for one of its own that was there before: what is refused once is refused again', async () => {
+    const into = () => run('upload', '-r', at('photos'), '/p/', '--json');
+    await run('mkdir', '/p');
+    expect((await into()).status).toBe(0);
+    for (let time = 0; time < 3; time += 1) expect((await into()).status).toBe(4);
+    expect(await records()).toEqual([]);
+  });
+
+  it('goes on with another name for the same target, and not with the same place under another name', async () => {
+    await interruptedUpload();
+    const anew = await run('upload', '-r', `${at('photos')}/.`, '/p', '--dry-run', '--json');
+    expect(anew.stderr).not.toMatch(goesOn);
+    const slash = await run('upload', '-r', at('photos'), '/p/', '--json');
+    expect(slash.stderr).toMatch(goesOn);
+    expect(remote()).not.toContain('/p/photos');
+  });
+
+  it('goes on after an interruption of which nobody knows whether it made the target', async () => {
+    cluster.after = async (name) => {
+      if (name !== 'createDirectory') return;
+      interrupt();
+      await setImmediate();
+    };
+    expect((await upload()).status).toBe(130);
+    cluster.after = () => undefined;
+    expect((await upload()).status).toBe(0);
     expect(stored()).toHaveLength(3);
+    expect(remote()).not.toContain('/p/photos');
+  });
+
+  it('leaves alone the record of a run that has been at it for days', async () => {
+    const directory = at('state', 'holdfast', 'targets');
+    await mkdir(directory, { recursive: true });
+    const theirs = await ownPath({ directory, stem: 'f'.repeat(32), ending: 'target' }, 'as', systemRandom);
+    await writeFile(theirs, '');
+    const old = new Date(Date.now() - 50 * 60 * 60_000);
+    await utimes(theirs, old, old);
+    await upload();
+    expect(await records()).toEqual([basename(theirs)]);
   });
 
   it('leaves out downloads that are not done', async () => {
@@ -280,5 +346,27 @@ describe('download -r', () => {
     await mkdir(at('no', 'here'), { recursive: true });
     expect((await missing()).status).toBe(0);
     expect(await local('no')).toContain(join('here', 'p', 'a'));
+  });
+
+  it('goes into a directory that was made anew meanwhile, as cp does', async () => {
+    await interruptedDownload();
+    await rm(at('here'), { recursive: true });
+    await mkdir(at('here'));
+    const again = await download();
+    expect(again.stderr).not.toMatch(goesOn);
+    expect(again.status).toBe(0);
+    expect(await readdir(at('here'))).toEqual(['p']);
+  });
+
+  it('by a pattern that stands for more by then is another command', async () => {
+    const matching = () => run('download', '-r', '/p*', at('here'), '--json');
+    await interrupted(matching, async () => (await fetched()).length > 0);
+    cluster.paths.set('/p2', 'directory');
+    cluster.put('/p2/a', Buffer.from('another one'));
+    const again = await matching();
+    expect(again.stderr).not.toMatch(goesOn);
+    expect(again.status).toBe(0);
+    expect((await readFile(at('here', 'p2', 'a'))).toString()).toBe('another one');
+    expect((await readFile(at('here', 'p', 'a'))).equals(Buffer.alloc(sizeBytes, 'a'))).toBe(true);
   });
 });

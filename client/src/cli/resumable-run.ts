@@ -3,6 +3,7 @@
  * in part: to the same place, and past the files that are there already with the same size and time.
  */
 import { systemRandom } from '@holdfast/shared/node';
+import { hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
 import type { FileToDownload } from '../download/download-many.js';
 import { stateDirectory } from '../local/state-directory.js';
@@ -11,43 +12,50 @@ import type { Entry } from '../ports/tracker-api.js';
 import type { CommandContext } from './command.js';
 import { differencesOf } from './differences.js';
 import type { Progress } from './progress.js';
-import type { Reporter } from './reporter.js';
 import { type TreeNode, localTop, remoteNode } from './trees.js';
 
 export class ResumableRun {
-  readonly #report: Reporter;
+  readonly #context: CommandContext;
   /** None where none can be written, or while another process is at the same command. */
   readonly #record: TargetRecord | undefined;
+  #taken: TargetTaken = 'into';
   #goesOn = false;
   #unchanged = 0;
 
-  private constructor(report: Reporter, record: TargetRecord | undefined) {
-    this.#report = report;
+  private constructor(context: CommandContext, record: TargetRecord | undefined) {
+    this.#context = context;
     this.#record = record;
   }
 
   /** @throws HoldfastError if the tracker does not say which cluster it is of */
   static async open(
-    { flags, io, report, signal }: CommandContext,
+    context: CommandContext,
     client: HoldfastClient,
     identity: Omit<ManyIdentity, 'clusterId'>,
   ): Promise<ResumableRun> {
+    const { io, report, signal } = context;
     const directory = stateDirectory('targets', io.env);
-    if (directory === undefined) return new ResumableRun(report, undefined);
+    if (directory === undefined) return new ResumableRun(context, undefined);
     const { clusterId } = await client.status({ signal });
     let record: TargetRecord | undefined;
     try {
       record = await TargetRecord.open(directory, { ...identity, clusterId }, systemRandom);
-      if (!flags.isSet('resume')) await (flags.isSet('dry-run') ? record?.release() : record?.forget());
+      if (!record) report.warn('another process is at the same command; this one does not go on with it');
     } catch (error) {
-      report.debug(`the same command cannot go on with this one: ${String(error)}`);
+      report.debug(noRecord(error));
     }
-    return new ResumableRun(report, record);
+    return new ResumableRun(context, record);
   }
 
-  /** Whether the target is what an earlier run made of its one source: nothing goes below it once more. */
-  get isTargetOurs(): boolean {
-    return this.#record?.isTargetOurs === true;
+  /**
+   * How it takes a target.
+   *
+   * @param targetId of the directory that is there, whatever tells it from one that is made later; undefined if there is none
+   */
+  takes(targetId: string | undefined): TargetTaken {
+    const isOurs = this.#resumes && targetId !== undefined && this.#record?.isTargetOurs(targetId) === true;
+    this.#taken = targetId === undefined || isOurs ? 'as' : 'into';
+    return this.#taken;
   }
 
   /** Whether an earlier run began with it. */
@@ -60,21 +68,25 @@ export class ResumableRun {
     return this.#unchanged;
   }
 
-  /** @param make makes the directories that everything goes into; where that fails, there is nothing to go on with */
-  async begin(taken: TargetTaken, make: () => Promise<void>): Promise<void> {
-    this.#goesOn = (await this.#write((record) => record.begin(taken))) ?? false;
+  /** @param make makes the directories that everything goes into, and resolves to the id of the target */
+  async begin(make: () => Promise<string>): Promise<void> {
+    if (!this.#resumes) await this.#write((record) => record.forget());
+    this.#goesOn = (await this.#write((record) => record.begin(this.#taken))) ?? false;
     this.#tellGoesOn();
     try {
-      await make();
+      const targetId = await make();
+      await this.#write((record) => record.made(targetId));
     } catch (error) {
-      if (!this.#goesOn) await this.#write((record) => record.forget());
+      // Where it was refused there is nothing to go on with; where nobody knows, it may have been made.
+      const isRefused = !hasCode(error, 'CANCELLED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED');
+      await this.#write((record) => (isRefused && !this.#goesOn ? record.forget() : record.release()));
       throw error;
     }
   }
 
   /** For --dry-run: goes on as `begin` would, and leaves everything to the next run. */
-  async preview(taken: TargetTaken): Promise<void> {
-    this.#goesOn = this.#record?.isTaken(taken) ?? false;
+  async preview(): Promise<void> {
+    this.#goesOn = this.#resumes && this.#record?.isTaken(this.#taken) === true;
     this.#tellGoesOn();
     await this.#write((record) => record.release());
   }
@@ -101,34 +113,47 @@ export class ResumableRun {
   /** The same of a local file and what is at its remote place, if anything. */
   async isStored(local: string, there: Entry | undefined, progress?: Progress): Promise<boolean> {
     if (!this.#goesOn || !there || local === '-') return false;
-    return this.isThere(await localTop(local), remoteNode(there, []), progress);
+    // What cannot be looked at is left to the upload to complain about.
+    const file = await localTop(local).catch(() => undefined);
+    return file !== undefined && this.isThere(file, remoteNode(there, []), progress);
   }
 
-  /** It came to its end; `failed` files could not be moved. */
-  async end(failed: number): Promise<void> {
-    if (failed === 0) await this.#write((record) => record.forget());
+  /** It came to its end: so many files were moved, and so many could not be. */
+  async end(moved: number, failed: number): Promise<void> {
+    // What was in a directory before the first run came is not what that one left.
+    const isNothingLeft = failed === 0 || (this.#taken === 'into' && moved === 0 && !this.#goesOn);
+    if (isNothingLeft) await this.#write((record) => record.forget());
     else await this.#leave('the same command tries again what failed');
   }
 
   /** It was interrupted, or ended by what concerns all files. */
   async interrupted(): Promise<void> {
-    await this.#leave('the same command goes on where it was');
+    const { io, report } = this.#context;
+    if (await this.#leave('the same command goes on where it was')) return;
+    report.warn(`the same command begins anew; ${io.program} sync copies what is missing`);
+  }
+
+  get #resumes(): boolean {
+    return this.#context.flags.isSet('resume');
   }
 
   #tellGoesOn(): void {
-    if (!this.#goesOn || this.#report.quiet) return;
-    this.#report.warn(
+    const { report } = this.#context;
+    if (!this.#goesOn || report.quiet) return;
+    report.warn(
       'going on with a run that did not end well, past files that are there with the same size and time ' +
         '(--no-resume begins anew)',
     );
   }
 
-  async #leave(words: string): Promise<void> {
+  /** Resolves to whether there is anything to leave. */
+  async #leave(words: string): Promise<boolean> {
     const isLeft = await this.#write(async (record) => {
       await record.release();
       return true;
     });
-    if (isLeft === true) this.#report.warn(words);
+    if (isLeft === true) this.#context.report.warn(words);
+    return isLeft === true;
   }
 
   /** A record that cannot be written is no reason to move nothing. */
@@ -136,8 +161,12 @@ export class ResumableRun {
     try {
       return this.#record && (await work(this.#record));
     } catch (error) {
-      this.#report.debug(`the same command cannot go on with this one: ${String(error)}`);
+      this.#context.report.warn(noRecord(error));
       return undefined;
     }
   }
+}
+
+function noRecord(error: unknown): string {
+  return `how far this run is cannot be written down for the next one: ${String(error)}`;
 }

@@ -1,5 +1,6 @@
 /** `client download`: files and directories out of the cluster. */
 import type { Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { resolve, sep } from 'node:path';
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
@@ -29,7 +30,8 @@ export const downloadCommand: CommandSpec = {
     'Works like cp: into LOCAL if that is a directory or ends with "/", else as LOCAL; several REMOTEs need a ' +
     'directory. "-" is standard output. A file appears whole or not at all, with its time and mode. ' +
     'What was interrupted or killed the same command goes on with: of a large file (from 32 MiB) it fetches the rest; ' +
-    'a directory goes, for a day, to the same place, past the files that are there with the same size and time. ' +
+    'directories and several files go, for a day, to the same place, past files that are there with the same size and ' +
+    'time. ' +
     `${globWords} ${excludeWords}`,
   options: { ...transferOptions, ...resumeOptions, ...excludeOption, ...dryRunOption },
   examples: [
@@ -76,14 +78,15 @@ async function run(context: CommandContext): Promise<number> {
   for (const [index, entry] of entries.entries())
     checkKind(entry, remotes[index]?.asDirectory, flags.isSet('recursive'));
   const many = entries.length > 1 || entries.some(({ type }) => type === 'directory');
-  const resumable = many ? await openRun(context, client, asked, local) : undefined;
-  const intoDirectory = target?.isDirectory() === true && resumable?.isTargetOurs !== true;
+  const resumable = many ? await openRun(context, client, entries, local) : undefined;
+  const targetId = target?.isDirectory() === true ? idOf(target) : undefined;
+  const taken = resumable ? resumable.takes(targetId) : targetId === undefined ? 'as' : 'into';
   const places = entries.map((entry) => ({
     entry,
-    localPath: placeFor(entry, local, target, intoDirectory),
+    localPath: placeFor(entry, local, target, taken === 'into'),
   }));
   if (flags.isSet('dry-run')) {
-    await resumable?.preview(intoDirectory ? 'into' : 'as');
+    await resumable?.preview();
     return previewDownloads(context, client, places, resumable);
   }
   const progress = await startProgress(io, report.quiet || report.json, 'downloaded');
@@ -91,7 +94,7 @@ async function run(context: CommandContext): Promise<number> {
   const job: Job = { context, client, options, batch, progress };
   try {
     const [only] = places;
-    if (resumable) await downloadMany(job, resumable, places, intoDirectory);
+    if (resumable) await downloadMany(job, resumable, places, local);
     else if (only) await downloadFile(job, only);
   } finally {
     progress.stop();
@@ -99,17 +102,20 @@ async function run(context: CommandContext): Promise<number> {
   return batch.exitStatus;
 }
 
+/** The entries that patterns stand for, and no patterns: with other entries it is another command. */
 function openRun(
   context: CommandContext,
   client: HoldfastClient,
-  remotes: readonly RemotePath[],
+  entries: readonly Entry[],
   local: string,
 ): Promise<ResumableRun> {
-  return ResumableRun.open(context, client, {
-    verb: 'download',
-    sources: remotes.map(({ path }) => path),
-    target: endsLikeDirectory(local) ? `${resolve(local)}/` : resolve(local),
-  });
+  const sources = entries.map(({ path }) => path);
+  return ResumableRun.open(context, client, { verb: 'download', sources, target: resolve(local) });
+}
+
+/** What tells a local directory from one that is made at the same path later. */
+function idOf({ ino, birthtimeMs }: Stats): string {
+  return `${ino} ${birthtimeMs}`;
 }
 
 function checkKind(entry: Entry, asDirectory: boolean | undefined, recursive: boolean): void {
@@ -157,11 +163,14 @@ async function downloadMany(
   job: Job,
   resumable: ResumableRun,
   places: readonly FileToDownload[],
-  intoDirectory: boolean,
+  target: string,
 ): Promise<void> {
   const { client, context, batch, progress } = job;
   const startedMs = performance.now();
-  await resumable.begin(intoDirectory ? 'into' : 'as', () => makeTops(places));
+  await resumable.begin(async () => {
+    await makeTops(places);
+    return idOf(await stat(target));
+  });
   try {
     const files = expecting(progress, filesOf(job, resumable, places), ({ entry }) => entry.sizeBytes);
     for await (const outcome of client.downloadMany(files, withProgress(job))) {
@@ -178,7 +187,7 @@ async function downloadMany(
   }
   progress.stop();
   summary(job, resumable, performance.now() - startedMs);
-  await resumable.end(batch.failed);
+  await resumable.end(batch.files, batch.failed);
 }
 
 /** The directories that whole trees go into. */
@@ -218,7 +227,7 @@ function summary({ context, batch }: Job, { unchanged }: ResumableRun, durationM
   const { files, bytes, failed } = batch;
   const words = [
     `downloaded ${countWords(files, 'file')}, ${sizeWords(bytes)} in ${durationWords(durationMs)}`,
-    ...(unchanged > 0 ? [`${unchanged} were there`] : []),
+    ...(unchanged > 0 ? [`${unchanged} unchanged`] : []),
     ...(failed > 0 ? [`${failed} failed`] : []),
   ];
   context.report.done(words.join(', '), {

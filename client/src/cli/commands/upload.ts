@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { HoldfastError, fromErrno, joinPath, limits } from '@holdfast/shared';
 import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { FileToUpload } from '../../upload/upload-many.js';
+import type { Entry } from '../../ports/tracker-api.js';
 import type { UploadOptions, UploadResult } from '../../upload/upload.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
@@ -32,8 +33,8 @@ export const uploadCommand: CommandSpec = {
     'sockets, devices and pipes are skipped with a warning, and the status is then 1. Where there is no room until that ' +
     'of deleted files is back, it says so and waits for it, up to 15 minutes; Ctrl-C ends that. ' +
     'What was interrupted or killed the same command goes on with, for a day: of a large file (from 32 MiB) what is ' +
-    'stored is not sent again; a directory goes to the same place, past the files that are there with the same size ' +
-    'and time. ' +
+    'stored is not sent again; directories and several files go to the same place, past files that are there with the ' +
+    'same size and time. ' +
     excludeWords,
   options: {
     ...transferOptions,
@@ -82,13 +83,14 @@ async function run(context: CommandContext): Promise<number> {
   const client = await context.connect();
   // With several files a failure is one of many; alone it is the command's.
   const many = names.length > 1 || local.some((status) => status?.isDirectory());
+  const there = await targetDirectory(client, target, names, options, signal);
   const resumable = many ? await openRun(context, client, names, target) : undefined;
-  const intoDirectory =
-    resumable?.isTargetOurs !== true && (await isDirectoryTarget(client, target, names, options, signal));
-  const remoteOf = (source: string) => (intoDirectory ? placeIn(target.path, source) : target.path);
+  const targetId = there && idOf(there);
+  const taken = resumable ? resumable.takes(targetId) : there ? 'into' : 'as';
+  const remoteOf = (source: string) => (taken === 'into' ? placeIn(target.path, source) : target.path);
   const sources = names.map((name, index) => ({ name, status: local[index], remote: remoteOf(name) }));
   if (flags.isSet('dry-run')) {
-    await resumable?.preview(intoDirectory ? 'into' : 'as');
+    await resumable?.preview();
     return previewUploads(context, client, sources, resumable);
   }
   const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
@@ -97,7 +99,7 @@ async function run(context: CommandContext): Promise<number> {
   const job: Job = { context, client, options, batch, progress };
   try {
     const [source] = sources;
-    if (resumable) await uploadMany(job, resumable, sources, intoDirectory);
+    if (resumable) await uploadMany(job, resumable, sources, target);
     else if (source) await uploadFile(job, fileAt(job, source));
   } finally {
     progress.stop();
@@ -109,13 +111,18 @@ function openRun(
   context: CommandContext,
   client: HoldfastClient,
   sources: readonly string[],
-  { path, asDirectory }: RemotePath,
+  target: RemotePath,
 ): Promise<ResumableRun> {
   return ResumableRun.open(context, client, {
     verb: 'upload',
-    sources: sources.map((source) => resolve(source)),
-    target: asDirectory ? `${path}/` : path,
+    sources: sources.map((source) => [resolve(source), nameOf(source)]),
+    target: target.path,
   });
+}
+
+/** What tells a remote directory from one that is made at the same path later. */
+function idOf(directory: Entry | 'missing'): string {
+  return directory === 'missing' ? directory : String(directory.createdAtUnixMs);
 }
 
 async function uploadOptions({ flags, io, report, signal }: CommandContext): Promise<UploadOptions> {
@@ -169,19 +176,24 @@ function needsRecursive(source: string): HoldfastError {
   });
 }
 
-/** Whether the sources go into the target, as cp decides it. */
-async function isDirectoryTarget(
+/**
+ * The directory that the sources go into, as cp decides it: one that is there, or that -p makes. Undefined if the one
+ * source becomes the target.
+ *
+ * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
+ */
+async function targetDirectory(
   client: HoldfastClient,
   { path, asDirectory }: RemotePath,
   sources: readonly string[],
   { createParents }: UploadOptions,
   signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Entry | 'missing' | undefined> {
   const entry = await entryAt(client, path, signal);
-  if (entry?.type === 'directory') return true;
-  if (!asDirectory && sources.length === 1) return false;
+  if (entry?.type === 'directory') return entry;
+  if (!asDirectory && sources.length === 1) return undefined;
   if (entry) throw notADirectory(path);
-  if (createParents === true) return true;
+  if (createParents === true) return 'missing';
   throw noRemoteDirectory(path, ', or use -p');
 }
 
@@ -231,7 +243,9 @@ async function isFileThere(
   { name, remote }: Source,
 ): Promise<boolean> {
   if (!resumable.goesOn) return false;
-  return resumable.isStored(name, await entryAt(client, remote, signal), progress);
+  // What cannot be learnt is left to the upload to complain about.
+  const there = await entryAt(client, remote, signal).catch(() => undefined);
+  return resumable.isStored(name, there, progress);
 }
 
 /** The files of a directory; makes those directories in it that have none. */
@@ -292,12 +306,15 @@ async function uploadMany(
   job: Job,
   resumable: ResumableRun,
   sources: readonly Source[],
-  intoDirectory: boolean,
+  target: RemotePath,
 ): Promise<void> {
   const { client, context, options, batch, progress } = job;
   const { signal } = context;
   const startedMs = performance.now();
-  await resumable.begin(intoDirectory ? 'into' : 'as', () => makeTops(job, sources));
+  await resumable.begin(async () => {
+    await makeTops(job, sources);
+    return idOf((await entryAt(client, target.path, signal)) ?? 'missing');
+  });
   const counting = new AbortController();
   progress.countAhead(() => amountOf(context, sources, counting.signal));
   try {
@@ -318,7 +335,7 @@ async function uploadMany(
   }
   progress.stop();
   summary(job, resumable, performance.now() - startedMs);
-  await resumable.end(batch.failed);
+  await resumable.end(batch.files, batch.failed);
 }
 
 /** The directories that whole trees go into. */
@@ -354,7 +371,7 @@ function done(
 function summary({ context, batch }: Job, { unchanged }: ResumableRun, durationMs: number): void {
   const { files, bytes, failed, skipped } = batch;
   const extras = [
-    ...(unchanged > 0 ? [`${unchanged} were there`] : []),
+    ...(unchanged > 0 ? [`${unchanged} unchanged`] : []),
     ...(failed > 0 ? [`${failed} failed`] : []),
     ...(skipped > 0 ? [`${skipped} skipped`] : []),
   ];
