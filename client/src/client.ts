@@ -14,7 +14,12 @@ import { mutating } from './core/retrying.js';
 import { heard } from './core/signals.js';
 import { type DownloadOptions, type DownloadResult, download, fileEntry } from './download/download.js';
 import { type DownloadOutcome, type FileToDownload, downloadMany } from './download/download-many.js';
-import { type ReadFileOptions, checkEncoding, readFile } from './download/read-file.js';
+import {
+  type ReadFileOptions,
+  type WriteFileOptions,
+  checkEncoding,
+  readFile,
+} from './download/read-file.js';
 import { type ReadOptions, readBytes } from './download/read-stream.js';
 import { type CompareOptions, type Comparison, compareFile } from './local/compare.js';
 import { openLocalSource } from './local/file-source.js';
@@ -286,7 +291,8 @@ export class HoldfastClient {
 
   /**
    * Reads a file, or bytes `start` to `end` of it (`end` included), into one Buffer, or into a string if an encoding
-   * is given, as of node:fs/promises. More than `maxBytes` (64 MiB unless said) is refused before any byte is read.
+   * is given that is not null, as of node:fs/promises. More than `maxBytes` (64 MiB unless said) is refused before any
+   * byte is read.
    *
    * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, LIMIT_EXCEEDED, DATA_LOSS, UNAVAILABLE …
    * @example
@@ -296,7 +302,7 @@ export class HoldfastClient {
    */
   readFile(
     file: string | Entry,
-    options?: ReadFileOptions & { readonly encoding?: undefined },
+    options?: null | (ReadFileOptions & { readonly encoding?: undefined | null }),
   ): Promise<Buffer>;
   readFile(
     file: string | Entry,
@@ -304,18 +310,18 @@ export class HoldfastClient {
   ): Promise<string>;
   async readFile(
     file: string | Entry,
-    options: BufferEncoding | ReadFileOptions = {},
+    options: BufferEncoding | null | ReadFileOptions = {},
   ): Promise<Buffer | string> {
-    const own = heard(typeof options === 'string' ? { encoding: options } : options);
+    const own = heard<ReadFileOptions>(isEncoding(options) ? { encoding: options } : options);
     const encoding = checkEncoding(own);
     const bytes = await readFile(this.#context, readTarget(file), own);
     return encoding === undefined ? bytes : bytes.toString(encoding);
   }
 
   /**
-   * Stores text (as UTF-8) or bytes at a path, as node:fs/promises has it: what is there is replaced, in one step,
-   * unless `overwrite` is false or `expectedVersion` says otherwise. It differs from `upload` in this, and in that a
-   * string is the content and not the name of a local file.
+   * Stores text (as UTF-8, or in the encoding that is given) or bytes at a path, as node:fs/promises has it: what is
+   * there is replaced, in one step, unless `overwrite` is false or `expectedVersion` says otherwise. It differs from
+   * `upload` in this, and in that a string is the content and not the name of a local file.
    *
    * @throws HoldfastError as `upload`
    * @example
@@ -326,11 +332,13 @@ export class HoldfastClient {
   async writeFile(
     remotePath: string,
     data: string | ByteSource,
-    options: UploadOptions = {},
+    options: BufferEncoding | null | WriteFileOptions = {},
   ): Promise<UploadResult> {
-    checkOptions(options);
-    const source = typeof data === 'string' ? Buffer.from(data) : data;
-    return this.upload(source, remotePath, { overwrite: true, ...options });
+    const own: WriteFileOptions = isEncoding(options) ? { encoding: options } : options;
+    checkOptions(own);
+    const encoding = checkEncoding(own);
+    const source = typeof data === 'string' ? Buffer.from(data, encoding) : data;
+    return this.upload(source, remotePath, { overwrite: true, ...own });
   }
 
   /**
@@ -757,4 +765,9 @@ function readTarget(file: string | Entry): LocateChunksRequest['target'] {
   checkFile(file);
   // A directory has no version; by its path the tracker says what is wrong.
   return file.type === 'directory' ? { path: file.path } : { version: file.version };
+}
+
+/** As node:fs/promises has it, an encoding may stand for options that say nothing else. */
+function isEncoding(options: unknown): options is BufferEncoding | null {
+  return typeof options === 'string' || options === null;
 }

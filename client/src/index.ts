@@ -14,7 +14,7 @@ export { type ByteSource, HoldfastClient, type UploadSource } from './client.js'
 export { type ConnectOptions, connect, defaultTracker } from './connect.js';
 export type { DownloadOptions, DownloadResult } from './download/download.js';
 export type { DownloadOutcome, FileToDownload } from './download/download-many.js';
-export type { ReadFileOptions } from './download/read-file.js';
+export type { ReadFileOptions, WriteFileOptions } from './download/read-file.js';
 export type { ResumeNotice, ResumeState } from './core/resume.js';
 export type { ReadOptions } from './download/read-stream.js';
 export type { CompareOptions, Comparison } from './local/compare.js';

@@ -36,6 +36,9 @@ describe('readFile', () => {
     const text: string = await client.readFile('/text', 'utf8');
     expect(text).toBe('grüße');
     expect(await client.readFile('/text', { encoding: 'base64' })).toBe(Buffer.from(text).toString('base64'));
+    const raw: Buffer = await client.readFile('/text', null);
+    expect(raw.toString()).toBe('grüße');
+    expect(await client.readFile('/text', { encoding: null })).toEqual(raw);
     expect(await client.readFile(await client.stat('/text'))).toEqual(Buffer.from(text));
   });
 
@@ -92,6 +95,24 @@ describe('writeFile', () => {
     });
     await client.writeFile('/file', new Uint8Array([7]).buffer, { expectedVersion: second.version });
     expect([...cluster.content('/file')!]).toEqual([7]);
+  });
+
+  it('takes the encoding of a string as node:fs/promises does', async () => {
+    const { cluster, client } = connected();
+    for (const [encoding, bytes] of [
+      ['utf8', 'é'],
+      [null, 'é'],
+      [{ encoding: null }, 'é'],
+      [{ encoding: 'latin1', overwrite: true }, Buffer.from([0xe9])],
+    ] as const) {
+      await client.writeFile('/file', 'é', encoding);
+      expect(cluster.content('/file')).toEqual(Buffer.from(bytes));
+    }
+    await client.writeFile('/file', Buffer.from('raw'), 'latin1');
+    expect(cluster.content('/file')?.toString()).toBe('raw');
+    await expect(client.writeFile('/file', 'x', 'utf9' as BufferEncoding)).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
   });
 
   it('takes a small file in three calls', async () => {

@@ -23,6 +23,11 @@ const whole: Kind = {
 const signal: Kind = { words: 'an AbortSignal', fits: (value) => value instanceof AbortSignal };
 const object: Kind = { words: 'an object', fits: (value) => typeof value === 'object' && value !== null };
 
+const encoding: Kind = {
+  words: 'a string or null',
+  fits: (value) => value === null || typeof value === 'string',
+};
+
 const place: Kind = {
   words: 'true, false or a directory',
   fits: (value) => typeof value === 'boolean' || (typeof value === 'string' && value !== ''),
@@ -36,7 +41,7 @@ const kinds = new Map<string, Kind>(
     ...{ expectedVersion: whole, version: whole, afterEventId: whole, maxBytes: whole },
     ...{ replicas: whole, minWrite: whole, limit: whole },
     ...{ concurrency: number, chunkSizeBytes: number, start: number, end: number, depth: number },
-    ...{ memoryBytes: number, to: text, cursor: text, encoding: text, tracker: text, attributes: object },
+    ...{ memoryBytes: number, to: text, cursor: text, encoding, tracker: text, attributes: object },
   }),
 );
 
