@@ -59,6 +59,11 @@ describe('completion in bash', () => {
     ],
     [['completion', 'z'], ['zsh']],
     [['ls', '--lo'], ['--long']],
+    [['ls', '--sort', 's'], ['size']],
+    [
+      ['find', '/', '--type', ''],
+      ['f', 'd'],
+    ],
     [['--js'], ['--json']],
     [['ls', '/d'], ['/dir/']],
     [['ls', ''], ['/dir/']],

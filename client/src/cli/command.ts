@@ -25,6 +25,12 @@ export interface CommandContext {
   readonly connect: () => Promise<HoldfastClient>;
 }
 
+/** A flag as yargs has it. */
+export interface FlagSpec extends Options {
+  /** All that its value can be, where that is little: for completion. */
+  readonly words?: readonly string[];
+}
+
 export interface CommandSpec {
   /** One word, or two where several verbs belong together: "trash ls". */
   readonly name: string;
@@ -34,7 +40,7 @@ export interface CommandSpec {
   readonly describe: string;
   /** More about it, for its own --help. */
   readonly details?: string;
-  readonly options: Readonly<Record<string, Options>>;
+  readonly options: Readonly<Record<string, FlagSpec>>;
   /** The words that can stand behind the name, where they are few. */
   readonly choices?: readonly string[];
   readonly examples: readonly (readonly [command: string, what: string])[];

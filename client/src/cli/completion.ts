@@ -1,5 +1,5 @@
 /** What may stand in the place of a word that is being typed. Pure but for the listing, which is a parameter. */
-import { type CommandSpec, globalOptions } from './command.js';
+import { type CommandSpec, type FlagSpec, globalOptions } from './command.js';
 
 /** As many as anyone looks through; more are cut off. */
 const maxNames = 1_000;
@@ -31,9 +31,10 @@ export async function candidatesFor(
   const start = before.findIndex((one) => !one.startsWith('-'));
   const verbWords = start < 0 ? [] : before.slice(start, start + 2);
   const command = commands.find(({ name }) => name === verbWords[0] || name === verbWords.join(' '));
-  const options = { ...globalOptions, ...command?.options };
+  const options: CommandSpec['options'] = { ...globalOptions, ...command?.options };
   const flagsEnd = before.includes('--');
-  if (!flagsEnd && takesValue(before.at(-1), options)) return local();
+  const flag = flagsEnd ? undefined : flagWithValue(before.at(-1), options);
+  if (flag) return flag.words ? words(flag.words) : local();
   if (!flagsEnd && word.startsWith('-')) {
     return words(
       Object.keys({ ...options, help: {} })
@@ -69,13 +70,13 @@ function nextWords(verbWords: readonly string[], commands: readonly CommandSpec[
   return names.flatMap(([first, second]) => (first === group && second !== undefined ? [second] : []));
 }
 
-/** Whether a flag stands there whose value comes next. */
-function takesValue(flag: string | undefined, options: CommandSpec['options']): boolean {
-  if (flag === undefined || !/^-[^=]+$/.test(flag)) return false;
+/** The flag that stands there, if its value comes next. */
+function flagWithValue(flag: string | undefined, options: CommandSpec['options']): FlagSpec | undefined {
+  if (flag === undefined || !/^-[^=]+$/.test(flag)) return undefined;
   const name = flag.replace(/^--?/, '');
   const [, option] =
     Object.entries(options).find(([long, { alias }]) => long === name || alias === name) ?? [];
-  return option?.type === 'string';
+  return option?.type === 'string' ? option : undefined;
 }
 
 /** What begins so in its directory; names that begin with a dot only if this does. */

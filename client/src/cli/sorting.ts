@@ -1,18 +1,19 @@
 /** What comes in one order, in another one: with --sort, --reverse and --limit. */
 import { HoldfastError } from '@holdfast/shared';
 import type { Options } from 'yargs';
-import type { Flags } from './command.js';
+import type { FlagSpec, Flags } from './command.js';
 import { flagValue, wholeNumber } from './flag-values.js';
 
 /** Below 0 if the first one comes first. What is equal stays in the order in which it came. */
 export type Order<T> = (one: T, other: T) => number;
 
-export function sortOptions(by: readonly string[]): Readonly<Record<string, Options>> {
+export function sortOptions(by: readonly string[]): Readonly<Record<string, FlagSpec>> {
   return {
     sort: {
       type: 'string',
       requiresArg: true,
       describe: `Sort by ${by.join(', ')}; the largest and newest first`,
+      words: by,
     },
     reverse: { type: 'boolean', alias: 'r', describe: 'The other way round' },
   };

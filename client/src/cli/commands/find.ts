@@ -21,7 +21,12 @@ export const findCommand: CommandSpec = {
   options: {
     name: { type: 'string', requiresArg: true, describe: 'The name matches this GLOB' },
     iname: { type: 'string', requiresArg: true, describe: 'As --name, whatever the case of letters' },
-    type: { type: 'string', requiresArg: true, describe: 'f for files, d for directories' },
+    type: {
+      type: 'string',
+      requiresArg: true,
+      describe: 'f for files, d for directories',
+      words: ['f', 'd'],
+    },
     'min-size': { type: 'string', requiresArg: true, describe: 'Files of at least this size, such as 10MiB' },
     'max-size': { type: 'string', requiresArg: true, describe: 'Files of at most this size' },
     newer: { type: 'string', requiresArg: true, describe: 'Not older than this, such as 12h or 7d' },
