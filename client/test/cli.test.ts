@@ -180,7 +180,22 @@ describe('upload', () => {
     cluster.keeper(1).faults.write = hang;
     const { status, stderr } = await cli(cluster, ['upload', '--timeout', '20ms', at('a.txt'), '/x']);
     expect(status).toBe(5);
-    expect(stderr).toMatch(/not done within 20ms/);
+    expect(stderr).toMatch(/not done within 20ms\n {2}Nothing that was not finished is visible\./);
+  });
+
+  it('which a verb that only reads says nothing of visibility about', async () => {
+    cluster.put('/x', Buffer.from('x'));
+    for (const { faults } of cluster.keepers) {
+      faults.read = async function* (messages, _request, signal) {
+        await hang(undefined, signal);
+        yield* messages;
+      };
+    }
+    const { status, stderr } = await cli(cluster, ['cat', '--timeout', '20ms', '/x']);
+    expect({ status, stderr }).toEqual({
+      status: 5,
+      stderr: 'client: not done within 20ms\n  Allow more time with --timeout.\n',
+    });
   });
 });
 

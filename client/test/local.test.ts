@@ -95,7 +95,7 @@ describe('a file as a source', () => {
     await mkdir(path);
     await expect(source()).rejects.toMatchObject({
       code: 'IS_A_DIRECTORY',
-      remedy: expect.stringContaining('-r'),
+      remedy: expect.stringContaining('Name a file'),
     });
   });
 

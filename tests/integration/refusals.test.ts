@@ -120,7 +120,8 @@ const rows: readonly Row[] = [
   ['upload tree /new', 4, /Use -r/],
   ['download /tree new', 4, /Use -r/],
   ['cp /tree /new', 4, /Use -r/],
-  ['append tree /new', 4, /"tree" is a directory/],
+  ['append tree /new', 4, /"tree" is a directory\n {2}Name a file/],
+  ['append one /tree/new/', 4, /"\/tree\/new\/" names a directory/],
   // Nonsense.
   ['cp /one /one', 2, /onto itself/],
   ['cp -f /one /one', 2, /onto itself/],

@@ -136,7 +136,7 @@ async function runCommand(
   let client: Promise<HoldfastClient> | undefined;
   let timer: NodeJS.Timeout | undefined;
   try {
-    timer = await startTimeout(flags, abort);
+    timer = await startTimeout(command, flags, abort);
     const connect = (): Promise<HoldfastClient> => (client ??= connectBy(flags, io, signal, connectTo));
     const status = await command.run({ io, paths, flags, report, signal, connect });
     if (lost && !isReaderGone(lost)) throw lost;
@@ -158,14 +158,20 @@ async function runCommand(
   }
 }
 
-async function startTimeout(flags: Flags, abort: AbortController): Promise<NodeJS.Timeout | undefined> {
+async function startTimeout(
+  { options }: CommandSpec,
+  flags: Flags,
+  abort: AbortController,
+): Promise<NodeJS.Timeout | undefined> {
   const text = flags.text('timeout');
   if (text === undefined) return undefined;
   const { parseDuration } = await import('@holdfast/shared/values');
   const durationMs = flagValue(flags, 'timeout', parseDuration) ?? 0;
   if (durationMs <= 0) throw new HoldfastError('INVALID_ARGUMENT', '--timeout must be longer than nothing');
+  // Of a verb that moves files it is a question what became of them.
+  const promise = 'concurrency' in options ? 'Nothing that was not finished is visible. ' : '';
   const late = new HoldfastError('DEADLINE_EXCEEDED', `not done within ${text}`, {
-    remedy: 'Nothing that was not finished is visible. Allow more time with --timeout.',
+    remedy: `${promise}Allow more time with --timeout.`,
   });
   // setTimeout fires at once for more than this.
   return setTimeout(() => abort.abort(late), Math.min(durationMs, 2 ** 31 - 1));

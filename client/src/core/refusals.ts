@@ -3,7 +3,7 @@ import { HoldfastError } from '@holdfast/shared';
 
 export function alreadyExists(path: string): HoldfastError {
   return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
-    remedy: 'Choose another name, or allow replacing it (--force).',
+    remedy: 'Choose another name, or replace it (--force; in the library overwrite: true).',
     facts: { path },
   });
 }

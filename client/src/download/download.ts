@@ -73,7 +73,7 @@ export async function fileEntry(
       : file;
   if (entry.type === 'file') return entry;
   throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(entry.path)} is a directory`, {
-    remedy: 'Use -r to download a directory with all that is in it.',
+    remedy: 'Name a file in it.',
   });
 }
 

@@ -11,7 +11,8 @@ const startingRetry = { initialBackoffMs: 100, maxBackoffMs: 400, factor: 2, bud
 const silentPeerMs = 5_000;
 
 /** How to start a cluster, as a remedy. */
-const startOne = 'Start a cluster with `npm start`, or name the one you mean with --tracker HOST:PORT.';
+const startOne =
+  'Start a cluster with `npm start`, or name the one you mean (--tracker HOST:PORT; in the library tracker).';
 
 /**
  * Asks a tracker for the root directory, which always exists.

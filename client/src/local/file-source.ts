@@ -48,7 +48,7 @@ export async function openLocalSource(
     const state = stateOf(handle);
     if (state.isDirectory) {
       throw new HoldfastError('IS_A_DIRECTORY', `${shown} is a directory`, {
-        remedy: 'Use -r to upload a directory with all that is in it.',
+        remedy: 'Name a file, not a directory.',
       });
     }
     if (state.isFile && (state.sizeBytes > 0 || !(await hasBytes(handle)))) {

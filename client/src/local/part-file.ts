@@ -137,7 +137,7 @@ function secondsOf(unixMs: number): string {
 
 function taken(path: string): HoldfastError {
   return new HoldfastError('ALREADY_EXISTS', `${JSON.stringify(path)} exists`, {
-    remedy: 'Choose another name, or use --force to replace it.',
+    remedy: 'Choose another name, or replace it (--force; in the library overwrite: true).',
     facts: { path },
   });
 }

@@ -216,7 +216,8 @@ function tooFewReceipts(count: number, minWrite: number, outcome: WriteOutcome):
     'NOT_ENOUGH_KEEPERS',
     `only ${count} of the ${minWrite} copies that have to be durable were stored${why}`,
     {
-      remedy: 'See `client status`: bring keepers back, or upload with a smaller --min-write.',
+      remedy:
+        'See `client status`: bring keepers back, or ask for fewer (--min-write; in the library minWrite).',
       facts: { stored: count, min_write: minWrite },
     },
   );

@@ -2,7 +2,7 @@
  * An upload's session with the tracker: opened, committed, or given up. What it answers: calls whose outcome nobody
  * learnt, at both ends of an upload.
  */
-import { HoldfastError, hasCode, newId, throwIfCancelled, withRetry } from '@holdfast/shared';
+import { type HoldfastError, hasCode, newId, throwIfCancelled, withRetry } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { outcomeUnknown } from '../core/outcome.js';
 import { asking, mutating } from '../core/retrying.js';

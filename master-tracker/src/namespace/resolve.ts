@@ -31,7 +31,7 @@ export function isADirectory(path: string): HoldfastError {
 
 export function alreadyExists(path: string): HoldfastError {
   return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
-    remedy: 'Choose another name, or allow replacing it (--force).',
+    remedy: 'Choose another name, or replace it (--force; in the library overwrite: true).',
     facts: { path },
   });
 }

@@ -178,7 +178,8 @@ function notEnoughKeepers(failure: Failure, known: number): HoldfastError {
     'NOT_ENOUGH_KEEPERS',
     `${candidateKeepers} of ${known} known keepers take new pieces; a chunk needs ${neededKeepers}`,
     {
-      remedy: 'Start the keepers that are down, or upload with a lower --min-write.',
+      remedy:
+        'Start the keepers that are down, or ask for fewer copies (--min-write; in the library minWrite).',
       retryAfterMs: 1_000,
       facts: factsOf(failure, known),
     },

@@ -7,8 +7,8 @@ import { HoldfastError } from './holdfast-error.js';
 const byErrno: Readonly<Record<string, { code: ErrorCode; remedy: string }>> = {
   ENOENT: { code: 'NOT_FOUND', remedy: 'Check the path.' },
   ENOTDIR: { code: 'NOT_A_DIRECTORY', remedy: 'A part of the path is a file; check the path.' },
-  EISDIR: { code: 'IS_A_DIRECTORY', remedy: 'Name a file, or use -r for a directory.' },
-  EEXIST: { code: 'ALREADY_EXISTS', remedy: 'Choose another name, or use --force to replace it.' },
+  EISDIR: { code: 'IS_A_DIRECTORY', remedy: 'Name a file, not a directory.' },
+  EEXIST: { code: 'ALREADY_EXISTS', remedy: 'Choose another name, or remove what is there.' },
   ENOTEMPTY: { code: 'NOT_EMPTY', remedy: 'Empty the directory first.' },
   EACCES: { code: 'PERMISSION_DENIED', remedy: 'Check who owns the file and its permissions.' },
   EPERM: { code: 'PERMISSION_DENIED', remedy: 'Check who owns the file and its permissions.' },

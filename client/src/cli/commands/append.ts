@@ -34,7 +34,12 @@ export const appendCommand: CommandSpec = {
 async function run(context: CommandContext): Promise<number> {
   const { paths, io, report, connect } = context;
   const [local = ''] = paths;
-  const { path } = remotePath(paths[1] ?? '');
+  const { path, asDirectory } = remotePath(paths[1] ?? '');
+  if (asDirectory) {
+    throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(paths[1])} names a directory`, {
+      remedy: 'Name the file to append to, without a "/" at its end.',
+    });
+  }
   const options = await appendOptions(context);
   const sizeBytes = await sizeOf(local);
   const client = await connect();
