@@ -1,8 +1,9 @@
 /**
  * Remembered answers: what makes a mutation happen once however often it is asked for (S7). The answer is stored
- * in the same transaction as the effect, so there is no moment in which one is there without the other.
+ * in the same transaction as the effect, so there is no moment in which one is there without the other. What was
+ * refused is remembered too: a request may come a second time, late, when others have changed what it was refused for.
  */
-import { HoldfastError } from '@holdfast/shared';
+import { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
 import { sql } from 'kysely';
 import { createHash } from 'node:crypto';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -23,38 +24,74 @@ const remember = prepare(
     db.insertInto('requests').values(row),
 );
 
+/** What a refusal says of the namespace as it is, which another one may change; asking again is another request. */
+const refusals = [
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'NOT_EMPTY',
+  'NOT_A_DIRECTORY',
+  'IS_A_DIRECTORY',
+  'VERSION_CONFLICT',
+] as const satisfies readonly ErrorCode[];
+
+type Outcome<Answer> = { readonly answer: Answer } | { readonly refusal: HoldfastError };
+
 /**
  * Runs `effect` once for a request_id and answers what it answered, also after a restart. `Answer` must survive
  * JSON.
  *
  * @throws HoldfastError REQUEST_ID_REUSED if the id was used for another request
  */
-export function once<Answer>(
+export async function once<Answer>(
   store: MetadataStore,
-  key: RequestKey,
+  { requestId, asked }: RequestKey,
   effect: (tx: MetadataTransaction) => Promise<Answer>,
 ): Promise<Answer> {
-  const fingerprint = createHash('sha256').update(JSON.stringify(key.asked)).digest('hex');
-  return store.mutate(async (tx) => {
-    const [known] = await tx.run(remembered, { requestId: key.requestId });
-    if (known) {
-      if (known.fingerprint === fingerprint) return JSON.parse(known.answer) as Answer;
-      throw new HoldfastError(
-        'REQUEST_ID_REUSED',
-        `request_id ${key.requestId} was used before for a different request`,
-        { remedy: 'Use a new random request_id for every request, and the same one only to ask again.' },
-      );
-    }
-    const answer = await effect(tx);
-    tx.count('requests', 1);
-    await tx.run(remember, {
-      request_id: key.requestId,
-      fingerprint,
-      answer: JSON.stringify(answer),
-      transaction_id: tx.transactionId,
+  const fingerprint = createHash('sha256').update(JSON.stringify(asked)).digest('hex');
+  const outcomeOnce = (work: (tx: MetadataTransaction) => Promise<Outcome<Answer>>) =>
+    store.mutate(async (tx): Promise<Outcome<Answer>> => {
+      const [known] = await tx.run(remembered, { requestId });
+      if (known) {
+        if (known.fingerprint === fingerprint) return outcomeOf(known.answer);
+        throw new HoldfastError(
+          'REQUEST_ID_REUSED',
+          `request_id ${requestId} was used before for a different request`,
+          { remedy: 'Use a new random request_id for every request, and the same one only to ask again.' },
+        );
+      }
+      const outcome = await work(tx);
+      tx.count('requests', 1);
+      await tx.run(remember, {
+        request_id: requestId,
+        fingerprint,
+        answer: textOf(outcome),
+        transaction_id: tx.transactionId,
+      });
+      return outcome;
     });
-    return answer;
+  const outcome = await outcomeOnce(async (tx) => ({ answer: await effect(tx) })).catch((error: unknown) => {
+    if (!hasCode(error, ...refusals)) throw error;
+    // What the effect did is taken back with its transaction, so this is another one. If the same request had its effect
+    // in between, that is the answer.
+    return outcomeOnce(async () => ({ refusal: error }));
   });
+  if ('refusal' in outcome) throw outcome.refusal;
+  return outcome.answer;
+}
+
+/** Before the JSON of a refusal; no JSON begins so. */
+const refused = 'refused ';
+
+function textOf(outcome: Outcome<unknown>): string {
+  if ('answer' in outcome) return JSON.stringify(outcome.answer);
+  const { code, message, remedy, facts } = outcome.refusal;
+  return refused + JSON.stringify({ code, message, remedy, facts });
+}
+
+function outcomeOf<Answer>(text: string): Outcome<Answer> {
+  if (!text.startsWith(refused)) return { answer: JSON.parse(text) as Answer };
+  const refusal = JSON.parse(text.slice(refused.length)) as HoldfastError;
+  return { refusal: new HoldfastError(refusal.code, refusal.message, refusal) };
 }
 
 /**

@@ -159,6 +159,28 @@ describe('the namespace', () => {
     expect(await tracker.chunkState(chunkIds[0]!)).toBe('live');
   });
 
+  it('gives one answer to a request_id, also where it refused: what comes late a second time has no effect', async () => {
+    const request = id();
+    const remove = () => namespace().deleteEntry(['file'], false, undefined, request);
+    const refused = await failure('NOT_FOUND', remove());
+    await tracker.put('/file');
+    expect(await failure('NOT_FOUND', remove())).toEqual(refused);
+    await tracker.restart();
+    const later = await failure('NOT_FOUND', remove());
+    expect({ ...later, text: later.message }).toEqual({ ...refused, text: refused.message });
+    expect(await list('/')).toEqual(['/file']);
+    await failure('REQUEST_ID_REUSED', namespace().deleteEntry(['other'], false, undefined, request));
+    await namespace().deleteEntry(['file'], false, undefined, id());
+  });
+
+  it('answers alike whoever asks while a refusal is being remembered', async () => {
+    const request = id();
+    const remove = () => namespace().deleteEntry(['dir'], false, undefined, request);
+    const [first, , second] = await Promise.all([remove(), mkdir('/dir'), remove()]);
+    expect([first, second, await remove()]).toEqual([1, 1, 1]);
+    expect(await list('/')).toEqual([]);
+  });
+
   it('does every mutation once for a request_id, also after a restart', async () => {
     const request = id();
     const made = await namespace().createDirectory(['once'], false, request);
