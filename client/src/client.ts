@@ -226,7 +226,8 @@ export class HoldfastClient {
    * Fetches many files, of any sizes, and yields what became of each in the order in which that is known: a `result`,
    * or the `error` of that file alone. Each appears as with `download`, verified and synced. Small files (up
    * to 1 MiB) are fetched together: one call locates a thousand of them, and a chunk that several share is read once.
-   * `files` is read as they get on, some thousands ahead. `concurrency` is that of each large file. `onProgress` tells of the bytes of all files. Leaving the loop, or an abort, ends what is on its way and
+   * `files` is read as they get on, some thousands ahead. `concurrency` is that of each large file. `onProgress` tells of
+   * the bytes of all files. What killed downloads left in the directories goes, as with `download`. Leaving the loop, or an abort, ends what is on its way and
    * leaves nothing of it behind, unless `resume` keeps it.
    *
    * @throws HoldfastError CANCELLED, and what `files` throws

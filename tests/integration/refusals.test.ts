@@ -5,34 +5,24 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import type { HoldfastClient } from '@holdfast/client';
-import { runCli } from '@holdfast/client/insides';
 import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { PassThrough, Readable } from 'node:stream';
-import { text } from 'node:stream/consumers';
+import { runHere } from '../support/command-here.js';
 import { temporaryFolder } from '../support/files.js';
 
 let cluster: Cluster;
 let library: HoldfastClient;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 
-/** A command in this process: there are too many for one of their own each. Paths without a "/" are local ones. */
+/** Paths without a "/" are local ones. */
 async function client(words: string) {
   const here = join(folder.path, 'here');
   const [verb = '', ...more] = words.split(' ');
   const args = more.map((word) => (/^[-/]/.test(word) ? word : `${here}/${word}`));
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const said = Promise.all([text(stdout), text(stderr)]);
-  const nothing = () => () => undefined;
-  const status = await runCli([verb, '--tracker', cluster.trackerAddress, ...args], {
-    ...{ program: 'client', stdin: Readable.from([]), stdout, stderr },
-    env: { XDG_STATE_HOME: join(folder.path, 'state') },
-    ...{ onInterrupt: nothing, onOutputLost: nothing, onGivenUp: () => undefined },
+  const { status, stdout, stderr } = await runHere([verb, '--tracker', cluster.trackerAddress, ...args], {
+    XDG_STATE_HOME: join(folder.path, 'state'),
   });
-  stdout.end();
-  stderr.end();
-  const [out, err] = await said;
-  return { status, stdout: out, stderr: err.replaceAll(`${here}/`, '') };
+  return { status, stdout: stdout.toString(), stderr: stderr.replaceAll(`${here}/`, '') };
 }
 
 const local = () => readdir(join(folder.path, 'here'), { recursive: true });

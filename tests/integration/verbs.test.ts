@@ -1,6 +1,6 @@
 /**
- * Every verb takes every awkward name and size: the built command line against a real cluster. Names go in as words of
- * the command, behind "--", and come out as lines, documents and files.
+ * Every verb takes every awkward name and size: the command line against a real cluster, where it runs in a directory of
+ * its own as a process. Names go in as words of the command, behind "--", and come out as lines, documents and files.
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto';
 import { appendFile, cp, mkdir, mkdtemp, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { awkwardNames, awkwardSizes } from '../support/awkward.js';
+import { runHere } from '../support/command-here.js';
 import { run } from '../support/command.js';
 import { fingerprint, seededBytes, temporaryFolder } from '../support/files.js';
 
@@ -25,7 +26,7 @@ const contents = new Map<string, Buffer>();
 
 /** Runs a verb that must end with 0; resolves to what it printed. */
 async function client(...words: string[]): Promise<Buffer> {
-  const { status, stdout, stderr } = await run('client', ['--tracker', cluster.trackerAddress, ...words]);
+  const { status, stdout, stderr } = await runHere(['--tracker', cluster.trackerAddress, ...words]);
   expect({ words, status, stderr: status === 0 ? '' : stderr }).toEqual({ words, status: 0, stderr: '' });
   return stdout;
 }
