@@ -1,6 +1,6 @@
 /** Uploads and downloads that were interrupted, and what the next one makes of what they left. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   mkdtemp,
   open,

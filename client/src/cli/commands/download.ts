@@ -10,7 +10,7 @@ import type { Entry } from '../../ports/tracker-api.js';
 import { Batch } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
 import { makeLocalDirectory, noDirectory, statLocal, walkRemote } from '../download-tree.js';
-import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
+import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { localPathIn } from '../local-names.js';
 import { excludeOption, excludeWords } from '../path-pattern.js';
