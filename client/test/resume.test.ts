@@ -255,6 +255,27 @@ describe('an upload', () => {
     expect(await readdir(records)).toEqual([]);
   });
 
+  it('is looked at anew when nobody heard that its commit was refused, and what was in the way is gone', async () => {
+    const { signal, abort } = abortable();
+    let commits = 0;
+    cluster.before = (name) => {
+      if (name !== 'commitUpload') return;
+      commits += 1;
+      if (commits === 1) cluster.put('/file', Buffer.from('in the way'));
+      else abort();
+    };
+    cluster.after = (name) => {
+      if (name === 'commitUpload') throw new HoldfastError('DEADLINE_EXCEEDED', 'no answer');
+    };
+    await expect(upload({ signal })).rejects.toMatchObject({ facts: { outcome: 'unknown' } });
+    cluster.paths.delete('/file');
+    cluster.before = () => undefined;
+    cluster.after = () => undefined;
+    expect(await upload()).toMatchObject({ resumedBytes: bytes.length });
+    expect(cluster.content('/file')?.equals(bytes)).toBe(true);
+    expect(await readdir(records)).toEqual([]);
+  });
+
   it('hears before it sends that the path was taken meanwhile', async () => {
     await interrupted();
     cluster.put('/file', Buffer.from('another'));

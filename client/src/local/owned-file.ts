@@ -4,13 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { readlinkSync } from 'node:fs';
-import { readFile, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { readFile, readdir, rename, stat, unlink, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Random, errnoOf } from '@holdfast/shared';
 
 /** Processes of another machine or container cannot be asked; whoever has a file touches it more often than this. */
 const silentOwnerMs = 10 * 60_000;
+const touchEveryMs = 60_000;
 
 /** Where nobody waits for the file, there is no hurry to think it lost. */
 const longSilentMs = 24 * 60 * 60_000;
@@ -49,6 +50,20 @@ export async function sweep(
     const status = await stat(path).catch(() => undefined);
     if (status && Date.now() - status.mtimeMs > keptMs) await unlink(path).catch(() => undefined);
   }
+}
+
+/** Touches a file for as long as it has a path: whoever waits, or only reads it, still has it. Ends with clearInterval. */
+export function touching(pathNow: () => string | undefined): NodeJS.Timeout {
+  return setInterval(() => {
+    const path = pathNow();
+    if (path !== undefined) void touch(path);
+  }, touchEveryMs).unref();
+}
+
+/** Never rejects. */
+export async function touch(path: string): Promise<void> {
+  const now = new Date();
+  await utimes(path, now, now).catch(() => undefined);
 }
 
 /** The path of a new file of this process. */

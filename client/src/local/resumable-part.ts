@@ -10,7 +10,7 @@ import { ChecksumTable, type Random, blockChecksums, errnoOf, fromErrno, limits 
 import type { ResumeState } from '../core/resume.js';
 import type { DownloadOptions, DownloadTarget } from '../download/download.js';
 import type { Entry, LocatedExtent } from '../ports/tracker-api.js';
-import { claim, ownPath, release } from './owned-file.js';
+import { claim, ownPath, release, touch } from './owned-file.js';
 import { PartFile, onceLabel, partFamily, refuseTaken } from './part-file.js';
 
 /** Two chunks of the default size: of less, an interruption costs no more than what is on its way at once anyhow. */
@@ -50,9 +50,8 @@ export async function openResumablePart(
     const handle = found?.handle ?? (await open(part, 'wx+', attributes.mode === undefined ? 0o666 : 0o600));
     const file = new PartFile(target, part, handle, overwrite);
     if (!resume) return file;
-    return new ResumablePart(file, handle, found?.bytes ?? 0, () =>
-      release(family, { path: part, label }, random),
-    );
+    const leave = () => release(family, { path: part, label }, random);
+    return new ResumablePart(file, handle, part, found?.bytes ?? 0, leave);
   } catch (error) {
     throw fromErrno(error, `cannot write ${JSON.stringify(path)}`);
   }
@@ -80,15 +79,23 @@ class ResumablePart implements DownloadTarget {
   readonly #handle: FileHandle;
   readonly #leftBytes: number;
   readonly #release: () => Promise<void>;
+  readonly #path: string;
   readonly write: PartFile['write'];
   readonly finish: PartFile['finish'];
   readonly discard: PartFile['discard'];
 
-  constructor(file: PartFile, handle: FileHandle, leftBytes: number, leave: () => Promise<void>) {
+  constructor(
+    file: PartFile,
+    handle: FileHandle,
+    path: string,
+    leftBytes: number,
+    leave: () => Promise<void>,
+  ) {
     this.#file = file;
     this.#handle = handle;
     this.#leftBytes = leftBytes;
     this.#release = leave;
+    this.#path = path;
     this.write = (data, position) => file.write(data, position);
     this.finish = (attributes) => file.finish(attributes);
     this.discard = () => file.discard();
@@ -98,6 +105,8 @@ class ResumablePart implements DownloadTarget {
     const { fileOffset, lengthBytes, chunkLengthBytes, blockSizeBytes, chunkDigest } = extent;
     // Of a part of a chunk nothing tells whether it is right.
     if (lengthBytes !== chunkLengthBytes || fileOffset + lengthBytes > this.#leftBytes) return false;
+    // Reading what is there may take longer than others take it for alive.
+    await touch(this.#path);
     const table = new ChecksumTable(lengthBytes, blockSizeBytes);
     const buffer = Buffer.allocUnsafeSlow(
       blockSizeBytes * Math.max(1, limits.messageDataBytes / blockSizeBytes),

@@ -5,16 +5,23 @@
  * somebody makes later. Nothing is synced: after a power cut the next run may begin anew.
  */
 import { createHash } from 'node:crypto';
-import { lstat, readFile, unlink, utimes, writeFile } from 'node:fs/promises';
+import { lstat, readFile, unlink, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Random } from '@holdfast/shared';
-import { type Family, type OwnedFile, claim, ownPath, release, sweep } from './owned-file.js';
+import {
+  type Family,
+  type OwnedFile,
+  claim,
+  ownPath,
+  release,
+  sweep,
+  touch,
+  touching,
+} from './owned-file.js';
 import { makeStateDirectory } from './state-directory.js';
 
 /** As of uploads: whoever comes back later than the next day may mean something else by the same words. */
 const keptMs = 24 * 60 * 60_000;
-/** A run may take days, and is looked after by processes of other machines: see owned-file.ts. */
-const touchEveryMs = 60_000;
 const maxIdBytes = 200;
 
 /** 'into': the sources went into the target, under their names; 'as': the one source became the target. */
@@ -94,7 +101,7 @@ export class TargetRecord {
       await writeFile(path, '', { flag: 'wx', mode: 0o600 });
       this.#file = { path, label: taken, targetId: '' };
     }
-    this.#touching = setInterval(() => void this.#touch(), touchEveryMs).unref();
+    this.#touching = touching(() => this.#file?.path);
     return goesOn;
   }
 
@@ -105,9 +112,11 @@ export class TargetRecord {
 
   /** Leaves it to the next run. */
   async release(): Promise<void> {
-    await this.#touch();
     const file = this.#take();
-    if (file) await release(this.#family, file, this.#random);
+    if (!file) return;
+    // Its day begins now.
+    await touch(file.path);
+    await release(this.#family, file, this.#random);
   }
 
   async forget(): Promise<void> {
@@ -120,11 +129,6 @@ export class TargetRecord {
     this.#file = undefined;
     clearInterval(this.#touching);
     return file;
-  }
-
-  async #touch(): Promise<void> {
-    const now = new Date();
-    if (this.#file) await utimes(this.#file.path, now, now).catch(() => undefined);
   }
 }
 

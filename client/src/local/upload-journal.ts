@@ -13,7 +13,7 @@ import { HoldfastError, type Random, type Receipt, blockChecksum, checkId, limit
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { AskedCommit, LeftUpload, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
 import { makeStateDirectory } from './state-directory.js';
-import { type Family, type OwnedFile, claim, ownPath, release, sweep } from './owned-file.js';
+import { type Family, type OwnedFile, claim, ownPath, release, sweep, touching } from './owned-file.js';
 
 /** Twice the longest lease that a tracker gives: the session is over. */
 const keptMs = 48 * 60 * 60_000;
@@ -62,12 +62,17 @@ export async function openUploadJournal(
     .slice(0, 32);
   const family: Family = { directory, stem, ending };
   const { claimed, inUse } = await claim(family, random);
+  if (inUse) {
+    // Whoever is at it, or comes next, may go on with what is there.
+    for (const file of claimed) await release(family, file, random);
+    return { journal: undefined, notice: 'in-use' };
+  }
   const abandoned: string[] = [];
   let left: Found | undefined;
   let changed = false;
   for (const file of claimed) {
     const found = await readRecord(file.path);
-    if (found && !left && !inUse && same(found.identity, identity)) {
+    if (found && !left && same(found.identity, identity)) {
       left = { file, ...found };
       continue;
     }
@@ -75,7 +80,6 @@ export async function openUploadJournal(
     if (found && found.identity.sourceState !== identity.sourceState) changed = true;
     await unlink(file.path);
   }
-  if (inUse) return { journal: undefined, notice: 'in-use' };
   const journal = new FileJournal(family, identity, random, left, abandoned);
   return { journal, ...(changed && !left && { notice: 'source-changed' as const }) };
 }
@@ -104,6 +108,7 @@ class FileJournal implements UploadJournal {
   readonly #goodBytes: number;
   #file: OwnedFile | undefined;
   #handle: FileHandle | undefined;
+  #touching: NodeJS.Timeout | undefined;
   /** One write at a time, in order. */
   #last: Promise<void> = Promise.resolve();
 
@@ -121,6 +126,7 @@ class FileJournal implements UploadJournal {
     this.#goodBytes = left?.goodBytes ?? 0;
     this.left = left?.record;
     this.abandoned = abandoned;
+    if (left) this.#keep();
   }
 
   begin(uploadId: string): Promise<void> {
@@ -129,6 +135,7 @@ class FileJournal implements UploadJournal {
       const path = await ownPath(this.#family, 'v1', this.#random);
       this.#handle = await open(path, 'ax', 0o600);
       this.#file = { path, label: 'v1' };
+      this.#keep();
       await this.#handle.write(lineOf({ format, ...headerOf(this.#identity), uploadId }));
     });
   }
@@ -161,9 +168,7 @@ class FileJournal implements UploadJournal {
 
   release(): Promise<void> {
     return this.#write(async () => {
-      const file = this.#file;
-      await this.#close();
-      this.#file = undefined;
+      const file = await this.#leave();
       if (file) await release(this.#family, file, this.#random);
     });
   }
@@ -177,10 +182,22 @@ class FileJournal implements UploadJournal {
   }
 
   async #drop(): Promise<void> {
-    const file = this.#file;
-    await this.#close();
-    this.#file = undefined;
+    const file = await this.#leave();
     if (file) await unlink(file.path);
+  }
+
+  /** An upload may wait for room, or for a slow link, for longer than others take it for alive. */
+  #keep(): void {
+    this.#touching ??= touching(() => this.#file?.path);
+  }
+
+  async #leave(): Promise<OwnedFile | undefined> {
+    const file = this.#file;
+    this.#file = undefined;
+    clearInterval(this.#touching);
+    this.#touching = undefined;
+    await this.#close();
+    return file;
   }
 
   async #close(): Promise<void> {
@@ -192,8 +209,7 @@ class FileJournal implements UploadJournal {
   /** A record that cannot be written is given up: without it chunks are sent again, and nothing is wrong. */
   #write(work: () => Promise<void>): Promise<void> {
     this.#last = this.#last.then(work).catch(async () => {
-      this.#file = undefined;
-      await this.#close().catch(() => undefined);
+      await this.#leave().catch(() => undefined);
     });
     return this.#last;
   }

@@ -2,7 +2,7 @@
  * Finding the session of an upload that was interrupted, and what of it need not be sent again. The tracker decides:
  * receipts that only the record has are told to it first, and then what it lists is there.
  */
-import { HoldfastError, digestOfTable, hasCode, limits, newId } from '@holdfast/shared';
+import { HoldfastError, digestOfTable, hasCode, limits, namespaceRefusals, newId } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
 import { alreadyExists } from '../core/refusals.js';
 import { asking } from '../core/retrying.js';
@@ -141,12 +141,20 @@ export async function commitResumable(
   journal: UploadJournal,
   signal: AbortSignal,
 ): Promise<readonly (CommittedFile | HoldfastError)[]> {
-  const before = journal.left?.uploadId === uploadId ? journal.left.commit : undefined;
-  // One that was asked for in the same words may still be on its way.
-  const requestId = before && isSameAsk(before, asked) ? before.requestId : newId(context.random);
-  await journal.committing({ ...asked, requestId });
   const [file] = request.files;
-  return commitOnce(context, { ...request, uploadId, requestId }, file?.path ?? '', signal);
+  const commit = async (requestId: string) => {
+    await journal.committing({ ...asked, requestId });
+    return commitOnce(context, { ...request, uploadId, requestId }, file?.path ?? '', signal);
+  };
+  const before = journal.left?.uploadId === uploadId ? journal.left.commit : undefined;
+  const fresh = () => commit(newId(context.random));
+  if (!before || !isSameAsk(before, asked)) return fresh();
+  // One that was asked for in the same words may still be on its way.
+  return commit(before.requestId).catch((error: unknown) => {
+    // A refusal may be of then, and what was in the way be gone. It is remembered, so that one has no effect any more.
+    if (hasCode(error, 'REQUEST_ID_REUSED', ...namespaceRefusals)) return fresh();
+    throw error;
+  });
 }
 
 function isSameAsk(a: AskedCommit, b: Omit<AskedCommit, 'requestId'>): boolean {

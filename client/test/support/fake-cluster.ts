@@ -11,8 +11,10 @@ import {
   HoldfastError,
   blockChecksums,
   firstMismatch,
+  hasCode,
   joinBytes,
   limits,
+  namespaceRefusals,
   newId,
   parentPath,
   replicaPolicy,
@@ -122,7 +124,7 @@ export class FakeCluster {
   readonly paths = new Map<string, number | 'directory'>([['/', 'directory']]);
   /** What can be restored; the one that left its path last comes last. */
   trash: TrashedVersion[] = [];
-  readonly #answers = new Map<string, unknown>();
+  readonly #answers = new Map<string, { readonly asked: string; readonly answer: unknown }>();
   readonly tracker: TrackerApi & WatchApi;
   readonly keeperApi: KeeperApi;
   readonly clock = new AutoClock();
@@ -314,11 +316,29 @@ export class FakeCluster {
     this.calls.push(name);
     if (signal?.aborted) throw signal.reason;
     await this.before(name, request);
-    const { requestId } = (request ?? {}) as { requestId?: string };
-    const answer = (requestId === undefined ? undefined : this.#answers.get(requestId)) ?? work();
-    if (requestId !== undefined) this.#answers.set(requestId, answer);
+    const { requestId, files } = (request ?? {}) as { requestId?: string; files?: unknown };
+    const answer =
+      requestId === undefined ? work() : this.#once(requestId, JSON.stringify([name, files]), work);
     await this.after(name);
-    return answer as T;
+    if (HoldfastError.is(answer)) throw answer;
+    return answer;
+  }
+
+  /** One effect and one answer for an id, which may be a refusal. */
+  #once<T>(requestId: string, asked: string, work: () => T): T | HoldfastError {
+    const known = this.#answers.get(requestId);
+    if (known && known.asked !== asked)
+      throw new HoldfastError('REQUEST_ID_REUSED', 'used for another request');
+    if (known) return known.answer as T | HoldfastError;
+    let answer: T | HoldfastError;
+    try {
+      answer = work();
+    } catch (error) {
+      if (!hasCode(error, ...namespaceRefusals)) throw error;
+      answer = error;
+    }
+    this.#answers.set(requestId, { asked, answer });
+    return answer;
   }
 
   async *#watch(request: WatchRequest, signal: AbortSignal): AsyncGenerator<WatchMessage, void, undefined> {

@@ -140,11 +140,11 @@ export class KeeperCare {
       tx.onCommit(() => {
         membership.forget(keeperId);
         this.#remember(keeperId, undefined);
+        registry.dropOrders(keeperId);
+        logger.info('a keeper was forgotten', { keeperId });
       });
       return {};
     });
-    registry.dropOrders(keeperId);
-    logger.info('a keeper was forgotten', { keeperId });
   }
 
   #remember(keeperId: string, leftMs: number | undefined): void {

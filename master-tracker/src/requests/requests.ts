@@ -3,7 +3,7 @@
  * in the same transaction as the effect, so there is no moment in which one is there without the other. What was
  * refused is remembered too: a request may come a second time, late, when others have changed what it was refused for.
  */
-import { type ErrorCode, HoldfastError, hasCode } from '@holdfast/shared';
+import { HoldfastError, hasCode, namespaceRefusals } from '@holdfast/shared';
 import { sql } from 'kysely';
 import { createHash } from 'node:crypto';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
@@ -23,16 +23,6 @@ const remember = prepare(
   (db, row: { request_id: string; fingerprint: string; answer: string; transaction_id: number }) =>
     db.insertInto('requests').values(row),
 );
-
-/** What a refusal says of the namespace as it is, which another one may change; asking again is another request. */
-const refusals = [
-  'NOT_FOUND',
-  'ALREADY_EXISTS',
-  'NOT_EMPTY',
-  'NOT_A_DIRECTORY',
-  'IS_A_DIRECTORY',
-  'VERSION_CONFLICT',
-] as const satisfies readonly ErrorCode[];
 
 type Outcome<Answer> = { readonly answer: Answer } | { readonly refusal: HoldfastError };
 
@@ -70,7 +60,7 @@ export async function once<Answer>(
       return outcome;
     });
   const outcome = await outcomeOnce(async (tx) => ({ answer: await effect(tx) })).catch((error: unknown) => {
-    if (!hasCode(error, ...refusals)) throw error;
+    if (!hasCode(error, ...namespaceRefusals)) throw error;
     // What the effect did is taken back with its transaction, so this is another one. If the same request had its effect
     // in between, that is the answer.
     return outcomeOnce(async () => ({ refusal: error }));

@@ -56,12 +56,11 @@ const chunksById = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =
     .where('chunk_id', 'in', chunkIds),
 );
 
-const claimsOf = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =>
+const plannedOf = prepare((db, { chunkIds }: { chunkIds: readonly string[] }) =>
   db
     .selectFrom('pieces')
     .select(['chunk_id', 'keeper_id', 'claim'])
     .where('state', '=', 'planned')
-    .where('claim', 'is not', null)
     .where('chunk_id', 'in', chunkIds),
 );
 
@@ -97,27 +96,53 @@ export async function recordSeals(
     ...new Set(seals.flatMap(({ storages }) => [...storages.keys()])),
   ]);
   for (const page of batches(seals)) {
-    await checkSeals(tx, session, page);
+    const sealedBefore = await checkSeals(tx, session, page);
     const { uploadId, policy } = session;
     const rows = page.map(({ storages: _, ...seal }) => seal);
     await tx.run(updateSealed, { uploadId, pieces: policy.pieces, seals: rows });
-    const pieces = page.flatMap(({ chunkId, storages }) =>
-      [...storages]
-        .filter(([keeperId, storageId]) => current.get(keeperId) === storageId)
-        .map(([keeperId]) => ({
-          ...{ chunkId, keeperId, because: reasons.upload, writtenAtUnixMs: nowUnixMs },
-        })),
-    );
-    await recordDurable(tx, pieces);
-    await acceptClaims(tx, page, nowUnixMs);
+    await recordWritten(tx, page, sealedBefore, current, nowUnixMs);
   }
 }
 
+/**
+ * The pieces that the seals prove are durable from now on: by the receipt of the storage that is its keeper's now, or
+ * because it reported them before the seal, with these very bytes. A piece of a chunk that was sealed before and is
+ * planned no more was found lost: an old receipt that is told again does not bring it back.
+ */
+async function recordWritten(
+  tx: MetadataTransaction,
+  seals: readonly VerifiedSeal[],
+  sealedBefore: ReadonlySet<string>,
+  current: ReadonlyMap<string, string>,
+  nowUnixMs: number,
+): Promise<void> {
+  /** What its keepers said of each chunk, if anything. */
+  const planned = new Map<string, Map<string, string | null>>();
+  for (const row of await tx.run(plannedOf, { chunkIds: seals.map(({ chunkId }) => chunkId) })) {
+    const keepers = planned.get(row.chunk_id) ?? new Map<string, string | null>();
+    planned.set(row.chunk_id, keepers.set(row.keeper_id, row.claim));
+  }
+  const written = seals.flatMap(({ chunkId, lengthBytes, digest, storages }) => {
+    const claims = planned.get(chunkId) ?? new Map<string, string | null>();
+    const signed = [...storages]
+      .filter(([keeperId, storageId]) => current.get(keeperId) === storageId)
+      .map(([keeperId]) => keeperId)
+      .filter((keeperId) => !sealedBefore.has(chunkId) || claims.has(keeperId));
+    const reported = [...claims.keys()].filter((each) => claims.get(each) === claimOf(lengthBytes, digest));
+    return [...new Set([...signed, ...reported])].map((keeperId) => ({ chunkId, keeperId }));
+  });
+  await recordDurable(
+    tx,
+    written.map((piece) => ({ ...piece, because: reasons.upload, writtenAtUnixMs: nowUnixMs })),
+  );
+}
+
+/** Resolves to those that were sealed before. @throws as recordSeals */
 async function checkSeals(
   tx: MetadataTransaction,
   session: UploadSession,
   seals: readonly VerifiedSeal[],
-): Promise<void> {
+): Promise<ReadonlySet<string>> {
   const rows = await tx.run(chunksById, { chunkIds: seals.map((seal) => seal.chunkId) });
   const known = new Map(rows.map((row) => [row.chunk_id, row]));
   for (const seal of seals) {
@@ -134,22 +159,5 @@ async function checkSeals(
       throw refuse('was sealed with other bytes: a chunk id means the same bytes for ever');
     }
   }
-}
-
-/** Pieces that their keepers reported before the seal, with these very bytes, are durable too. */
-async function acceptClaims(
-  tx: MetadataTransaction,
-  seals: readonly VerifiedSeal[],
-  nowUnixMs: number,
-): Promise<void> {
-  const rows = await tx.run(claimsOf, { chunkIds: seals.map((seal) => seal.chunkId) });
-  const claims = new Map(seals.map((seal) => [seal.chunkId, claimOf(seal.lengthBytes, seal.digest)]));
-  const accepted = rows.filter((row) => row.claim === claims.get(row.chunk_id));
-  await recordDurable(
-    tx,
-    accepted.map((row) => ({
-      ...{ chunkId: row.chunk_id, keeperId: row.keeper_id, because: reasons.upload },
-      writtenAtUnixMs: nowUnixMs,
-    })),
-  );
+  return new Set(rows.filter(({ state }) => state === 'sealed').map((row) => row.chunk_id));
 }

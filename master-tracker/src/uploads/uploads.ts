@@ -63,9 +63,8 @@ export class Uploads {
     const { policy, chunkSizeBytes } = asked;
     const leaseMs = leases.grant(asked.leaseMs);
     const key = { requestId, asked: ['BeginUpload', names ?? null, rest] };
-    let isNew = false;
+    let madeId: string | undefined;
     const answer = await once(store, key, async (tx) => {
-      isNew = true;
       if (names) await findTarget(tx, { ...asked, names });
       // Chosen only now, so that asking again with the same request_id reserves nothing.
       const placed = allocator.choose(
@@ -77,10 +76,11 @@ export class Uploads {
       const session = { uploadId, policy, chunkSizeBytes };
       await openSession(tx, session, placed.length, leaseMs);
       await allocator.record(tx, session, placed, 0);
+      madeId = uploadId;
       return { uploadId, placed };
     });
     const session = { uploadId: answer.uploadId, policy, chunkSizeBytes };
-    if (isNew) leases.renew(session.uploadId, leaseMs);
+    if (answer.uploadId === madeId) leases.renew(session.uploadId, leaseMs);
     else await this.#renewIfOpen(session.uploadId);
     return { session, allocations: allocator.describe(session, answer.placed) };
   }

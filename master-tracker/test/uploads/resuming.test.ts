@@ -1,6 +1,6 @@
 /** Uploads that may be gone on with later: longer leases, and which of their chunks need not be sent again. */
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { TestTracker, fileOf, id, sealedOf } from '../support/fixture.js';
+import { TestTracker, failure, fileOf, id, sealedOf } from '../support/fixture.js';
 
 const minuteMs = 60_000;
 
@@ -71,6 +71,31 @@ describe('an upload that may be gone on with', () => {
     expect(await listed()).toEqual([second]);
     await uploads().commit(session.uploadId, id(), [fileOf('/file', [second])], []);
     expect(await listed()).toEqual([second]);
+  });
+
+  it('does not count a piece again by an old receipt that its keeper lost since', async () => {
+    const { session, chunkIds } = await tracker.begin({ count: 1, leaseMs: 5 * minuteMs });
+    const [chunkId = ''] = chunkIds;
+    const [one, two] = tracker.keepers;
+    const sealed = [sealedOf(chunkId, [one!, two!])];
+    const listed = async () => (await uploads().get(session.uploadId, 10, '')).sealed.length;
+    await uploads().allocate(session.uploadId, 0, [], sealed);
+    expect(await listed()).toBe(1);
+    // It starts again, and has nothing any more.
+    two!.incarnation += 1;
+    await two!.register();
+    await two!.report([]);
+    expect(await listed()).toBe(0);
+    await uploads().allocate(session.uploadId, 0, [], sealed);
+    expect(await listed()).toBe(0);
+    await failure(
+      'INVALID_ARGUMENT',
+      uploads().commit(session.uploadId, id(), [fileOf('/file', [chunkId])], sealed),
+    );
+    expect((await tracker.pieces(chunkId))[two!.keeperId]).toBeUndefined();
+    // Its keeper's own word counts.
+    await two!.report([chunkId]);
+    expect(await listed()).toBe(1);
   });
 
   /** Lets time pass as the worker sees it, a second at a time; how many sessions ended. */

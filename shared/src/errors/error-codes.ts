@@ -86,6 +86,19 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
+/**
+ * Refusals of a mutation that say how the namespace is, which another one may change. They are remembered for their
+ * request_id: to have it looked at anew takes a new one.
+ */
+export const namespaceRefusals = [
+  'NOT_FOUND',
+  'ALREADY_EXISTS',
+  'NOT_EMPTY',
+  'NOT_A_DIRECTORY',
+  'IS_A_DIRECTORY',
+  'VERSION_CONFLICT',
+] as const satisfies readonly ErrorCode[];
+
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(errorCodes, value);
 }
