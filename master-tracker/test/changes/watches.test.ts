@@ -1,7 +1,7 @@
 /** What watches tell: every change once, in order, from any cursor, and never more than they may hold. */
 import type { HoldfastError } from '@holdfast/shared';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readCursor } from '../../src/changes/position.js';
 import { maxWatches } from '../../src/changes/watches.js';
@@ -220,7 +220,8 @@ describe('a watch', () => {
   it('refuses cursors that name what is not there, or what is another history', async () => {
     const original = await new Watcher(tracker).begun();
     const cursors = [original.cursor];
-    const backup = join(await temporaryDirectory(), 'backup');
+    const folder = await temporaryDirectory();
+    const backup = join(folder, 'backup');
     for (const path of ['/1', '/2', '/3']) {
       await make(path);
       await original.mark(`created ${path}`);
@@ -240,6 +241,7 @@ describe('a watch', () => {
     for (const suffix of ['', '-wal']) {
       await copyFile(`${backup}${suffix}`, join(tracker.dir, `metadata.sqlite${suffix}`));
     }
+    await rm(folder, { recursive: true });
     await tracker.open();
     // It has not come so far again, and must not wait until it has;
     const ahead = await failure('CURSOR_EXPIRED', new Watcher(tracker, { cursor: cursors[3]! }).begun());
