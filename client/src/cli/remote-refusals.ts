@@ -27,14 +27,27 @@ export function refuseFileOver(
 }
 
 /** A file at a path. @throws HoldfastError as refuseFileOver, NOT_FOUND for a missing parent, NOT_A_DIRECTORY */
-export async function refuseFileAt(
+export async function refuseFileAt(client: HoldfastClient, path: string, looking: Looking): Promise<void> {
+  await refuseFileWhere(client, path, await entryAt(client, path, looking.signal), looking);
+}
+
+/** The same where it is known what is there. */
+export async function refuseFileWhere(
   client: HoldfastClient,
   path: string,
-  { overwrite, createParents = false, signal }: Looking,
+  there: Entry | undefined,
+  looking: Looking,
 ): Promise<void> {
-  const there = await entryAt(client, path, signal);
-  refuseFileOver(path, there, overwrite);
-  if (!there && !createParents) await client.stat(parentPath(path), { signal });
+  refuseFileOver(path, there, looking.overwrite);
+  if (!there) await refuseMissingParent(client, path, looking);
+}
+
+async function refuseMissingParent(
+  client: HoldfastClient,
+  path: string,
+  { createParents = false, signal }: Looking,
+): Promise<void> {
+  if (!createParents) await client.stat(parentPath(path), { signal });
 }
 
 /**
@@ -45,11 +58,11 @@ export async function refuseFileAt(
 export async function refuseTopAt(
   client: HoldfastClient,
   path: string,
-  { createParents = false, signal }: Looking,
+  looking: Looking,
 ): Promise<Entry | undefined> {
-  const there = await entryAt(client, path, signal);
+  const there = await entryAt(client, path, looking.signal);
   if (there?.type === 'file') throw notADirectory(path);
-  if (!there && !createParents) await client.stat(parentPath(path), { signal });
+  if (!there) await refuseMissingParent(client, path, looking);
   return there;
 }
 
@@ -65,7 +78,7 @@ export async function refuseMove(
   }
   if (moving.type === 'file') return refuseFileAt(client, path, { overwrite, signal });
   const there = await entryAt(client, path, signal);
-  if (!there) await client.stat(parentPath(path), { signal });
+  if (!there) await refuseMissingParent(client, path, { signal });
   else if (!overwrite) throw alreadyExists(path);
   else if (there.type === 'file') throw isAFile(path);
   else {

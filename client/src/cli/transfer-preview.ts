@@ -2,7 +2,6 @@
  * What `upload` and `download` would do, for --dry-run: a line for each file, and the error of each that would be
  * refused, as the run has it.
  */
-import { parentPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
 import type { FileToDownload } from '../download/download-many.js';
 import { alreadyExists, isAFile } from '../core/refusals.js';
@@ -17,7 +16,7 @@ import {
   walkRemote,
 } from './download-tree.js';
 import { entryAt } from './entries.js';
-import { refuseFileOver, refuseTopAt } from './remote-refusals.js';
+import { refuseFileOver, refuseFileWhere, refuseTopAt } from './remote-refusals.js';
 import type { ResumableRun } from './resumable-run.js';
 import { type Leaf, type Source, leavesOf } from './upload-tree.js';
 
@@ -31,14 +30,13 @@ export async function previewUploads(
   const { flags, report, signal } = context;
   const batch = new Batch(report);
   const overwrite = flags.isSet('force');
-  const createParents = flags.isSet('parents');
+  const looking = { overwrite, createParents: flags.isSet('parents'), signal };
   const tell = (local: string, path: string): void =>
     report.result(`${report.name(local)} → ${report.name(path)}`, {
       ...{ event: 'uploaded', local, path, dryRun: true },
     });
   const tops: (Entry | undefined)[] = [];
   for (const { status, remote } of sources) {
-    const looking = { createParents, signal };
     tops.push(status?.isDirectory() ? await refuseTopAt(client, remote, looking) : undefined);
   }
   for (const [index, source] of sources.entries()) {
@@ -65,8 +63,7 @@ export async function previewUploads(
   async function file({ name, remote }: Source): Promise<void> {
     const there = await entryAt(client, remote, signal);
     if (await resumable?.isStored(name, there)) return;
-    refuseFileOver(remote, there, overwrite);
-    if (!there && !createParents) await client.stat(parentPath(remote), { signal });
+    await refuseFileWhere(client, remote, there, looking);
     tell(name, remote);
   }
 }
