@@ -105,6 +105,26 @@ describe('a command that cannot be done', () => {
     expect(await everything()).toEqual(before);
   });
 
+  // Only Linux tells what was typed, and only some file systems and shells let it be.
+  (process.platform === 'linux' ? it : it.skip)(
+    'a name that is not UTF-8 ends 2, and is not stored as another one',
+    async () => {
+      const typed = (octal: string) => ['sh', '-c', `exec "$@" "$(printf '/caf${octal}')"`, 'sh'];
+      const before = await everything();
+      const args = ['mkdir', ...flags];
+      const latin1 = await run('client', args, { wrapper: typed('\\351') });
+      expect({ status: latin1.status, stderr: latin1.stderr }).toEqual({
+        status: 2,
+        stderr: expect.stringMatching(/"\/caf\uFFFD" is not valid UTF-8\n.*UTF-8 locale/),
+      });
+      expect(await everything()).toEqual(before);
+      // The character that stands for such bytes is a name like any other.
+      const utf8 = await run('client', args, { wrapper: typed('\\357\\277\\275') });
+      expect({ status: utf8.status, stderr: utf8.stderr }).toEqual({ status: 0, stderr: '' });
+      await client.remove('/caf\uFFFD');
+    },
+  );
+
   it('tells programs as one JSON document', async () => {
     const result = await runClient('stat', '/nothing', '--json');
     expect(result.status).toBe(3);

@@ -19,6 +19,7 @@ export async function runHere(
   const status = await runCli(args, {
     ...{ program: 'client', stdin: Readable.from([]), stdout: out, stderr: err },
     env: { ...process.env, ...environment },
+    typedArguments: () => Promise.resolve([]),
     ...{ onInterrupt: nothing, onOutputLost: nothing, onGivenUp: () => undefined },
   });
   out.end();

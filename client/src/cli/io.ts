@@ -12,6 +12,8 @@ export interface CliIo {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The bytes of the last `count` words of the command line; none where the system does not tell. */
+  readonly typedArguments: (count: number) => Promise<readonly Buffer[]>;
   /** Calls `handler` when the user wants it to end; the result stops that. */
   readonly onInterrupt: (handler: () => void) => () => void;
   /** Calls `handler` when standard output takes no more; the result stops that. */

@@ -5,6 +5,7 @@ import type { CliIo } from './io.js';
 import { isReaderGone, outputLost } from './lost-output.js';
 import { Reporter } from './reporter.js';
 import { runCli } from './run.js';
+import { typedArguments } from './typed-bytes.js';
 
 /** The first Ctrl-C asks for an orderly end, the second one takes it. */
 function onInterrupt(handler: () => void): () => void {
@@ -37,6 +38,7 @@ const io: CliIo = {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
+  typedArguments,
   onInterrupt,
   onOutputLost: (handler) => {
     onLost = handler;

@@ -46,6 +46,7 @@ import type { CliIo } from './io.js';
 import { isReaderGone } from './lost-output.js';
 import { type Parsed, parseCommandLine } from './parse.js';
 import { Reporter, asHoldfastError } from './reporter.js';
+import { checkTypedBytes } from './typed-bytes.js';
 
 const commands: readonly CommandSpec[] = [
   uploadCommand,
@@ -102,6 +103,7 @@ export async function runCli(
   const columns = Math.min(maxHelpColumns, io.stdout.columns ?? maxHelpColumns);
   let parsed: Parsed;
   try {
+    await checkTypedBytes(argv, io);
     parsed = await parseCommandLine(argv, {
       ...{ program: io.program, version: ownVersion(), commands, groups, columns },
     });

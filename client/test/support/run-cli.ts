@@ -48,6 +48,7 @@ export async function cli(
     stdout,
     stderr,
     env: { [stateVariable]: settings.stateDirectory ?? join(devNull, 'state') },
+    typedArguments: () => Promise.resolve([]),
     onInterrupt: (handler: () => void) => {
       settings.interruptible?.(handler);
       return () => undefined;

@@ -13,12 +13,13 @@ export const catCommand: CommandSpec = {
   examples: [['cat /notes.txt', 'show a file']],
   minPaths: 1,
   maxPaths: Infinity,
-  async run({ paths, io, report, signal, connect }) {
+  async run(context) {
+    const { paths, report, signal, connect } = context;
     report.keepStdoutForData();
     const asked = paths.map(remotePath);
     const client = await connect();
     const remotes = await expandGlobs(client, asked, signal);
-    for (const { path } of remotes) await writeOut(client.createReadStream(path, { signal }), io.stdout);
+    for (const { path } of remotes) await writeOut(context, path, client.createReadStream(path, { signal }));
     return 0;
   },
 };

@@ -65,7 +65,7 @@ async function run(context: CommandContext): Promise<number> {
     report.keepStdoutForData();
     const client = await context.connect();
     const remotes = await expandGlobs(client, asked, signal);
-    for (const { path } of remotes) await writeOut(client.createReadStream(path, { signal }), io.stdout);
+    for (const { path } of remotes) await writeOut(context, path, client.createReadStream(path, { signal }));
     return 0;
   }
   const target = await statLocal(local);

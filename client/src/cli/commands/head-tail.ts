@@ -90,7 +90,7 @@ async function writeParts(context: CommandContext, part: Part): Promise<number> 
     if (remotes.length > 1 && !report.quiet) {
       io.stdout.write(`${index > 0 ? '\n' : ''}==> ${report.name(path)} <==\n`);
     }
-    await writeOut(await part(client, entry, wanted, signal), io.stdout);
+    await writeOut(context, path, await part(client, entry, wanted, signal));
   }
   return 0;
 }
