@@ -21,6 +21,13 @@ const callers = 8;
 /** Nothing in a server grows with what is thrown at it; a message of 16 MiB and what it is taken apart into has room. */
 const peakBytes = 700 * 1024 ** 2;
 
+/** Figures are for runs that were asked for, on a machine that has nothing else to do. */
+const measures = process.env['HOLDFAST_FUZZ_SECONDS'] !== undefined;
+/** Long enough for some hundred answers where they are a measure. */
+const normalMs = measures ? 5_000 : 500;
+/** How many times as long as without the attack others wait at most, in the middle. */
+const mostSlowdown = 2;
+
 /** What may be answered to a stranger's nonsense. INTERNAL and UNKNOWN are defects. */
 const honest = new Set([
   ...[
@@ -218,11 +225,11 @@ it.each(seeds())(
   'HOLDFAST_FUZZ_SEED=%i: every answer is honest, others are served, nothing is left behind',
   async (seed) => {
     const durationMs = fuzzMs(quickMs);
-    const normal = await probeDuring(target, () => new Promise((resolve) => setTimeout(resolve, 500)));
+    const normal = await probeDuring(target, () => new Promise((resolve) => setTimeout(resolve, normalMs)));
     const fuzzer = new Fuzzer(seed);
     const attacked = await probeDuring(target, () => fuzzer.run(durationMs));
     fuzzer.close();
-    if (process.env['HOLDFAST_FUZZ_SECONDS'] !== undefined) {
+    if (measures) {
       console.log(
         [
           `seed ${seed}: ${fuzzer.calls} calls in ${durationMs / 1_000} s: ${JSON.stringify(Object.fromEntries(fuzzer.outcomes))}`,
@@ -237,6 +244,11 @@ it.each(seeds())(
     expect(attacked.flatMap(({ failures }) => failures)).toEqual([]);
     for (const [name, bytes] of Object.entries(target.peakBytes())) {
       expect({ name, bounded: bytes < peakBytes, bytes }).toMatchObject({ name, bounded: true });
+    }
+    for (const [index, { what, medianMs }] of attacked.entries()) {
+      const slowdown = medianMs / normal[index]!.medianMs;
+      if (measures)
+        expect({ what, slowdown, within: slowdown <= mostSlowdown }).toMatchObject({ within: true });
     }
     await target.judge((name) => fuzzer.asked.has(name));
   },
