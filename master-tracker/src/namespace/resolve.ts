@@ -21,6 +21,15 @@ export function notFound(path: string): HoldfastError {
   return new HoldfastError('NOT_FOUND', `${path} does not exist`, { facts: { path } });
 }
 
+/** For what is to be made at a path. */
+export function missingParent(names: Names, { depth }: DeepestParent): HoldfastError {
+  const path = pathOf(names.slice(0, depth + 1));
+  return new HoldfastError('NOT_FOUND', `${path} does not exist`, {
+    remedy: `Make the directory first (client mkdir -p ${pathOf(names.slice(0, -1))}; in the library makeDirectory).`,
+    facts: { path },
+  });
+}
+
 export function notADirectory(path: string): HoldfastError {
   return new HoldfastError('NOT_A_DIRECTORY', `${path} is a file`, { facts: { path } });
 }
@@ -61,22 +70,22 @@ async function root({ db }: MetadataSnapshot): Promise<EntryRow> {
  * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
  */
 export async function resolve(snapshot: MetadataSnapshot, names: Names): Promise<EntryRow> {
-  const entry =
-    names.length === 0
-      ? await root(snapshot)
-      : await child(snapshot, await resolveParent(snapshot, names), names.at(-1) ?? '');
-  if (!entry) throw notFound(pathOf(names));
+  if (names.length === 0) return root(snapshot);
+  const { directoryId, depth } = await deepestParent(snapshot, names);
+  const isParent = depth === names.length - 1;
+  const entry = isParent ? await child(snapshot, directoryId, names.at(-1) ?? '') : undefined;
+  if (!entry) throw notFound(pathOf(names.slice(0, depth + 1)));
   return entry;
 }
 
 /**
- * The id of the directory that holds (or would hold) the entry at a path that is not the root.
+ * The id of the directory that is to hold the entry at a path that is not the root.
  *
  * @throws HoldfastError NOT_FOUND, NOT_A_DIRECTORY
  */
 export async function resolveParent(snapshot: MetadataSnapshot, names: Names): Promise<number> {
   const found = await deepestParent(snapshot, names);
-  if (found.depth < names.length - 1) throw notFound(pathOf(names.slice(0, found.depth + 1)));
+  if (found.depth < names.length - 1) throw missingParent(names, found);
   return found.directoryId;
 }
 

@@ -10,7 +10,7 @@ import {
   child,
   deepestParent,
   isADirectory,
-  notFound,
+  missingParent,
   pathOf,
 } from '../namespace/resolve.js';
 import type { MetadataSnapshot } from '../store/metadata-store.js';
@@ -51,7 +51,7 @@ export async function findTarget(
       ? await deepestParent(snapshot, names)
       : { directoryId, depth: names.length - 1 };
   const hasParent = parent.depth === names.length - 1;
-  if (!hasParent && !createParents) throw notFound(pathOf(names.slice(0, parent.depth + 1)));
+  if (!hasParent && !createParents) throw missingParent(names, parent);
   const shown = hasParent ? await child(snapshot, parent.directoryId, names.at(-1) ?? '') : undefined;
   checkExpected(pathOf(names), shown, appendToVersion ?? expectedVersion);
   return { parent, shown };
