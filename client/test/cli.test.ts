@@ -310,6 +310,12 @@ describe('download', () => {
     expect((await cli(cluster, ['cat', '/y', '/dir/x'])).stdout).toBe('YYYXXX');
   });
 
+  it.each([['cat'], ['head'], ['tail']])('%s goes on past what is missing, or a directory', async (verb) => {
+    const { status, stdout, stderr } = await cli(cluster, [verb, '-q', '/none', '/dir', '/y']);
+    expect({ status, stdout }).toEqual({ status: 3, stdout: 'YYY' });
+    expect(stderr).toMatch(/\/none\n.*"\/dir" is a directory\n {2}Name a file in it/s);
+  });
+
   it('of a tree onto a file is refused, also with --force, by what is wrong', async () => {
     const { status, stderr } = await cli(cluster, ['download', '-r', '--force', '/dir', at('a.txt')]);
     expect({ status, stderr }).toMatchObject({ status: 4, stderr: expect.stringMatching(/not a directory/) });
@@ -345,6 +351,24 @@ describe('the other verbs', () => {
       entries: [{ path: '/dir/Z' }, { path: '/dir/a\nb' }, { type: 'directory' }],
     });
     expect((await cli(cluster, ['ls', '-l', '/dir/Z'])).stdout).toMatch(/^-\?{9} +1 .* \/dir\/Z\n$/);
+  });
+
+  it('ls of several shows the files first, so that none seems to be in a directory', async () => {
+    cluster.put('/dir/x', Buffer.from('x'));
+    cluster.put('/y', Buffer.from('x'));
+    const { status, stdout, stderr } = await cli(cluster, ['ls', '/dir', '/none', '/y', '/dir/x', '/dir']);
+    expect({ status, stdout }).toEqual({ status: 3, stdout: '/y\n/dir/x\n\n/dir:\nx\n\n/dir:\nx\n' });
+    expect(stderr).toMatch(/\/none/);
+    expect((await cli(cluster, ['ls', '/dir', '/dir'])).stdout).toBe('/dir:\nx\n\n/dir:\nx\n');
+  });
+
+  it('diff of two files names them, and takes -r for what it does anyway', async () => {
+    cluster.put('/y', Buffer.from('YYYY'));
+    const { status, stdout } = await cli(cluster, ['diff', '-r', at('a.txt'), '/y']);
+    expect({ status, stdout }).toEqual({
+      status: 1,
+      stdout: expect.stringMatching(/^! .*\/a\.txt: 3 bytes here, 4 there/),
+    });
   });
 
   it('names with a dash go behind --', async () => {

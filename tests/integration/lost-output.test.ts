@@ -78,6 +78,12 @@ describe('a reader that leaves', () => {
     expect(status).toBe(130);
   }, 60_000);
 
+  it('is served when it leaves a sync that only looks', async () => {
+    const to = join(folder.path, 'nowhere');
+    const args = ['sync', ':/tree', to, '--dry-run'];
+    expect(await runInto(undefined, ...args)).toEqual({ status: 0, stderr: '' });
+  }, 60_000);
+
   it.each([['ls'], ['find'], ['tree']])(
     'is served when it leaves %s',
     async (verb) => {

@@ -1,5 +1,5 @@
 /** Entries as several verbs look at them. */
-import { hasCode } from '@holdfast/shared';
+import { HoldfastError, hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
 import type { Entry } from '../ports/tracker-api.js';
 
@@ -23,5 +23,12 @@ export async function entryAt(
   return client.stat(path, { signal }).catch((error: unknown) => {
     if (hasCode(error, 'NOT_FOUND')) return undefined;
     throw error;
+  });
+}
+
+/** What of a directory is no file to be read. */
+export function noFile(path: string): HoldfastError {
+  return new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a directory`, {
+    remedy: 'Name a file in it; `client ls` lists them.',
   });
 }

@@ -2,9 +2,9 @@
  * What the tracker would refuse, said before it is asked: for --dry-run. The errors are the tracker's. Between the look
  * and the real run anything may come and go.
  */
-import { HoldfastError, parentPath } from '@holdfast/shared';
+import { HoldfastError, hasCode, parentPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../client.js';
-import { alreadyExists, isADirectory, isAFile, isNotEmpty } from '../core/refusals.js';
+import { alreadyExists, isADirectory, isAFile, isNotEmpty, missingParent } from '../core/refusals.js';
 import type { Entry } from '../ports/tracker-api.js';
 import { entryAt } from './entries.js';
 import { notADirectory } from './make-top.js';
@@ -47,7 +47,10 @@ async function refuseMissingParent(
   path: string,
   { createParents = false, signal }: Looking,
 ): Promise<void> {
-  if (!createParents) await client.stat(parentPath(path), { signal });
+  if (createParents) return;
+  await client.stat(parentPath(path), { signal }).catch((error: unknown) => {
+    throw hasCode(error, 'NOT_FOUND') ? missingParent(path, error.facts['path'] ?? parentPath(path)) : error;
+  });
 }
 
 /**

@@ -144,7 +144,8 @@ async function runCommand(
     if (lost && !isReaderGone(lost)) throw lost;
     return status;
   } catch (error) {
-    if (lost && isReaderGone(lost) && !report.tellsOfWork) return exitStatus.done;
+    const isWork = report.tellsOfWork && !flags.isSet('dry-run');
+    if (lost && isReaderGone(lost) && !isWork) return exitStatus.done;
     // What the abort led to says less than why there was one.
     const known = asHoldfastError(signal.aborted && !isOutcomeUnknown(error) ? signal.reason : error);
     report.failure(known);

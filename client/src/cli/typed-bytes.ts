@@ -6,14 +6,20 @@ import type { CliIo } from './io.js';
 
 /** What Node has in the place of bytes that are no text. */
 const replacement = '\uFFFD';
+/** Enough to know it again; an argument may be of 128 KiB. */
+const shownCharacters = 100;
 
 /** @throws HoldfastError INVALID_ARGUMENT that names the first argument whose bytes are not UTF-8 */
 export async function checkTypedBytes(argv: readonly string[], { typedArguments }: CliIo): Promise<void> {
   if (!argv.some((argument) => argument.includes(replacement))) return;
   const typed = await typedArguments(argv.length);
+  // A process that was given a title has that in their place.
+  const areThese = typed.every((bytes, index) => bytes.toString() === argv[index]);
   const index = typed.findIndex((bytes) => !isUtf8(bytes));
-  if (index === -1) return;
-  throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(argv[index])} is not valid UTF-8`, {
+  if (!areThese || index === -1) return;
+  const argument = argv[index] ?? '';
+  const shown = argument.length > shownCharacters ? `${argument.slice(0, shownCharacters)}…` : argument;
+  throw new HoldfastError('INVALID_ARGUMENT', `${JSON.stringify(shown)} is not valid UTF-8`, {
     remedy: 'Names are UTF-8 here: type them in a UTF-8 locale, and rename local files with other ones.',
   });
 }

@@ -22,13 +22,12 @@ export async function writeOut(
     bytes.destroy();
   };
   const silence = setTimeout(() => {
-    if (output.writableNeedDrain) silence.refresh();
-    else if (!report.quiet) {
-      const hint = `${io.program} explain shows which keepers have them`;
-      report.warn(`still waiting for bytes of ${JSON.stringify(path)} (${hint})`);
-    }
+    // Paused while the reader takes nothing; he is waited for as long as he likes.
+    if (report.quiet || bytes.isPaused()) return;
+    const hint = `${io.program} explain shows which keepers have them`;
+    report.warn(`still waiting for bytes of ${JSON.stringify(path)} (${hint})`);
   }, patienceMs);
-  bytes.on('data', () => silence.refresh());
+  bytes.on('data', () => silence.refresh()).on('resume', () => silence.refresh());
   output.once('error', onError);
   try {
     bytes.pipe(output, { end: false });

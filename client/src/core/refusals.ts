@@ -1,10 +1,18 @@
 /** Refusals that the client makes by itself, in the tracker's words: the same thing is said of the same thing. */
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, parentPath } from '@holdfast/shared';
 
 export function alreadyExists(path: string): HoldfastError {
   return new HoldfastError('ALREADY_EXISTS', `${path} exists`, {
     remedy: 'Choose another name, or replace it (--force; in the library overwrite: true).',
     facts: { path },
+  });
+}
+
+/** @param missing the first of the directories above `path` that is not there */
+export function missingParent(path: string, missing: string): HoldfastError {
+  return new HoldfastError('NOT_FOUND', `${missing} does not exist`, {
+    remedy: `Make the directory first (client mkdir -p ${parentPath(path)}; in the library makeDirectory).`,
+    facts: { path: missing },
   });
 }
 

@@ -1,5 +1,8 @@
 /** `client cat`: files to standard output. */
+import { hasCode } from '@holdfast/shared';
+import { Batch } from '../batch.js';
 import type { CommandSpec } from '../command.js';
+import { noFile } from '../entries.js';
 import { remotePath } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { writeOut } from '../write-out.js';
@@ -19,7 +22,14 @@ export const catCommand: CommandSpec = {
     const asked = paths.map(remotePath);
     const client = await connect();
     const remotes = await expandGlobs(client, asked, signal);
-    for (const { path } of remotes) await writeOut(context, path, client.createReadStream(path, { signal }));
-    return 0;
+    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    for (const { path } of remotes) {
+      await batch.run({ path }, signal, async () => {
+        await writeOut(context, path, client.createReadStream(path, { signal })).catch((error: unknown) => {
+          throw hasCode(error, 'IS_A_DIRECTORY') ? noFile(path) : error;
+        });
+      });
+    }
+    return batch.exitStatus;
   },
 };

@@ -26,7 +26,15 @@ export const diffCommand: CommandSpec = {
     'A line for each difference: "<" is only LOCAL, ">" only REMOTE, "!" differs, and in what. Compared are sizes and ' +
     'times of modification in milliseconds, or contents with --checksum; modes are not. Of a directory that is on one side only what is in it is not ' +
     `listed. Symbolic links are followed. ${excludeWords} The status is 0 if nothing differs and 1 if something does.`,
-  options: { ...checksumOption, ...excludeOption },
+  options: {
+    recursive: {
+      type: 'boolean',
+      alias: 'r',
+      describe: 'Is always so: directories with all that is in them',
+    },
+    ...checksumOption,
+    ...excludeOption,
+  },
   examples: [
     ['diff photos /photos', 'what a sync would change'],
     ["diff photos /photos --exclude '*.tmp' --json", 'for programs'],
@@ -67,14 +75,14 @@ async function run(context: CommandContext): Promise<number> {
 }
 
 function tell(
-  { report }: CommandContext,
+  { report, paths }: CommandContext,
   { left, right }: Pair<LocalNode, RemoteNode>,
   differences: readonly Difference[],
 ): void {
   const node = left ?? right;
   if (!node) return;
   const path = node.names.join('/');
-  const shown = `${report.name(path === '' ? '.' : path)}${node.type === 'directory' ? '/' : ''}`;
+  const shown = `${report.name(path === '' ? (paths[0] ?? '') : path)}${node.type === 'directory' && path !== '' ? '/' : ''}`;
   const status = left && right ? 'differs' : left ? 'onlyLocal' : 'onlyRemote';
   const why = left && right ? `: ${differences.map((one) => whyWords(one, left, right)).join(', ')}` : '';
   report.result(`${marks[status]} ${shown}${why}`, {

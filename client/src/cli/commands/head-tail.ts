@@ -4,7 +4,9 @@ import { buffer } from 'node:stream/consumers';
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
+import { Batch } from '../batch.js';
 import type { CommandContext, CommandSpec, Flags } from '../command.js';
+import { noFile } from '../entries.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
 import { firstLines, startOfLastLines } from '../lines.js';
@@ -19,31 +21,32 @@ interface Wanted {
 }
 
 /** The wanted part of a file; one version of it, whatever is committed meanwhile. */
-type Part = (
-  client: HoldfastClient,
-  entry: Entry,
-  wanted: Wanted,
-  signal: AbortSignal,
-) => Readable | Promise<Readable>;
+type Part = (client: HoldfastClient, entry: Entry, wanted: Wanted, signal: AbortSignal) => Readable;
 
 export const headCommand = partCommand('head', 'beginning', (client, entry, { unit, count }, signal) => {
   if (count === 0) return Readable.from([]);
   if (unit === 'bytes') return client.createReadStream(entry, { end: count - 1, signal });
-  // Begun when it is read: nobody listens to a stream that waits before.
-  async function* lines(): AsyncGenerator<Uint8Array, void, undefined> {
-    yield* firstLines(client.createReadStream(entry, { signal }), count);
-  }
-  return Readable.from(lines(), { objectMode: false });
+  return begunWhenRead(() => firstLines(client.createReadStream(entry, { signal }), count));
 });
 
-export const tailCommand = partCommand('tail', 'end', async (client, entry, { unit, count }, signal) => {
+export const tailCommand = partCommand('tail', 'end', (client, entry, { unit, count }, signal) => {
   const { sizeBytes } = entry;
+  const from = (start: number): Readable => client.createReadStream(entry, { start, signal });
+  if (unit === 'bytes') return from(Math.max(0, sizeBytes - count));
   const read = (start: number, end: number): Promise<Buffer> =>
     buffer(client.createReadStream(entry, { start, end: end - 1, signal }));
-  const start =
-    unit === 'bytes' ? Math.max(0, sizeBytes - count) : await startOfLastLines(sizeBytes, count, read);
-  return client.createReadStream(entry, { start, signal });
+  return begunWhenRead(async function* lastLines() {
+    yield* from(await startOfLastLines(sizeBytes, count, read));
+  });
 });
+
+/** Nobody listens to a stream that waits before it is read. */
+function begunWhenRead(bytes: () => AsyncIterable<Uint8Array>): Readable {
+  async function* begun(): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* bytes();
+  }
+  return Readable.from(begun(), { objectMode: false });
+}
 
 function partCommand(name: 'head' | 'tail', which: string, part: Part): CommandSpec {
   return {
@@ -80,19 +83,18 @@ async function writeParts(context: CommandContext, part: Part): Promise<number> 
   const asked = paths.map(remotePath);
   const client = await connect();
   const remotes = await expandGlobs(client, asked, signal);
+  const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
   for (const [index, { path }] of remotes.entries()) {
-    const entry = await client.stat(path, { signal });
-    if (entry.type === 'directory') {
-      throw new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a directory`, {
-        remedy: 'Name a file in it; `client ls` lists them.',
-      });
-    }
-    if (remotes.length > 1 && !report.quiet) {
-      io.stdout.write(`${index > 0 ? '\n' : ''}==> ${report.name(path)} <==\n`);
-    }
-    await writeOut(context, path, await part(client, entry, wanted, signal));
+    await batch.run({ path }, signal, async () => {
+      const entry = await client.stat(path, { signal });
+      if (entry.type === 'directory') throw noFile(path);
+      if (remotes.length > 1 && !report.quiet) {
+        io.stdout.write(`${index > 0 ? '\n' : ''}==> ${report.name(path)} <==\n`);
+      }
+      await writeOut(context, path, part(client, entry, wanted, signal));
+    });
   }
-  return 0;
+  return batch.exitStatus;
 }
 
 async function wantedOf(flags: Flags): Promise<Wanted> {

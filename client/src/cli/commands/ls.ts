@@ -2,6 +2,7 @@
 import { baseName } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
+import { Batch } from '../batch.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { remotePath } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
@@ -48,11 +49,24 @@ export const lsCommand: CommandSpec = {
     const asked = (paths.length > 0 ? paths : ['/']).map(remotePath);
     const client = await connect();
     const remotes = await expandGlobs(client, asked, signal);
-    for (const [index, { path }] of remotes.entries()) {
-      const top = await client.stat(path, { signal });
-      await show(context, client, top, { sorting, limit, heading: remotes.length > 1, index });
+    const batch = new Batch(context.report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const view = { sorting, limit, heading: remotes.length > 1 };
+    // Files first, as below a directory's heading they would be taken for its own.
+    const directories: Entry[] = [];
+    let isFirst = true;
+    for (const { path } of remotes) {
+      await batch.run({ path }, signal, async () => {
+        const top = await client.stat(path, { signal });
+        if (top.type === 'directory') return void directories.push(top);
+        await show(context, client, top, { ...view, isFirst });
+        isFirst = false;
+      });
     }
-    return 0;
+    for (const top of directories) {
+      await batch.run({ path: top.path }, signal, () => show(context, client, top, { ...view, isFirst }));
+      isFirst = false;
+    }
+    return batch.exitStatus;
   },
 };
 
@@ -70,14 +84,15 @@ interface View {
   readonly limit: number;
   /** Whether directories are told apart by a line with their path, as several are shown. */
   readonly heading: boolean;
-  readonly index: number;
+  /** Whether nothing was shown before. */
+  readonly isFirst: boolean;
 }
 
 async function show(
   { flags, report, signal }: CommandContext,
   client: HoldfastClient,
   top: Entry,
-  { sorting, limit, heading, index }: View,
+  { sorting, limit, heading, isFirst }: View,
 ): Promise<void> {
   const { path } = top;
   const isFile = top.type === 'file';
@@ -85,7 +100,7 @@ async function show(
   const listed = isFile ? only(top) : client.list(path, { ...(recursive && { depth: Infinity }), signal });
   const entries = inOrder(listed, sorting, limit);
   const documents: Entry[] = [];
-  if (heading && !isFile && !report.json) report.result(`${index > 0 ? '\n' : ''}${report.name(path)}:`, {});
+  if (heading && !isFile && !report.json) report.result(`${isFirst ? '' : '\n'}${report.name(path)}:`, {});
   for await (const entry of entries) {
     // One document at the end; lines as they come, so that a large directory needs no memory.
     if (report.json) documents.push(entry);
