@@ -4,19 +4,25 @@
  */
 import { SeededRandom } from './seeded-random.js';
 import { type SimulatedCluster, type SimulatedKeeper, dataDir } from './simulated-cluster.js';
+import type { SimulatedProcess } from './simulated-process.js';
 
 /** Of one fault, at least and at most. */
 const durationMs = [500, 25_000] as const;
 /** Between two faults. */
 const pauseMs = [200, 8_000] as const;
+const dayMs = 24 * 3_600_000;
+/** That a clock is off at most: longer than anything is kept, and over the end of a year. */
+const mostDays = 400;
 
-type Fault = (nemesis: Nemesis) => () => void;
+/** What ends a fault; undefined if there was nothing that it could hit. */
+type End = (() => void) | undefined;
+type Fault = (nemesis: Nemesis) => End;
 
 /** Once in a history at most, in one of eight: it takes minutes of virtual time (rollback.ts). */
 export const rollback = 'copy the metadata, to go back to it later';
 const rollbackShare = 0.125;
 
-/** Each begins, and returns what ends it. */
+/** Each begins, and returns what ends it, if it has come to anything. */
 const faults: Readonly<Record<string, Fault>> = {
   'kill a keeper': (nemesis) => nemesis.killKeeper(false),
   'cut the power of a keeper': (nemesis) => nemesis.killKeeper(true),
@@ -26,7 +32,8 @@ const faults: Readonly<Record<string, Fault>> = {
   'freeze the tracker': (nemesis) => nemesis.freezeTracker(),
   'cut a link one way': (nemesis) => nemesis.cutLink(false),
   'cut a link both ways': (nemesis) => nemesis.cutLink(true),
-  'cut a keeper off': (nemesis) => nemesis.cutOff(),
+  'cut a keeper off': (nemesis) => nemesis.cutOff('keeper'),
+  'cut a client off': (nemesis) => nemesis.cutOff('client'),
   'hang a keeper': (nemesis) => nemesis.hang('keeper'),
   'hang the tracker': (nemesis) => nemesis.hang('tracker'),
   'slow the network': (nemesis) => nemesis.slowNetwork(),
@@ -122,10 +129,11 @@ export class Nemesis {
   #begin({ kind, durationMs: lastsMs, seed }: PlannedFault): void {
     const fault = faults[kind];
     if (!fault) throw new Error(`there is no fault "${kind}"`);
-    this.#note(kind);
-    this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
     this.#random = new SeededRandom(seed, kind);
     const undo = fault(this);
+    if (!undo) return;
+    this.#note(kind);
+    this.done.set(kind, (this.done.get(kind) ?? 0) + 1);
     const end = (): void => {
       if (!this.#ends.delete(end)) return;
       this.#note(`end of: ${kind}`);
@@ -135,69 +143,79 @@ export class Nemesis {
     this.#cluster.time.after(lastsMs, end);
   }
 
-  killKeeper(power: boolean): () => void {
-    const keeper = this.#random.pick(this.#cluster.keepers);
+  killKeeper(power: boolean): End {
+    const keeper = this.#pick(this.#running);
+    if (!keeper) return undefined;
     this.#stop(keeper, power);
     return () => this.#cluster.startKeeper(keeper);
   }
 
-  killAllKeepers(): () => void {
+  /** Also of those that do not run: what was not synced is lost all the same. */
+  killAllKeepers(): End {
     for (const keeper of this.#cluster.keepers) this.#stop(keeper, true);
     return () => this.#cluster.keepers.forEach((keeper) => this.#cluster.startKeeper(keeper));
   }
 
-  killTracker(): () => void {
+  killTracker(): End {
+    if (!this.#cluster.trackerProcess) return undefined;
     this.#cluster.killTracker();
     return () => this.#cluster.startTracker();
   }
 
-  freezeKeeper(): () => void {
-    const { process } = this.#random.pick(this.#cluster.keepers);
-    process?.freeze();
-    return () => process?.thaw();
+  freezeKeeper(): End {
+    return this.#freeze(this.#pick(this.#running.filter(({ process }) => !process?.frozen))?.process);
   }
 
-  freezeTracker(): () => void {
-    const { trackerProcess } = this.#cluster;
-    trackerProcess?.freeze();
-    return () => trackerProcess?.thaw();
+  freezeTracker(): End {
+    return this.#freeze(this.#cluster.trackerProcess);
   }
 
-  cutLink(bothWays: boolean): () => void {
-    const { network, keepers } = this.#cluster;
-    const names = ['tracker', 'client-1', 'client-2', ...keepers.map(({ name }) => name)];
-    const [from, to] = [this.#random.pick(names), this.#random.pick(names)];
+  #freeze(process: SimulatedProcess | undefined): End {
+    if (!process || process.frozen) return undefined;
+    process.freeze();
+    return () => process.thaw();
+  }
+
+  /** Between two of which one at least is a server: clients have nothing to say to each other. */
+  cutLink(bothWays: boolean): End {
+    const { network } = this.#cluster;
+    const server = this.#random.pick(this.#servers);
+    const other = this.#random.pick(this.#names.filter((name) => name !== server));
+    const [from, to] = this.#random.chance(0.5) ? [server, other] : [other, server];
     network.cut(from, to);
     if (bothWays) network.cut(to, from);
+    this.#note(`${from} does not reach ${to}`);
     return () => network.mendLink(from, to);
   }
 
-  cutOff(): () => void {
-    const { network, keepers } = this.#cluster;
-    const { name } = this.#random.pick(keepers);
-    const others = ['tracker', 'client-1', 'client-2', ...keepers.map((keeper) => keeper.name)];
+  cutOff(who: 'keeper' | 'client'): End {
+    const { network, keepers, clients } = this.#cluster;
+    const { name } = this.#random.pick<{ readonly name: string }>(who === 'keeper' ? keepers : clients);
+    const others = this.#names.filter((other) => other !== name);
     for (const other of others) {
       network.cut(name, other);
       network.cut(other, name);
     }
+    this.#note(`nobody reaches ${name}`);
     return () => others.forEach((other) => network.mendLink(name, other));
   }
 
   /** Takes calls and never answers them. */
-  hang(who: 'keeper' | 'tracker'): () => void {
-    const { network, keepers } = this.#cluster;
-    const name = who === 'tracker' ? who : this.#random.pick(keepers).name;
-    network.hang(name);
-    return () => network.unhang(name);
+  hang(who: 'keeper' | 'tracker'): End {
+    const { network, trackerProcess } = this.#cluster;
+    const process = who === 'tracker' ? trackerProcess : this.#pick(this.#running)?.process;
+    if (!process) return undefined;
+    network.hang(process.name);
+    return () => network.unhang(process.name);
   }
 
-  slowNetwork(): () => void {
+  slowNetwork(): End {
     const { network } = this.#cluster;
     network.latencyMs = [1, this.#random.integer(50, 2_000)];
     return () => network.calm();
   }
 
-  repeatRequests(): () => void {
+  repeatRequests(): End {
     const { network } = this.#cluster;
     network.duplicates = 0.1;
     return () => {
@@ -205,19 +223,19 @@ export class Nemesis {
     };
   }
 
-  slowDisk(): () => void {
+  slowDisk(): End {
     const { disk } = this.#random.pick(this.#cluster.keepers);
     disk.latencyMs = [1, this.#random.integer(20, 3_000)];
     return () => disk.mend();
   }
 
-  fillDisk(): () => void {
+  fillDisk(): End {
     const { disk } = this.#random.pick(this.#cluster.keepers);
     disk.freeBytes = this.#random.integer(0, 300_000);
     return () => disk.mend();
   }
 
-  failDisk(operation: 'read' | 'write' | 'sync'): () => void {
+  failDisk(operation: 'read' | 'write' | 'sync'): End {
     const keeper = this.#random.pick(this.#cluster.keepers);
     keeper.disk.failing = {
       operation,
@@ -232,9 +250,10 @@ export class Nemesis {
     };
   }
 
-  flipBits(): () => void {
+  flipBits(): End {
     const { disk, name } = this.#damaged;
     const pieces = disk.files(`${dataDir}/chunks`);
+    if (pieces.length === 0) return undefined;
     for (let flips = Math.min(pieces.length, this.#random.integer(1, 3)); flips > 0; flips -= 1) {
       const path = this.#random.pick(pieces);
       this.#note(`a bit of ${path} on ${name} flips`);
@@ -243,14 +262,14 @@ export class Nemesis {
     return () => undefined;
   }
 
-  misdirectWrites(): () => void {
+  misdirectWrites(): End {
     const { disk } = this.#damaged;
     disk.misdirected = 0.3;
     return () => disk.mend();
   }
 
-  replaceDisk(): () => void {
-    if (this.#diskWasReplaced) return () => undefined;
+  replaceDisk(): End {
+    if (this.#diskWasReplaced) return undefined;
     this.#diskWasReplaced = true;
     const keeper = this.#damaged;
     this.#stop(keeper, true);
@@ -258,18 +277,41 @@ export class Nemesis {
     return () => this.#cluster.startKeeper(keeper);
   }
 
-  copyMetadata(): () => void {
+  copyMetadata(): End {
     this.#cluster.copyMetadata();
     this.hasCopy = true;
     return () => undefined;
   }
 
-  changeWallClock(): () => void {
-    const offsetMs = this.#random.integer(-400, 400) * 24 * 3_600_000;
-    const keeper = this.#random.pick(this.#cluster.keepers);
-    const process = this.#random.chance(0.5) ? this.#cluster.trackerProcess : keeper.process;
-    if (process) process.wallOffsetMs = offsetMs;
-    return () => undefined;
+  /** A clock is its machine's: it stays wrong over restarts, until somebody sets it right or for ever. */
+  changeWallClock(): End {
+    const name = this.#random.pick(this.#names);
+    const machine = this.#cluster.machine(name);
+    const days = this.#random.integer(1, mostDays) * this.#random.pick([-1, 1]);
+    machine.wallOffsetMs = days * dayMs;
+    this.#note(`the clock of ${name} is ${days} days off`);
+    if (this.#random.chance(0.5)) return () => undefined;
+    return () => {
+      machine.wallOffsetMs = 0;
+    };
+  }
+
+  /** One of them, if there is any. */
+  #pick<T>(items: readonly T[]): T | undefined {
+    return items.length === 0 ? undefined : this.#random.pick(items);
+  }
+
+  get #running(): readonly SimulatedKeeper[] {
+    return this.#cluster.keepers.filter(({ process }) => process !== undefined);
+  }
+
+  get #servers(): readonly string[] {
+    return ['tracker', ...this.#cluster.keepers.map(({ name }) => name)];
+  }
+
+  /** All that have a machine: several processes of one name share it. */
+  get #names(): readonly string[] {
+    return [...new Set([...this.#servers, ...this.#cluster.clients.map(({ name }) => name)])];
   }
 
   #stop(keeper: SimulatedKeeper, power: boolean): void {

@@ -21,7 +21,7 @@ import type { Logger } from '@holdfast/shared';
 import { SeededRandom } from './seeded-random.js';
 import { SimulatedDisk } from './simulated-disk.js';
 import { SimulatedNetwork } from './simulated-network.js';
-import { SimulatedProcess } from './simulated-process.js';
+import { type Machine, SimulatedProcess } from './simulated-process.js';
 import type { Trace } from './trace.js';
 import { VirtualTime } from './virtual-time.js';
 
@@ -61,7 +61,6 @@ export class SimulatedKeeper {
   keeper: DataKeeper | undefined;
   /** Whether it is meant to run: a supervisor starts it again when it ends. */
   wanted = false;
-  wallOffsetMs = 0;
   /** Starts in a row that did not work. */
   failedStarts = 0;
 
@@ -75,11 +74,14 @@ export class SimulatedCluster {
   readonly time = new VirtualTime();
   readonly network: SimulatedNetwork;
   readonly keepers: readonly SimulatedKeeper[];
+  /** The processes of clients, in the order in which they started. */
+  readonly clients: SimulatedProcess[] = [];
   readonly trace: Trace;
   /** How often keepers were given each kind of task. */
   readonly tasks = new Map<string, number>();
   readonly #seed: number;
   readonly #directory: string;
+  readonly #machines = new Map<string, Machine>();
   #starts = 0;
   /** The folder of the metadata that the tracker is started from. */
   #metadata: 'newest' | 'older' = 'newest';
@@ -110,7 +112,8 @@ export class SimulatedCluster {
 
   /** A client in a process of its own. */
   startClient(name: string): { readonly process: SimulatedProcess; readonly client: HoldfastClient } {
-    const process = new SimulatedProcess(name, this.time);
+    const process = this.#process(name);
+    this.clients.push(process);
     const { client } = composeClient({
       addresses: [trackerAddress],
       memoryBytes: clientMemoryBytes,
@@ -119,6 +122,17 @@ export class SimulatedCluster {
       transport: this.network.transportOf(process),
     });
     return { process, client };
+  }
+
+  /** That on which the processes of this name run. */
+  machine(name: string): Machine {
+    const machine = this.#machines.get(name) ?? { wallOffsetMs: 0 };
+    this.#machines.set(name, machine);
+    return machine;
+  }
+
+  #process(name: string): SimulatedProcess {
+    return new SimulatedProcess(name, this.time, this.machine(name));
   }
 
   get metadataPath(): string {
@@ -142,7 +156,7 @@ export class SimulatedCluster {
   /** Starts the tracker, and starts it again for as long as that does not work. */
   startTracker(): void {
     if (this.trackerProcess) return;
-    const process = new SimulatedProcess('tracker', this.time);
+    const process = this.#process('tracker');
     this.trackerProcess = process;
     this.#runTracker(process).catch((error: unknown) => {
       if (this.trackerProcess !== process) return;
@@ -188,8 +202,7 @@ export class SimulatedCluster {
   startKeeper(target: SimulatedKeeper): void {
     target.wanted = true;
     if (target.process) return;
-    const process = new SimulatedProcess(target.name, this.time);
-    process.wallOffsetMs = target.wallOffsetMs;
+    const process = this.#process(target.name);
     target.process = process;
     startDataKeeper({
       dataDir,

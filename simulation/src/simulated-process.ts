@@ -9,6 +9,12 @@ import type { VirtualTime } from './virtual-time.js';
 /** 2026-01-01, so that dates look like dates. */
 const epochMs = 1_767_225_600_000;
 
+/** What processes of one name share, one after the other or side by side. */
+export interface Machine {
+  /** How far its wall clock is off; nothing may depend on it (S11). */
+  wallOffsetMs: number;
+}
+
 export class SimulatedProcess {
   readonly name: string;
   readonly clock: Clock;
@@ -18,16 +24,14 @@ export class SimulatedProcess {
   #frozen = false;
   /** What would have happened while it was frozen. */
   readonly #deferred: (() => void)[] = [];
-  /** How far the wall clock is off; nothing may depend on it (S11). */
-  wallOffsetMs = 0;
 
-  constructor(name: string, time: VirtualTime) {
+  constructor(name: string, time: VirtualTime, machine: Readonly<Machine> = { wallOffsetMs: 0 }) {
     this.name = name;
     this.#time = time;
     this.#startedMs = time.nowMs;
     this.clock = {
       monotonicMs: () => this.#time.nowMs - this.#startedMs,
-      wallMs: () => Math.floor(epochMs + this.#time.nowMs + this.wallOffsetMs),
+      wallMs: () => Math.floor(epochMs + this.#time.nowMs + machine.wallOffsetMs),
       schedule: (durationMs, callback) => this.after(durationMs, callback),
       sleep: (durationMs, options = {}) => this.#sleep(durationMs, options.signal),
     };
