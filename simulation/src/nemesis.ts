@@ -10,6 +10,8 @@ import type { SimulatedProcess } from './simulated-process.js';
 const durationMs = [500, 25_000] as const;
 /** Between two faults. */
 const pauseMs = [200, 8_000] as const;
+/** Of calls while some are lost: as many as leave most operations, of some calls each, to end well. */
+const lostShare = 0.1;
 const dayMs = 24 * 3_600_000;
 /** That a clock is off at most: longer than anything is kept, and over the end of a year. */
 const mostDays = 400;
@@ -38,6 +40,7 @@ const faults: Readonly<Record<string, Fault>> = {
   'hang the tracker': (nemesis) => nemesis.hang('tracker'),
   'slow the network': (nemesis) => nemesis.slowNetwork(),
   'repeat requests': (nemesis) => nemesis.repeatRequests(),
+  'lose calls': (nemesis) => nemesis.loseCalls(),
   'slow a disk': (nemesis) => nemesis.slowDisk(),
   'fill a disk': (nemesis) => nemesis.fillDisk(),
   'fail reads': (nemesis) => nemesis.failDisk('read'),
@@ -220,6 +223,14 @@ export class Nemesis {
     network.duplicates = 0.1;
     return () => {
       network.duplicates = 0;
+    };
+  }
+
+  loseCalls(): End {
+    const { network } = this.#cluster;
+    network.losses = lostShare;
+    return () => {
+      network.losses = 0;
     };
   }
 

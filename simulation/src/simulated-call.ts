@@ -127,6 +127,8 @@ export class SimulatedCall {
   readonly #onOver: (call: SimulatedCall) => void;
   /** Whoever it reached never does anything about it, nor about what else belongs to it. */
   isTaken = false;
+  /** What is sent to this side is lost: the call itself, or all that is said of it. */
+  losesTo: 'client' | 'server' | undefined;
   #onClientEnd: (end: StatusObject, answer: Buffer | undefined) => void = () => undefined;
   #clientEnded = false;
   #serverEnded = false;
@@ -229,11 +231,11 @@ export class SimulatedCall {
   }
 
   /** Something was lost: nobody is told, and each side finds out by itself. */
-  sever(): void {
+  sever(foundInMs = keepaliveMs): void {
     if (this.#severed) return;
     this.#severed = true;
-    this.client.after(keepaliveMs, () => this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')));
-    this.server?.after(keepaliveMs, () => this.endServer());
+    this.client.after(foundInMs, () => this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')));
+    this.server?.after(foundInMs, () => this.endServer());
   }
 
   #checkOver(): void {

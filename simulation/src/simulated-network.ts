@@ -2,7 +2,8 @@
  * A network in memory, under a seed and on virtual time: what stands where gRPC over sockets stands in production. Every
  * message is serialised and read again, takes its time, and comes in the order of its call; calls overtake each
  * other. What goes wrong is what goes wrong between machines: links that are slow or cut, one way or both ways (what is
- * sent then is lost, and each side finds that out by itself after a while), servers that are gone with a word or without
+ * sent then is lost, and each side finds that out by itself after a while), single calls that are lost on their way there or
+ * back, servers that are gone with a word or without
  * one, that are frozen, or that take calls and never answer, and requests that come a second time.
  */
 import { EventEmitter } from 'node:events';
@@ -42,6 +43,8 @@ const calmLatencyMs: readonly [number, number] = [0.1, 2];
 const bytesPerMs = 125_000;
 /** A request that comes twice comes up to this much later. */
 const duplicateWithinMs = 15_000;
+/** Who has lost a call finds out within this: at once if something between the two says so, by keepalive at the latest. */
+const lossFoundWithinMs = 20_000;
 
 export const stepEnds = ['ok', 'refused', 'unknown'] as const;
 type StepEnd = (typeof stepEnds)[number];
@@ -61,6 +64,8 @@ export class SimulatedNetwork {
   latencyMs = calmLatencyMs;
   /** The share of unary requests that come a second time, later. */
   duplicates = 0;
+  /** The share of calls that are lost: half of them before anything of them arrives, half after they took effect. */
+  losses = 0;
   messages = 0;
   /** The methods that anybody serves. */
   readonly methods = new Set<string>();
@@ -105,6 +110,7 @@ export class SimulatedNetwork {
     this.#hung.clear();
     this.calm();
     this.duplicates = 0;
+    this.losses = 0;
   }
 
   /** Calls that are not over: none is left when everybody is done. */
@@ -158,6 +164,10 @@ export class SimulatedNetwork {
     if (call.isTaken) return;
     if (this.#cut.has(way)) {
       lost();
+      return;
+    }
+    if (call.losesTo === to) {
+      call.sever(this.#random.fraction() * lossFoundWithinMs);
       return;
     }
     const [least, most] = this.latencyMs;
@@ -257,6 +267,9 @@ export class SimulatedNetwork {
       },
       onOver: (over) => this.#calls.delete(over),
     });
+    if (this.losses > 0 && this.#random.chance(this.losses)) {
+      call.losesTo = this.#random.pick(['server', 'client'] as const);
+    }
     this.#calls.add(call);
     return call;
   }
