@@ -1,6 +1,6 @@
 /**
  * A keeper's disk in memory, under a seed and on virtual time. It is as harsh as POSIX allows: at a power cut each thing
- * that was not synced survives or not by itself. Beside that it is slow for a while, fills up, fails in the middle of a
+ * that was not synced survives or not by itself: names, sizes, and each page of what was written. Beside that it is slow for a while, fills up, fails in the middle of a
  * write, flips bits, and writes bytes of pieces where they do not belong.
  *
  * It outlives the processes that use it; each has a view of its own, which never answers once the process was killed.
@@ -44,6 +44,10 @@ const calmLatencyMs: readonly [number, number] = [0.02, 1];
 const pieceFile = /\/[0-9a-f]{32}\.[^/]*$/;
 /** What is about names and sizes is in the kernel's memory, and takes no time that counts, but for this share of it. */
 const coldShare = 0.1;
+/** What a kernel writes back at a time: all of a page is on the medium or nothing. */
+const pageBytes = 4_096;
+/** Of a file, the chance of each page that was not synced: often none or all, as most files are written back at once. */
+const pagesLeft = [0, 0.5, 1] as const;
 
 function errno(code: string, what: string): Error {
   return Object.assign(new Error(`${code}: ${what}`), { code });
@@ -256,11 +260,7 @@ export class SimulatedDisk {
 
   #forget(node: Node): void {
     if (node.kind === 'file') {
-      if (this.#random.chance(0.5)) {
-        node.content = Buffer.from(node.durable ?? Buffer.alloc(0));
-        node.sizeBytes = node.content.length;
-      }
-      node.durable = copyOf(node);
+      this.#tear(node);
       return;
     }
     const left = new Map<string, Node>();
@@ -272,6 +272,21 @@ export class SimulatedDisk {
     node.entries = left;
     node.durable = new Map(left);
     for (const child of left.values()) this.#forget(child);
+  }
+
+  /** Its size is the synced or the latest one; a page that did not survive is what was synced, or empty. */
+  #tear(node: FileNode): void {
+    const synced = node.durable ?? Buffer.alloc(0);
+    const latest = copyOf(node);
+    const left = Buffer.alloc(this.#random.chance(0.5) ? latest.length : synced.length);
+    const share = this.#random.pick(pagesLeft);
+    for (let at = 0; at < left.length; at += pageBytes) {
+      const from = this.#random.chance(share) ? latest : synced;
+      from.subarray(at, at + pageBytes).copy(left, at);
+    }
+    node.content = left;
+    node.sizeBytes = left.length;
+    node.durable = Buffer.from(left);
   }
 
   #file(path: string): FileNode {
