@@ -127,8 +127,10 @@ export class SimulatedCall {
   readonly #onOver: (call: SimulatedCall) => void;
   /** Whoever it reached never does anything about it, nor about what else belongs to it. */
   isTaken = false;
-  /** What is sent to this side is lost: the call itself, or all that is said of it. */
-  losesTo: 'client' | 'server' | undefined;
+  /** Sides to which all that is sent is lost, from the first loss on: no stream goes on behind a gap. */
+  readonly losesTo = new Set<'client' | 'server'>();
+  /** What each side takes to find a loss out. */
+  lossFoundMs = keepaliveMs;
   #onClientEnd: (end: StatusObject, answer: Buffer | undefined) => void = () => undefined;
   #clientEnded = false;
   #serverEnded = false;
@@ -183,7 +185,10 @@ export class SimulatedCall {
       () => {
         if (!(to === 'client' ? this.#clientEnded : this.#serverEnded)) deliver();
       },
-      () => this.sever(),
+      () => {
+        this.losesTo.add(to);
+        this.sever();
+      },
     );
   }
 
@@ -226,16 +231,30 @@ export class SimulatedCall {
     this.#checkOver();
   }
 
+  /** The caller learns that the server's side of the connection is gone. */
+  breakOff(): void {
+    const broken = statusOf(status.UNAVAILABLE, 'the connection broke');
+    this.send('client', 0, () => this.endClient(broken));
+  }
+
+  /** The server ends it without an answer, and goes on. */
+  cutOff(): void {
+    this.breakOff();
+    this.endServer();
+  }
+
   #tellServer(): void {
     this.send('server', 0, () => this.endServer());
   }
 
   /** Something was lost: nobody is told, and each side finds out by itself. */
-  sever(foundInMs = keepaliveMs): void {
+  sever(): void {
     if (this.#severed) return;
     this.#severed = true;
-    this.client.after(foundInMs, () => this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')));
-    this.server?.after(foundInMs, () => this.endServer());
+    this.client.after(this.lossFoundMs, () =>
+      this.endClient(statusOf(status.UNAVAILABLE, 'keepalive timed out')),
+    );
+    this.server?.after(this.lossFoundMs, () => this.endServer());
   }
 
   #checkOver(): void {

@@ -43,6 +43,8 @@ const calmLatencyMs: readonly [number, number] = [0.1, 2];
 const bytesPerMs = 125_000;
 /** A request that comes twice comes up to this much later. */
 const duplicateWithinMs = 15_000;
+/** How often a server that is to stop looks whether its calls have ended. */
+const drainLookMs = 10;
 /** Who has lost a call finds out within this: at once if something between the two says so, by keepalive at the latest. */
 const lossFoundWithinMs = 20_000;
 
@@ -123,18 +125,13 @@ export class SimulatedNetwork {
    * machine does whose power is cut.
    */
   killed(process: SimulatedProcess, how: 'told' | 'silent' = 'told'): void {
-    for (const [address, endpoint] of this.#endpoints) {
-      if (endpoint.process === process) this.#endpoints.delete(address);
-    }
+    this.#stopListening(process);
     if (how === 'silent') this.#off.add(process.name);
     for (const call of this.#calls) {
       if (call.client !== process && call.server !== process) continue;
       if (how === 'silent') call.sever();
       else if (call.client === process) call.send('server', 0, () => call.endServer());
-      else {
-        const broken = statusOf(status.UNAVAILABLE, 'the connection broke');
-        call.send('client', 0, () => call.endClient(broken));
-      }
+      else call.breakOff();
     }
   }
 
@@ -162,12 +159,8 @@ export class SimulatedNetwork {
     const way =
       to === 'server' ? `${call.client.name}>${call.serverName}` : `${call.serverName}>${call.client.name}`;
     if (call.isTaken) return;
-    if (this.#cut.has(way)) {
+    if (this.#cut.has(way) || call.losesTo.has(to)) {
       lost();
-      return;
-    }
-    if (call.losesTo === to) {
-      call.sever(this.#random.fraction() * lossFoundWithinMs);
       return;
     }
     const [least, most] = this.latencyMs;
@@ -187,12 +180,31 @@ export class SimulatedNetwork {
     });
   }
 
+  #stopListening(process: SimulatedProcess): void {
+    for (const [address, endpoint] of this.#endpoints) {
+      if (endpoint.process === process) this.#endpoints.delete(address);
+    }
+  }
+
+  /** Calls that its handlers still have to do with. */
+  #servedBy(process: SimulatedProcess): SimulatedCall[] {
+    return [...this.#calls].filter(({ server, serverEnded }) => server === process && !serverEnded);
+  }
+
   #at(call: SimulatedCall): Endpoint | undefined {
     return [...this.#endpoints].find(([address]) => address.startsWith(`${call.serverName}:`))?.[1];
   }
 
   #server(process: SimulatedProcess): TransportServer {
     const methods = new Map<string, Served>();
+    const shutDown = async (graceMs: number): Promise<void> => {
+      this.#stopListening(process);
+      const untilMs = this.#time.nowMs + graceMs;
+      while (this.#servedBy(process).length > 0 && this.#time.nowMs < untilMs) {
+        await process.clock.sleep(drainLookMs);
+      }
+      for (const call of this.#servedBy(process)) call.cutOff();
+    };
     const close = (): void => this.killed(process);
     this.#off.delete(process.name);
     return {
@@ -210,7 +222,7 @@ export class SimulatedNetwork {
         this.#endpoints.set(address, { process, methods });
         return Promise.resolve(address);
       },
-      shutDown: () => Promise.resolve(close()),
+      shutDown,
       forceShutdown: close,
       cutOff: close,
     };
@@ -268,7 +280,8 @@ export class SimulatedNetwork {
       onOver: (over) => this.#calls.delete(over),
     });
     if (this.losses > 0 && this.#random.chance(this.losses)) {
-      call.losesTo = this.#random.pick(['server', 'client'] as const);
+      call.losesTo.add(this.#random.pick(['server', 'client'] as const));
+      call.lossFoundMs = this.#random.fraction() * lossFoundWithinMs;
     }
     this.#calls.add(call);
     return call;
