@@ -113,6 +113,18 @@ describe('the SQLite store', () => {
     store.abandon();
   });
 
+  it('does not wait for changes that can never be made any more, when it is closed', async () => {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    const path = join(dir, 'metadata.sqlite');
+    const store = await openSqliteStore({ path, clock: systemClock, startGroup: () => undefined });
+    const change = store.mutate(async () => 1);
+    const closing = store.close();
+    store.abandon();
+    await expect(change).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await closing;
+  });
+
   it('says that the disk is full, changes nothing, and goes on when there is room', async () => {
     const { store, fatal, fail } = await openFailing(
       Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }),

@@ -296,7 +296,8 @@ export class SqliteStore implements MetadataStore {
   }
 
   async close(): Promise<void> {
-    while (this.#scheduled) {
+    // One that was abandoned meanwhile has a group that may never start.
+    while (this.#scheduled && !this.#closed) {
       // eslint-disable-next-line no-restricted-globals -- as in #schedule
       await new Promise((resolve) => setImmediate(resolve));
       await this.#group;
