@@ -19,6 +19,7 @@ import { join } from 'node:path';
 import { buildCore } from './core.js';
 import { createTrackerServer } from './grpc/server.js';
 import { type TrackerSettings, defaultSettings } from './settings.js';
+import { stopInOrder } from './stop.js';
 import { renewLog } from './store/sqlite/left-log.js';
 import { openSqliteStore } from './store/sqlite/sqlite-store.js';
 
@@ -46,9 +47,6 @@ export interface MasterTracker {
   /** Drops connections and the metadata without any goodbye: as near to SIGKILL as one process allows. */
   kill(): Promise<void>;
 }
-
-/** Calls that run when the tracker is stopped get this long; all of them take milliseconds. */
-const stopGraceMs = 5_000;
 
 /** @throws HoldfastError DATA_DIR_LOCKED, DATA_DIR_INVALID, DISK_FAILED, ADDRESS_IN_USE, INVALID_ARGUMENT, INTERNAL */
 export async function startMasterTracker(options: MasterTrackerOptions): Promise<MasterTracker> {
@@ -88,10 +86,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     logger.info('the tracker serves', { address, clusterId, epoch, transactionId: store.transactionId });
     let ended: Promise<void> | undefined;
     const stop = async (): Promise<void> => {
-      wire.setServing(false);
-      core.watches.stop();
-      await server.shutDown(stopGraceMs);
-      await core.workers.stop();
+      await stopInOrder(core, wire);
       await unwind();
     };
     const kill = async (): Promise<void> => {

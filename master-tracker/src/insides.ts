@@ -8,4 +8,5 @@ export { queueNextPage } from './registry/keeper-changes.js';
 export { defaultSettings } from './settings.js';
 export { openDatabase } from './store/sqlite/database.js';
 export { type SqliteStore, openSqliteStore } from './store/sqlite/sqlite-store.js';
+export { stopInOrder } from './stop.js';
 export { giveUpNextPage } from './uploads/leftovers.js';

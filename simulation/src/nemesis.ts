@@ -29,7 +29,10 @@ const faults: Readonly<Record<string, Fault>> = {
   'kill a keeper': (nemesis) => nemesis.killKeeper(false),
   'cut the power of a keeper': (nemesis) => nemesis.killKeeper(true),
   'cut the power of all keepers': (nemesis) => nemesis.killAllKeepers(),
-  'kill the tracker': (nemesis) => nemesis.killTracker(),
+  'stop a keeper in order': (nemesis) => nemesis.stopKeeper(),
+  'kill the tracker': (nemesis) => nemesis.killTracker('told'),
+  'cut the power of the tracker': (nemesis) => nemesis.killTracker('silent'),
+  'stop the tracker in order': (nemesis) => nemesis.stopTracker(),
   'freeze a keeper': (nemesis) => nemesis.freezeKeeper(),
   'freeze the tracker': (nemesis) => nemesis.freezeTracker(),
   'cut a link one way': (nemesis) => nemesis.cutLink(false),
@@ -159,10 +162,22 @@ export class Nemesis {
     return () => this.#cluster.keepers.forEach((keeper) => this.#cluster.startKeeper(keeper));
   }
 
-  killTracker(): End {
+  /** It stops as its program does by itself, and is started again in the end. */
+  stopKeeper(): End {
+    const keeper = this.#pick(this.#running);
+    if (!keeper || !this.#cluster.stopKeeper(keeper)) return undefined;
+    return () => this.#cluster.startKeeper(keeper);
+  }
+
+  /** What it has on its disk is trusted: silent is only that nobody is told. */
+  killTracker(how: 'told' | 'silent'): End {
     if (!this.#cluster.trackerProcess) return undefined;
-    this.#cluster.killTracker();
+    this.#cluster.killTracker(how);
     return () => this.#cluster.startTracker();
+  }
+
+  stopTracker(): End {
+    return this.#cluster.stopTracker() ? () => this.#cluster.startTracker() : undefined;
   }
 
   freezeKeeper(): End {

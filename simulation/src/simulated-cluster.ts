@@ -16,6 +16,7 @@ import {
   defaultSettings,
   openDatabase,
   openSqliteStore,
+  stopInOrder,
 } from '@holdfast/master-tracker/insides';
 import type { Logger } from '@holdfast/shared';
 import { SeededRandom } from './seeded-random.js';
@@ -30,6 +31,8 @@ const trackerAddress = 'tracker:7400';
 const restartMs = 1_000;
 /** The most that it waits: twice as long each time, as supervisors do. */
 const longestRestartMs = 16_000;
+/** What a supervisor waits for a program that it has asked to stop: more than any takes. */
+const stopLimitMs = 15_000;
 /** What the tracker's disk takes for the transaction before: mutations that come meanwhile share the next one. */
 const groupWithinMs = 2;
 const clientMemoryBytes = 16 * 1024 * 1024;
@@ -88,6 +91,10 @@ export class SimulatedCluster {
   trackerProcess: SimulatedProcess | undefined;
   #store: SqliteStore | undefined;
   #core: TrackerCore | undefined;
+  /** The program's own way to stop, once it serves. */
+  #stopServing: (() => Promise<void>) | undefined;
+  /** Whether it is meant to run. */
+  #trackerIsWanted = false;
 
   constructor(seed: number, keepers: number, trace: Trace) {
     this.#seed = seed;
@@ -155,6 +162,7 @@ export class SimulatedCluster {
 
   /** Starts the tracker, and starts it again for as long as that does not work. */
   startTracker(): void {
+    this.#trackerIsWanted = true;
     if (this.trackerProcess) return;
     const process = this.#process('tracker');
     this.trackerProcess = process;
@@ -162,7 +170,8 @@ export class SimulatedCluster {
       if (this.trackerProcess !== process) return;
       this.trace.add('tracker', `did not start: ${String(error)}`);
       this.killTracker();
-      this.time.after(restartMs, () => this.startTracker());
+      this.#trackerIsWanted = true;
+      this.time.after(restartMs, () => this.#trackerIsWanted && this.startTracker());
     });
   }
 
@@ -184,18 +193,50 @@ export class SimulatedCluster {
     await wire.server.listen(trackerAddress);
     core.workers.start();
     wire.setServing(true);
+    this.#stopServing = async () => {
+      await stopInOrder(core, wire);
+      await store.close();
+    };
   }
 
-  killTracker(): void {
+  /** By the program's own stop. Started again in time for its end, it starts then. */
+  stopTracker(): boolean {
+    const { trackerProcess: process } = this;
+    const stop = this.#stopServing;
+    if (!process || !stop) return false;
+    this.#trackerIsWanted = false;
+    this.#endInOrder('tracker', stop, () => {
+      if (this.trackerProcess !== process) return;
+      const isWanted = this.#trackerIsWanted;
+      this.killTracker();
+      if (isWanted) this.startTracker();
+    });
+    return true;
+  }
+
+  /** As a supervisor does: a program that does not come to an end by itself is killed. */
+  #endInOrder(name: string, stop: () => Promise<void>, end: () => void): void {
+    const stopped = (how: string) => (): void => {
+      this.trace.add(name, how);
+      end();
+    };
+    stop().then(stopped('has stopped'), (error: unknown) => stopped(`has stopped: ${String(error)}`)());
+    this.time.after(stopLimitMs, end);
+  }
+
+  /** @param how others learn of it: by a connection that breaks, or not at all */
+  killTracker(how: 'told' | 'silent' = 'told'): void {
+    this.#trackerIsWanted = false;
     const { trackerProcess: process } = this;
     if (!process) return;
-    this.network.killed(process);
+    this.network.killed(process, how);
     process.kill();
     this.#store?.abandon();
     void this.#core?.workers.stop();
     this.trackerProcess = undefined;
     this.#store = undefined;
     this.#core = undefined;
+    this.#stopServing = undefined;
   }
 
   /** Starts a keeper, and starts it again for as long as that does not work. */
@@ -229,6 +270,23 @@ export class SimulatedCluster {
         this.time.after(waitMs, () => target.wanted && this.startKeeper(target));
       },
     );
+  }
+
+  /** By the program's own stop. Started again in time for its end, it starts then. */
+  stopKeeper(target: SimulatedKeeper): boolean {
+    const { process, keeper } = target;
+    if (!process || !keeper) return false;
+    target.wanted = false;
+    this.#endInOrder(
+      target.name,
+      () => keeper.stop(),
+      () => {
+        if (target.process !== process) return;
+        this.killKeeper(target);
+        if (target.wanted) this.startKeeper(target);
+      },
+    );
+    return true;
   }
 
   /** @param how others learn of it: by a connection that breaks, or not at all */

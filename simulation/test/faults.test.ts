@@ -82,4 +82,43 @@ describe('a fault', () => {
       expect(client?.clock.wallMs()).not.toBe(right);
     });
   });
+
+  it('stops keepers and the tracker by their own way to stop, and starts them again', async () => {
+    const kinds = ['stop a keeper in order', 'stop the tracker in order'];
+    const faults = kinds.map((kind, index) => ({
+      ...{ kind, atMs: (1 + 10 * index) * faultMs, durationMs: 5 * faultMs, seed: 1 },
+    }));
+    await under(faults, async (cluster, nemesis, trace) => {
+      const { client, process } = cluster.startClient('client-2');
+      const before = process.clock.monotonicMs();
+      await pass(cluster, 5 * faultMs);
+      // Nobody waits for it: it has said that it goes.
+      const keepers = await cluster.time.finish('asking', client.keepers(), 10_000);
+      expect(keepers.map(({ state }) => state).sort()).toEqual(['live', 'live', 'maintenance']);
+      await pass(cluster, 20 * faultMs);
+      expect(trace.lines.filter((line) => line.endsWith(' has stopped'))).toHaveLength(2);
+      expect([...nemesis.done.keys()]).toEqual(kinds);
+      const after = await cluster.time.finish('asking', client.keepers(), 10_000);
+      expect(after.map(({ state }) => state)).toEqual(['live', 'live', 'live']);
+      expect(process.clock.monotonicMs() - before).toBeLessThan(60_000);
+    });
+  });
+
+  it('cuts the power of the tracker, of which nobody is told', async () => {
+    const fault = { atMs: faultMs, durationMs: 5 * faultMs, seed: 1 };
+    for (const [kind, isTold] of [
+      ['kill the tracker', true],
+      ['cut the power of the tracker', false],
+    ] as const) {
+      await under([{ ...fault, kind }], async (cluster) => {
+        await pass(cluster, faultMs + 1);
+        const { client } = cluster.startClient('client-2');
+        const asked = client.status().catch(() => undefined);
+        await pass(cluster, 3 * faultMs);
+        const step = '/holdfast.tracker.v1.ClusterService/GetClusterStatus unknown';
+        expect((cluster.network.steps.get(step) ?? 0) > 0).toBe(isTold);
+        await cluster.time.finish('asking', asked, 120_000);
+      });
+    }
+  });
 });
