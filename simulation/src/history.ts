@@ -68,10 +68,11 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
   try {
     await cluster.start();
     const model = new Model();
-    const connect = (name: string) => ({ name, ...cluster.startClient(name) });
-    const workloads = ['client-1', 'client-2'].map(
-      (name) => new Workload({ ...connect(name), model, trace, random: new SeededRandom(seed, name) }),
-    );
+    const connect = (name: string) => cluster.startClient(name);
+    const workloads = ['client-1', 'client-2'].map((name) => {
+      const start = (onKilled: () => void) => cluster.startClient(name, onKilled);
+      return new Workload({ name, connect: start, model, trace, random: new SeededRandom(seed, name) });
+    });
     const at = (path: string): Contest => new Contest(path, () => cluster.time.nowMs);
     const arena: Arena = { files: [at('/shared/x'), at('/shared/y')], log: at('/shared/log') };
     const contenders = ['client-1', 'client-2', 'client-3'].map(

@@ -35,6 +35,8 @@ const faults: Readonly<Record<string, Fault>> = {
   'stop the tracker in order': (nemesis) => nemesis.stopTracker(),
   'freeze a keeper': (nemesis) => nemesis.freezeKeeper(),
   'freeze the tracker': (nemesis) => nemesis.freezeTracker(),
+  'kill a client': (nemesis) => nemesis.killClient(),
+  'freeze a client': (nemesis) => nemesis.freezeClient(),
   'cut a link one way': (nemesis) => nemesis.cutLink(false),
   'cut a link both ways': (nemesis) => nemesis.cutLink(true),
   'cut a keeper off': (nemesis) => nemesis.cutOff('keeper'),
@@ -186,6 +188,20 @@ export class Nemesis {
 
   freezeTracker(): End {
     return this.#freeze(this.#cluster.trackerProcess);
+  }
+
+  freezeClient(): End {
+    const awake = this.#cluster.clients.filter(({ process }) => !process.frozen);
+    return this.#freeze(this.#pick(awake)?.process);
+  }
+
+  /** Another one takes over at once. */
+  killClient(): End {
+    const client = this.#pick(this.#cluster.clients.filter(({ onKilled }) => onKilled !== undefined));
+    if (!client) return undefined;
+    this.#cluster.killClient(client);
+    this.#note(`a process of ${client.name} is killed`);
+    return () => undefined;
   }
 
   #freeze(process: SimulatedProcess | undefined): End {

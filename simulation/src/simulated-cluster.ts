@@ -73,12 +73,19 @@ export class SimulatedKeeper {
   }
 }
 
+export interface SimulatedClient {
+  readonly name: string;
+  readonly process: SimulatedProcess;
+  readonly client: HoldfastClient;
+  readonly onKilled?: () => void;
+}
+
 export class SimulatedCluster {
   readonly time = new VirtualTime();
   readonly network: SimulatedNetwork;
   readonly keepers: readonly SimulatedKeeper[];
-  /** The processes of clients, in the order in which they started. */
-  readonly clients: SimulatedProcess[] = [];
+  /** The processes of clients that live, in the order in which they started. */
+  clients: readonly SimulatedClient[] = [];
   readonly trace: Trace;
   /** How often keepers were given each kind of task. */
   readonly tasks = new Map<string, number>();
@@ -117,10 +124,13 @@ export class SimulatedCluster {
     await this.time.runUntil(() => this.keepers.every(({ keeper }) => keeper !== undefined), 60_000);
   }
 
-  /** A client in a process of its own. */
-  startClient(name: string): { readonly process: SimulatedProcess; readonly client: HoldfastClient } {
+  /**
+   * A client in a process of its own.
+   *
+   * @param onKilled of one that may be killed, as another then takes over
+   */
+  startClient(name: string, onKilled?: () => void): SimulatedClient {
     const process = this.#process(name);
-    this.clients.push(process);
     const { client } = composeClient({
       addresses: [trackerAddress],
       memoryBytes: clientMemoryBytes,
@@ -128,7 +138,16 @@ export class SimulatedCluster {
       random: this.#random(name),
       transport: this.network.transportOf(process),
     });
-    return { process, client };
+    const started = { name, process, client, ...(onKilled && { onKilled }) };
+    this.clients = [...this.clients, started];
+    return started;
+  }
+
+  killClient(target: SimulatedClient): void {
+    this.network.killed(target.process);
+    target.process.kill();
+    this.clients = this.clients.filter((each) => each !== target);
+    target.onKilled?.();
   }
 
   /** That on which the processes of this name run. */

@@ -16,28 +16,58 @@ const sizes = [0, 1, 100, 5_000, 65_535, 65_536, 65_537, 150_000, 262_144];
 /** Between two operations, at most. */
 const pauseMs = 1_500;
 
-export interface WorkloadOptions {
-  readonly name: string;
+interface Connected {
   readonly client: HoldfastClient;
   readonly process: SimulatedProcess;
+}
+
+export interface WorkloadOptions {
+  readonly name: string;
+  /** Starts a process of it; told if that is killed. */
+  readonly connect: (onKilled: () => void) => Connected;
   readonly model: Model;
   readonly random: SeededRandom;
   readonly trace: Trace;
 }
 
 export class Workload {
-  readonly #options: WorkloadOptions;
+  #options: WorkloadOptions & Connected;
+  #killed: Promise<'killed'>;
   readonly #home: string;
   /** What was done, by its kind and outcome. */
   readonly outcomes = new Map<string, number>();
 
   constructor(options: WorkloadOptions) {
-    this.#options = options;
+    [this.#options, this.#killed] = connected(options);
     this.#home = `/${options.name}`;
   }
 
-  /** Goes on until `isOver`. @throws Violation */
+  /**
+   * Goes on until `isOver`. What a process that is killed has begun stays in the model as what may be, and another one
+   * goes on where it ended.
+   *
+   * @throws Violation
+   */
   async run(isOver: () => boolean): Promise<void> {
+    let work = this.#work(isOver);
+    while ((await Promise.race([work, this.#killed])) === 'killed') {
+      [this.#options, this.#killed] = connected(this.#options);
+      work = this.#takeOver().then(() => this.#work(isOver));
+    }
+  }
+
+  /** Nothing of before is on its way any more; what was being restored is the one thing that the model does not know. */
+  async #takeOver(): Promise<void> {
+    this.#trace('takes over from a process that was killed');
+    this.#count('take over', 'ok');
+    await this.#forget(this.#restored);
+  }
+
+  get #restored(): string {
+    return `${this.#home}/restored`;
+  }
+
+  async #work(isOver: () => boolean): Promise<void> {
     const { process, random } = this.#options;
     while (!isOver()) {
       await this.#step();
@@ -153,7 +183,7 @@ export class Workload {
   async #restore(path: string): Promise<void> {
     const { client, model } = this.#options;
     if (model.known(path) !== absent) return;
-    const to = `${this.#home}/restored`;
+    const to = this.#restored;
     const before = model.allowed(to);
     try {
       await client.restore(path, { to, overwrite: true });
@@ -289,4 +319,13 @@ export class Workload {
     const key = `${kind} ${outcome}`;
     this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
   }
+}
+
+/** With a new process, and the end of that if it is killed. */
+function connected(
+  options: WorkloadOptions,
+): [options: WorkloadOptions & Connected, killed: Promise<'killed'>] {
+  let onKilled = (): void => undefined;
+  const killed = new Promise<'killed'>((resolve) => (onKilled = () => resolve('killed')));
+  return [{ ...options, ...options.connect(onKilled) }, killed];
 }

@@ -79,7 +79,29 @@ describe('a fault', () => {
       expect(wrong.process?.clock.wallMs()).toBe(before);
       const [client] = cluster.clients.filter(({ name }) => cluster.machine(name).wallOffsetMs !== 0);
       const right = cluster.startClient('right').process.clock.wallMs();
-      expect(client?.clock.wallMs()).not.toBe(right);
+      expect(client?.process.clock.wallMs()).not.toBe(right);
+    });
+  });
+
+  it('freezes clients, and kills those that another takes over from', async () => {
+    const kinds = ['freeze a client', 'kill a client'];
+    const faults = kinds.flatMap((kind) => many(kind, 3));
+    await under(faults, async (cluster, nemesis) => {
+      let killed = 0;
+      const start = (): void => {
+        const onKilled = (): void => {
+          killed += 1;
+          start();
+        };
+        cluster.startClient('client-2', onKilled);
+      };
+      start();
+      await pass(cluster, faultMs + 1);
+      expect(cluster.clients.filter(({ process }) => process.frozen)).toHaveLength(1);
+      await pass(cluster, 6 * faultMs);
+      expect(killed).toBe(3);
+      expect(cluster.clients.some(({ process }) => process.frozen || !process.alive)).toBe(false);
+      expect(nemesis.done).toEqual(new Map(kinds.map((kind) => [kind, 3])));
     });
   });
 
