@@ -49,6 +49,8 @@ export interface HistoryOptions {
   readonly without?: ReadonlySet<number>;
   /** Instead of what follows from the seed: for tests. */
   readonly plan?: readonly PlannedFault[];
+  /** Lines of the trace that are kept, the latest ones: Infinity for all of them. */
+  readonly traceLines?: number;
   /** Disks that only say that they sync: for a test of the judge. */
   readonly lyingDisks?: boolean;
 }
@@ -59,7 +61,7 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
   const lengthMs = Math.round(faultsMs[0] * (faultsMs[1] / faultsMs[0]) ** random.fraction());
   const planned = options.plan ?? planFaults(new SeededRandom(seed, 'plan'), lengthMs);
   const plan = planned.filter((_, index) => options.without?.has(index) !== true);
-  const trace = new Trace();
+  const trace = new Trace(options.traceLines);
   const cluster = new SimulatedCluster(seed, random.integer(3, 5), trace);
   for (const { disk } of cluster.keepers) disk.lies = options.lyingDisks === true;
   const nemesis = new Nemesis(cluster, new SeededRandom(seed, 'nemesis'));

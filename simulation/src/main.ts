@@ -3,13 +3,16 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { type HistoryResult, runHistory } from './history.js';
 import { minimise } from './minimise.js';
-import { type SimulateOptions, parseOptions, usage } from './options.js';
+import { type SimulateOptions, commandOf, parseOptions, usage } from './options.js';
 import { type HistorySum, add, nothing, summaryLines, summaryOf, sumOf } from './summary.js';
 
 /** Lines of a trace that are shown after a failure. */
 const shownLines = 400;
 /** How often progress is told. */
 const tellEvery = 100;
+
+/** Of a program that was interrupted, as shells have it. */
+const interruptedStatus = 130;
 
 interface Answer {
   readonly seed: number;
@@ -20,6 +23,16 @@ interface Answer {
 /** What is for people goes beside the one document where that was asked for. */
 let isJson = false;
 const say = (text: string): void => void (isJson ? process.stderr : process.stdout).write(`${text}\n`);
+
+/**
+ * Whether somebody has pressed Ctrl-C: what runs comes to its end, which takes seconds, and counts; nothing else begins.
+ * Who does it again ends everything at once.
+ */
+let isInterrupted = false;
+process.once('SIGINT', () => {
+  isInterrupted = true;
+  say('interrupted: waiting for the histories that run');
+});
 
 async function main(): Promise<number> {
   let options;
@@ -38,16 +51,17 @@ async function main(): Promise<number> {
   return runMany(options);
 }
 
-async function runOne({ firstSeed, trace, minimise: shrink }: SimulateOptions): Promise<number> {
+async function runOne(options: SimulateOptions): Promise<number> {
+  const { firstSeed, trace, without, minimise: shrink } = options;
   const startedMs = performance.now();
-  const result = await runHistory(firstSeed);
+  const result = await runHistory(firstSeed, { without, ...(trace && { traceLines: Infinity }) });
   if (trace) say(result.trace.join('\n'));
   const { user, system } = process.cpuUsage();
   const failed = result.violation === undefined ? [] : [result];
   report(sumOf(result, (user + system) / 1_000), performance.now() - startedMs, failed);
   say(`fingerprint ${result.fingerprint}`);
-  if (result.violation === undefined) return 0;
-  await tell(result, shrink);
+  if (result.violation === undefined) return isInterrupted ? interruptedStatus : 0;
+  await tell(result, shrink, without);
   return 1;
 }
 
@@ -63,7 +77,7 @@ async function runMany(options: SimulateOptions): Promise<number> {
     new Promise((resolve, reject) => {
       const child = fork(fileURLToPath(new URL('worker-process.js', import.meta.url)));
       const giveNext = (): void => {
-        if (failed || next >= seeds || isTimeOver()) child.disconnect();
+        if (failed || isInterrupted || next >= seeds || isTimeOver()) child.disconnect();
         else child.send(firstSeed + next++);
       };
       child.on('message', (answer: Answer) => {
@@ -78,7 +92,8 @@ async function runMany(options: SimulateOptions): Promise<number> {
     });
   await Promise.all(Array.from({ length: jobs }, work));
   report(sum, performance.now() - startedMs, failed ? [failed] : []);
-  if (!failed) return 0;
+  if (!failed && isInterrupted) say(`interrupted after ${sum.histories} histories, no violation`);
+  if (!failed) return isInterrupted ? interruptedStatus : 0;
   await tell(await runHistory(failed.seed), options.minimise);
   return 1;
 }
@@ -97,16 +112,22 @@ function ended(child: ChildProcess, code: number | null): string {
   return `a process of the simulation ended with ${child.signalCode ?? code}`;
 }
 
-async function tell(failing: HistoryResult, shrink: boolean): Promise<void> {
+async function tell(
+  failing: HistoryResult,
+  shrink: boolean,
+  leftOut: ReadonlySet<number> = new Set(),
+): Promise<void> {
   say(`\nseed ${failing.seed} breaks a promise: ${failing.violation}`);
-  const { result, without } = shrink ? await minimise(failing) : { result: failing, without: new Set() };
+  const { result, without } = shrink
+    ? await minimise(failing, {}, runHistory, () => isInterrupted)
+    : { result: failing, without: leftOut };
   if (shrink) {
     say(
       `\nwith ${failing.plan.length - without.size} of its ${failing.plan.length} faults: ${result.violation}`,
     );
   }
   say(result.trace.slice(-shownLines).join('\n'));
-  say(`\nIt again: npm run simulate -- --seed ${failing.seed} --trace`);
+  say(`\nIt again: ${commandOf(failing.seed, without)}`);
 }
 
 process.exitCode = await main();

@@ -13,17 +13,19 @@ const maxRuns = 200;
  * The smallest failing history that was found, and which faults of its plan are left out in it.
  *
  * @param options those under which it failed
+ * @param isOver when it is to be content with what it has
  */
 export async function minimise(
   failing: HistoryResult,
   options: HistoryOptions = {},
   run: typeof runHistory = runHistory,
+  isOver: () => boolean = () => false,
 ): Promise<{ readonly result: HistoryResult; readonly without: ReadonlySet<number> }> {
   let best = { result: failing, without: new Set<number>() as ReadonlySet<number> };
   let left = failing.plan.map((_, index) => index);
   let runs = 0;
   for (let size = Math.ceil(left.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
-    for (let from = 0; from < left.length && runs < maxRuns;) {
+    for (let from = 0; from < left.length && runs < maxRuns && !isOver();) {
       const tried = left.filter((_, place) => place < from || place >= from + size);
       const without = new Set(
         failing.plan.map((_, index) => index).filter((index) => !tried.includes(index)),

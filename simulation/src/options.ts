@@ -10,6 +10,8 @@ export interface SimulateOptions {
   readonly minutes: number;
   /** Processes side by side. */
   readonly jobs: number;
+  /** Faults of the one history's plan, by their place in it, that are left out. */
+  readonly without: ReadonlySet<number>;
   /** Prints the whole trace of each history. */
   readonly trace: boolean;
   readonly minimise: boolean;
@@ -25,8 +27,9 @@ status 1 at the first one that breaks a promise, after finding the fewest faults
   --seeds N     how many histories (default 100; with --minutes as many as fit)
   --minutes M   how long at most
   --seed S      the first seed (default: a random one, which is printed); alone it runs that one history
+  --without N,… leave out these faults of the one history, by their numbers from 0 on
   --jobs J      processes side by side (default: one for each core)
-  --trace       print what happened
+  --trace       print all that happened in the one history
   --no-minimise show a failing history as it was
   --json        print one JSON document: what was covered, how fast, and what was broken
 
@@ -48,6 +51,7 @@ export function parseOptions(args: readonly string[]): SimulateOptions | 'help' 
       minutes: { type: 'string' },
       seed: { type: 'string' },
       jobs: { type: 'string' },
+      without: { type: 'string' },
       trace: { type: 'boolean', default: false },
       minimise: { type: 'boolean', default: true },
       json: { type: 'boolean', default: false },
@@ -72,13 +76,28 @@ export function parseOptions(args: readonly string[]): SimulateOptions | 'help' 
   const seed = number('seed', maxSeed);
   const minutes = number('minutes', 100_000);
   const one = seed !== undefined && values.seeds === undefined && minutes === undefined;
+  if (values.without !== undefined && !one) throw new Error('--without needs the --seed of one history');
   return {
+    without: numbersIn(values.without ?? ''),
     firstSeed: seed ?? randomInt(maxSeed),
     seeds: number('seeds', maxSeed) ?? (one ? 1 : minutes === undefined ? 100 : Infinity),
     minutes: minutes ?? Infinity,
     jobs: one ? 1 : Math.max(1, number('jobs', 256) ?? availableParallelism()),
     trace: values.trace,
-    minimise: values.minimise,
+    // What somebody has left out he has done by hand.
+    minimise: values.minimise && values.without === undefined,
     json: values.json,
   };
+}
+
+/** @throws Error in words for the user */
+function numbersIn(text: string): ReadonlySet<number> {
+  if (!/^(\d+(,\d+)*)?$/.test(text)) throw new Error(`--without must be numbers as in 1,4,7, not "${text}"`);
+  return new Set(text.split(',').filter(Boolean).map(Number));
+}
+
+/** What has the same history again. */
+export function commandOf(seed: number, without: ReadonlySet<number>): string {
+  const left = without.size === 0 ? '' : ` --without ${[...without].join(',')}`;
+  return `npm run simulate -- --seed ${seed}${left} --trace`;
 }

@@ -1,11 +1,16 @@
-/** What happened in a history, for people: the latest lines, each with its time and who. */
+/** What happened in a history, for people: lines, the latest or all of them, each with its time and who. */
 
 /** Some minutes of a busy history; the end is what explains a failure. */
-const maxLines = 4_000;
+const latestLines = 4_000;
 
 export class Trace {
+  readonly #maxLines: number;
   #lines: string[] = [];
   #nowMs: () => number = () => 0;
+
+  constructor(maxLines = latestLines) {
+    this.#maxLines = maxLines;
+  }
 
   useClock(nowMs: () => number): void {
     this.#nowMs = nowMs;
@@ -21,11 +26,11 @@ export class Trace {
     this.#lines.push(
       `${(this.#nowMs() / 1_000).toFixed(3).padStart(9)} ${who.padEnd(9)} ${what}${details.join('')}`,
     );
-    if (this.#lines.length > maxLines * 2) this.#lines = this.#lines.slice(-maxLines);
+    if (this.#lines.length > this.#maxLines * 2) this.#lines = this.#lines.slice(-this.#maxLines);
   }
 
   get lines(): readonly string[] {
-    return this.#lines.slice(-maxLines);
+    return this.#lines.slice(-this.#maxLines);
   }
 }
 

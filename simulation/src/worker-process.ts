@@ -2,6 +2,9 @@
 import { runHistory } from './history.js';
 import { sumOf } from './summary.js';
 
+// Who presses Ctrl-C means all processes; the first of them tells this one when to end.
+process.on('SIGINT', () => undefined);
+
 process.on('message', (seed: number) => {
   const before = process.cpuUsage();
   void runHistory(seed).then((result) => {
