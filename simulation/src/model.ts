@@ -11,6 +11,8 @@ export const absent: Content = 'absent';
 
 export class Model {
   readonly #paths = new Map<string, Set<Content>>();
+  /** What may have been at a path until a change of it was acknowledged. */
+  readonly #former = new Map<string, Set<Content>>();
   readonly #bytes = new Map<Content, Buffer>();
 
   contentOf(bytes: Buffer): Content {
@@ -39,8 +41,26 @@ export class Model {
     return allowed.size === 1 ? [...allowed][0] : undefined;
   }
 
+  /** What a restore of a path may bring back: what was there or may have been, and nothing that was refused. */
+  restorable(path: string): ReadonlySet<Content> {
+    const ever = new Set([...(this.#former.get(path) ?? []), ...this.allowed(path)]);
+    ever.delete(absent);
+    return ever;
+  }
+
   /** A change was acknowledged. */
   is(path: string, content: Content): void {
+    this.isOneOf(path, new Set([content]));
+  }
+
+  /** A change was acknowledged that shows one of these, and which one only the cluster knows. */
+  isOneOf(path: string, contents: ReadonlySet<Content>): void {
+    this.#former.set(path, new Set([...(this.#former.get(path) ?? []), ...this.allowed(path)]));
+    this.#paths.set(path, new Set(contents));
+  }
+
+  /** Which of the things that may be there is. */
+  saw(path: string, content: Content): void {
     this.#paths.set(path, new Set([content]));
   }
 

@@ -8,7 +8,7 @@ export type Outcome = 'ok' | 'failed' | 'unknown';
 export const afterUnknownMs = 60_000;
 
 /** Refusals that say that nothing was done. */
-export const refusals = [
+const refusals = [
   ...(['NOT_FOUND', 'ALREADY_EXISTS', 'NOT_EMPTY', 'NOT_A_DIRECTORY', 'IS_A_DIRECTORY'] as const),
   ...(['VERSION_CONFLICT', 'OUT_OF_SPACE', 'NOT_ENOUGH_KEEPERS', 'LIMIT_EXCEEDED'] as const),
 ];

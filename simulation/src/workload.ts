@@ -4,7 +4,7 @@
  */
 import { type HoldfastClient, HoldfastError, hasCode } from '@holdfast/client';
 import { absent, type Content, type Model } from './model.js';
-import { afterUnknownMs, outcomeOf, refusals } from './outcome.js';
+import { afterUnknownMs, outcomeOf } from './outcome.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { Trace } from './trace.js';
@@ -82,7 +82,7 @@ export class Workload {
     if (roll < 0.25) await this.#upload(path);
     else if (roll < 0.35) await this.#uploadMany();
     else if (roll < 0.43) await this.#append(path);
-    else if (roll < 0.68) await this.#read(path);
+    else if (roll < 0.68) await this.#readSome(path);
     else if (roll < 0.74) await this.#remove(path);
     else if (roll < 0.76) await this.#removeTree(`${this.#home}/sub`);
     else if (roll < 0.83) await this.#move(path, this.#path());
@@ -179,26 +179,27 @@ export class Workload {
     await this.#change('copy', [[to, content]], () => client.copy(from, to, { overwrite: true }));
   }
 
-  /** Brings back what was deleted last; what that is only the cluster knows, so it is read. */
+  /** Brings back what was deleted last, which is one of the things that were there. */
   async #restore(path: string): Promise<void> {
     const { client, model } = this.#options;
     if (model.known(path) !== absent) return;
     const to = this.#restored;
-    const before = model.allowed(to);
     try {
       await client.restore(path, { to, overwrite: true });
-      this.#count('restore', 'ok');
-      const bytes = await this.#readAll(to);
-      const content = model.contentOf(bytes);
-      model.is(to, content);
     } catch (error) {
-      const refused = hasCode(error, ...refusals);
-      this.#count('restore', refused ? 'failed' : 'unknown');
-      if (refused) return;
+      if (!HoldfastError.is(error)) throw error;
+      const outcome = outcomeOf(`restore ${path}`, error);
+      this.#trace(`restore ${path} ${outcome}: ${error.code} ${error.message}`);
+      this.#count('restore', outcome);
       // Any version that ever was at the path may be there now; it is removed, and then known.
-      model.maybe(to, ...before);
-      await this.#forget(to);
+      if (outcome === 'unknown') await this.#forget(to);
+      return;
     }
+    this.#trace(`restore ${path} ok`);
+    this.#count('restore', 'ok');
+    model.isOneOf(to, model.restorable(path));
+    const bytes = await this.#read(to);
+    if (bytes) model.saw(to, model.contentOf(bytes));
   }
 
   /** Removes a path of which nobody knows what it shows, until it certainly shows nothing. */
@@ -251,10 +252,15 @@ export class Workload {
     throw new Violation(`${path} was acknowledged, and cannot be removed: ${error.message}`);
   }
 
-  async #read(path: string): Promise<void> {
-    const { model, random, trace, name } = this.#options;
+  async #readSome(path: string): Promise<void> {
+    const { random } = this.#options;
     const start = random.chance(0.5) ? 0 : random.integer(0, 200_000);
-    const end = start === 0 ? undefined : start + random.integer(0, 100_000);
+    await this.#read(path, start, start === 0 ? undefined : start + random.integer(0, 100_000));
+  }
+
+  /** Resolves to what was read, which is what may be there; undefined if it could not be. */
+  async #read(path: string, start = 0, end?: number): Promise<Buffer | undefined> {
+    const { model, trace, name } = this.#options;
     try {
       const bytes = await this.#readAll(path, start, end);
       const fits = [...model.allowed(path)].some(
@@ -269,6 +275,7 @@ export class Workload {
       if (!fits)
         throw new Violation(`${path} has other bytes than were stored, from ${start} to ${end ?? 'its end'}`);
       this.#count('read', 'ok');
+      return bytes;
     } catch (error) {
       if (!HoldfastError.is(error)) throw error;
       trace.add(name, `read ${path}: ${error.code} ${error.message}`);
@@ -277,6 +284,7 @@ export class Workload {
       if (error.code === 'NOT_FOUND' && !model.allowed(path).has(absent)) {
         throw new Violation(`${path} was acknowledged and is not there: ${error.message}`);
       }
+      return undefined;
     }
   }
 
@@ -302,7 +310,7 @@ export class Workload {
     }
   }
 
-  async #readAll(path: string, start = 0, end?: number): Promise<Buffer> {
+  async #readAll(path: string, start: number, end: number | undefined): Promise<Buffer> {
     const { client } = this.#options;
     const parts: Buffer[] = [];
     const range = { start, ...(end !== undefined && { end }) };

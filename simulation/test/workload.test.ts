@@ -1,0 +1,71 @@
+import { HoldfastError, type HoldfastClient } from '@holdfast/client';
+import { describe, expect, it } from '@jest/globals';
+import { Model, absent } from '../src/model.js';
+import type { SeededRandom } from '../src/seeded-random.js';
+import { SimulatedProcess } from '../src/simulated-process.js';
+import { Trace } from '../src/trace.js';
+import { VirtualTime } from '../src/virtual-time.js';
+import { Workload } from '../src/workload.js';
+
+/** Picks the first of everything, and what is done by this. */
+const choosing = (roll: number) =>
+  ({
+    fraction: () => roll,
+    chance: () => true,
+    pick: <T>(from: readonly T[]) => from[0],
+  }) as unknown as SeededRandom;
+const restoring = 0.92;
+const stored = Buffer.from('stored and deleted');
+
+describe('a client of a history', () => {
+  /** One step at `/client-1/a`, where `stored` was, of a client that answers with this. */
+  async function step(roll: number, answers: Partial<Record<keyof HoldfastClient, unknown>>): Promise<Model> {
+    const time = new VirtualTime();
+    const model = new Model();
+    model.is('/client-1/a', model.contentOf(stored));
+    model.is('/client-1/a', absent);
+    const workload = new Workload({
+      ...{ name: 'client-1', model, trace: new Trace(), random: choosing(roll) },
+      client: answers as unknown as HoldfastClient,
+      process: new SimulatedProcess('client-1', time),
+    });
+    let steps = 0;
+    const isOver = (): boolean => steps++ > 0;
+    await time.finish('the step', workload.run(isOver), 600_000);
+    return model;
+  }
+  const reading = (bytes: Buffer) =>
+    async function* () {
+      yield bytes;
+    };
+  const failing = (code: 'NOT_FOUND' | 'UNAVAILABLE') => () => {
+    throw new HoldfastError(code, 'as the test says');
+  };
+  const restore = (): Promise<void> => Promise.resolve();
+  const to = '/client-1/restored';
+
+  it('has restored what was there', async () => {
+    const model = await step(restoring, { restore, createReadStream: reading(stored) });
+    expect(model.known(to)).toBe(model.contentOf(stored));
+  });
+
+  it('finds it out when a restore brings back what never was there', async () => {
+    const other = { restore, createReadStream: reading(Buffer.from('of somebody else')) };
+    await expect(step(restoring, other)).rejects.toThrow('has other bytes than were stored');
+  });
+
+  it('finds it out when an acknowledged restore has not restored', async () => {
+    const gone = { restore, createReadStream: failing('NOT_FOUND') };
+    await expect(step(restoring, gone)).rejects.toThrow('was acknowledged and is not there');
+  });
+
+  it('knows what may be there when it cannot be read', async () => {
+    const model = await step(restoring, { restore, createReadStream: failing('UNAVAILABLE') });
+    expect(model.allowed(to)).toEqual(new Set([model.contentOf(stored)]));
+  });
+
+  it('takes a refusal of a restore for one', async () => {
+    const model = await step(restoring, { restore: failing('NOT_FOUND') });
+    expect(model.known(to)).toBe(absent);
+  });
+});
