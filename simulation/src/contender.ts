@@ -1,11 +1,10 @@
 /** A client that writes, swaps, appends and reads where others do the same at the same time. */
 import { type HoldfastClient, HoldfastError, hasCode } from '@holdfast/client';
 import { type Attempt, type Contest, digestOf } from './contest.js';
-import { type Outcome, outcomeOf } from './outcome.js';
+import { type Outcome, checkReadError, outcomeOf } from './outcome.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { Trace } from './trace.js';
-import { Violation } from './violation.js';
 
 /** Between two operations, at most: often enough that two are under way at one path. */
 const pauseMs = 4_000;
@@ -28,6 +27,8 @@ export interface ContenderOptions {
   readonly arena: Arena;
   readonly random: SeededRandom;
   readonly trace: Trace;
+  /** Whether a read may say now that data is lost. */
+  readonly mayBeLost: () => boolean;
 }
 
 export class Contender {
@@ -129,7 +130,7 @@ export class Contender {
       this.#count('shared read', 'ok');
     } catch (error) {
       if (!HoldfastError.is(error)) throw error;
-      if (hasCode(error, 'INTERNAL')) throw new Violation(`a shared read ended with ${String(error)}`);
+      checkReadError('a shared read', error, this.#options.mayBeLost());
       this.#count('shared read', 'failed');
     }
   }

@@ -8,6 +8,7 @@ import { judge } from './judge.js';
 import { Model } from './model.js';
 import { Nemesis, type PlannedFault, planFaults } from './nemesis.js';
 import { Operator } from './operator.js';
+import { losingFaults } from './outcome.js';
 import { rollBack } from './rollback.js';
 import { SeededRandom } from './seeded-random.js';
 import { SimulatedCluster } from './simulated-cluster.js';
@@ -70,16 +71,23 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
   try {
     await cluster.start();
     const model = new Model();
+    const mayBeLost = (): boolean => losingFaults.some((kind) => nemesis.done.has(kind));
+    const common = { trace, mayBeLost };
     const connect = (name: string) => cluster.startClient(name);
     const workloads = ['client-1', 'client-2'].map((name) => {
       const start = (onKilled: () => void) => cluster.startClient(name, onKilled);
-      return new Workload({ name, connect: start, model, trace, random: new SeededRandom(seed, name) });
+      return new Workload({ name, connect: start, ...common, model, random: new SeededRandom(seed, name) });
     });
     const at = (path: string): Contest => new Contest(path, () => cluster.time.nowMs);
     const arena: Arena = { files: [at('/shared/x'), at('/shared/y')], log: at('/shared/log') };
     const contenders = ['client-1', 'client-2', 'client-3'].map(
       (name) =>
-        new Contender({ ...connect(name), arena, trace, random: new SeededRandom(seed, `${name} shared`) }),
+        new Contender({
+          ...connect(name),
+          ...common,
+          arena,
+          random: new SeededRandom(seed, `${name} shared`),
+        }),
     );
     const operator = connect('operator');
     const watching = connect('watcher');

@@ -16,7 +16,26 @@ const refusals = [
 /** @throws Violation for an error that no client may ever see */
 export function outcomeOf(what: string, error: HoldfastError): Exclude<Outcome, 'ok'> {
   if (error.code === 'INTERNAL' || error.code === 'DATA_LOSS') {
-    throw new Violation(`${what} ended with ${String(error)}`);
+    throw new Violation(`${what} ended with ${error.code}: ${error.message}`);
   }
   return hasCode(error, ...refusals) && error.facts['outcome'] !== 'unknown' ? 'failed' : 'unknown';
+}
+
+/**
+ * After these every copy within reach of a reader may honestly be bad for a while: those of one keeper are damaged or
+ * gone, and the others away; or disks do not let themselves be read. After all others a copy that is away makes a read
+ * wait or fail, and never says that anything is lost.
+ */
+export const losingFaults: readonly string[] = [
+  'flip bits',
+  'misdirect writes',
+  'replace a disk',
+  'fail reads',
+];
+
+/** @throws Violation for an error that nobody who reads may see, which is DATA_LOSS where nothing can have been lost */
+export function checkReadError(what: string, error: HoldfastError, mayBeLost: boolean): void {
+  if (error.code === 'INTERNAL' || (error.code === 'DATA_LOSS' && !mayBeLost)) {
+    throw new Violation(`${what} ended with ${error.code}: ${error.message}`);
+  }
 }

@@ -4,7 +4,7 @@
  */
 import { type HoldfastClient, HoldfastError, hasCode } from '@holdfast/client';
 import { absent, type Content, type Model } from './model.js';
-import { afterUnknownMs, outcomeOf } from './outcome.js';
+import { afterUnknownMs, checkReadError, outcomeOf } from './outcome.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { SimulatedProcess } from './simulated-process.js';
 import type { Trace } from './trace.js';
@@ -28,6 +28,8 @@ export interface WorkloadOptions {
   readonly model: Model;
   readonly random: SeededRandom;
   readonly trace: Trace;
+  /** Whether a read may say now that data is lost. */
+  readonly mayBeLost: () => boolean;
 }
 
 export class Workload {
@@ -260,7 +262,7 @@ export class Workload {
 
   /** Resolves to what was read, which is what may be there; undefined if it could not be. */
   async #read(path: string, start = 0, end?: number): Promise<Buffer | undefined> {
-    const { model, trace, name } = this.#options;
+    const { model, trace, name, mayBeLost } = this.#options;
     try {
       const bytes = await this.#readAll(path, start, end);
       const fits = [...model.allowed(path)].some(
@@ -280,7 +282,7 @@ export class Workload {
       if (!HoldfastError.is(error)) throw error;
       trace.add(name, `read ${path}: ${error.code} ${error.message}`);
       this.#count('read', 'failed');
-      if (error.code === 'INTERNAL') throw new Violation(`reading ${path} ended with ${String(error)}`);
+      checkReadError(`reading ${path}`, error, mayBeLost());
       if (error.code === 'NOT_FOUND' && !model.allowed(path).has(absent)) {
         throw new Violation(`${path} was acknowledged and is not there: ${error.message}`);
       }
@@ -307,6 +309,7 @@ export class Workload {
     } catch (error) {
       if (!HoldfastError.is(error)) throw error;
       this.#count('list', 'failed');
+      checkReadError(`listing ${this.#home}`, error, false);
     }
   }
 
