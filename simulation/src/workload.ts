@@ -89,12 +89,21 @@ export class Workload {
     else if (roll < 0.76) await this.#removeTree(`${this.#home}/sub`);
     else if (roll < 0.83) await this.#move(path, this.#path());
     else if (roll < 0.9) await this.#copy(path, this.#path());
-    else if (roll < 0.95) await this.#restore(path);
+    else if (roll < 0.95) await this.#restore(this.#goneOr(path));
     else await this.#list();
   }
 
   #path(): string {
     return `${this.#home}/${this.#options.random.pick(names)}`;
+  }
+
+  /** A path where something was and nothing is, if there is one: only there a restore has anything to do. */
+  #goneOr(path: string): string {
+    const { model, random } = this.#options;
+    const gone = names
+      .map((name) => `${this.#home}/${name}`)
+      .filter((each) => model.known(each) === absent && model.restorable(each).size > 0);
+    return gone.length > 0 ? random.pick(gone) : path;
   }
 
   async #upload(path: string): Promise<void> {
