@@ -22,6 +22,9 @@ const lookMs = 2_000;
 const tidyLookMs = 10_000;
 /** Whoever watches is told everything within a minute after the cluster is whole. */
 const maxToldLooks = 30;
+/** Calls that a cluster has open in which nobody asks for anything. */
+const restingCall = /(^watcher .*\/WatchEntries|^keeper-\d+ .*\/Heartbeat)$/;
+
 /** @throws Violation */
 export async function judge(
   cluster: SimulatedCluster,
@@ -31,7 +34,7 @@ export async function judge(
   withinMs = wholeWithinMs,
 ): Promise<void> {
   const { client, process } = cluster.startClient('judge');
-  const { time, trace } = cluster;
+  const { time, trace, network } = cluster;
   let doing = '';
   let problems: readonly string[] = [];
   const begin = (what: string): void => {
@@ -78,6 +81,7 @@ export async function judge(
     begin('looking at the disks');
     const damage = damageOn(cluster);
     if (damage.length > 0) throw new Violation(`what counts is not whole: ${damage.join('; ')}`);
+    await until('ending calls', () => network.openCalls.filter((call) => !restingCall.test(call)));
     begin('nothing more');
   };
   let hasEnded = false;

@@ -177,6 +177,11 @@ export class SimulatedCall {
     return this.#serverEnded;
   }
 
+  /** Whether a side that lives has something to do with it. */
+  get isOpen(): boolean {
+    return (this.client.alive && !this.#clientEnded) || (this.server?.alive === true && !this.#serverEnded);
+  }
+
   send(to: 'client' | 'server', sizeBytes: number, deliver: () => void): void {
     this.#wire.send(
       this,

@@ -115,9 +115,11 @@ export class SimulatedNetwork {
     this.losses = 0;
   }
 
-  /** Calls that are not over: none is left when everybody is done. */
-  get openCalls(): number {
-    return this.#calls.size;
+  /** Who calls whom and what, of the calls with which a living process is not done: in the end those of a resting cluster. */
+  get openCalls(): string[] {
+    return [...this.#calls]
+      .filter((call) => call.isOpen)
+      .map(({ client, serverName, path }) => `${client.name} to ${serverName}: ${path}`);
   }
 
   /**

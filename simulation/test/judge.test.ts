@@ -128,6 +128,14 @@ describe('the judge', () => {
     expect(leftoversOf(cluster)).toEqual([]);
   });
 
+  it('finds a call that nobody ends', async () => {
+    const { client: forgetful } = cluster.startClient('forgetful');
+    void forgetful.watch('/')[Symbol.asyncIterator]().next();
+    await expect(judged()).rejects.toThrow(
+      'ending calls does not come to an end: forgetful to tracker: /holdfast.tracker.v1.NamespaceService/WatchEntries',
+    );
+  });
+
   it('finds it out when something is not whole in time', async () => {
     const [keeper] = cluster.keepers;
     keeper!.wanted = false;
