@@ -114,8 +114,8 @@ async function expectNames(folder: string, expected: readonly string[]): Promise
   if (names.join() !== expected.join()) throw new Error(`${folder} has ${names.join(', ')}`);
 }
 
-function clientPointName(trouble: ClientTrouble, step: ClientStep, call: string, number: number): string {
-  return `${trouble}/client/${step.name}/${call}/${number}`;
+export function clientName(trouble: ClientTrouble, step: ClientStep): string {
+  return `${trouble}/client/${step.name}`;
 }
 
 export async function measureClient(
@@ -160,7 +160,7 @@ export async function hitClient(
     await checkDone();
     return isHit;
   } catch (error) {
-    throw new Error(`at ${clientPointName(trouble, step, call, number)}: ${String(error)}`, { cause: error });
+    throw new Error(`at ${clientName(trouble, step)}/${call}/${number}: ${String(error)}`, { cause: error });
   }
 }
 

@@ -4,30 +4,34 @@
  *
  * `npm test` tries a few points that HOLDFAST_SWEEP_SEED chooses. HOLDFAST_SWEEP=all tries all of them, which takes
  * hours; HOLDFAST_SWEEP=kill/tracker those whose names begin so, and with a whole name, such as
- * kill/tracker/overwrite/fdatasync/2, that one. A sweep says at the end of each step how many there were.
+ * kill/tracker/overwrite/fdatasync/2, that one. A sweep says at the end of each place how many it hit, and fails where
+ * it hit none; HOLDFAST_SWEEP_COUNT=1 beside it only counts them.
  */
 import { expect, it } from '@jest/globals';
 import { missingForPowerCuts } from '../../support/loop-disk.js';
-import { numbersFrom } from '../../support/seeded-numbers.js';
+import { type Numbers, numbersFrom, pick } from '../../support/seeded-numbers.js';
 import { missingForStrace } from '../../support/strace.js';
 import {
   type ClientStep,
   type ClientTrouble,
+  clientName,
   clientSteps,
   hitClient,
   measureClient,
 } from './client-steps.js';
 import { type Place, type Trouble, hit, measure, nameOf, ways } from './points.js';
 import { steps } from './steps.js';
+import { type Target, countPoints, sweep, tryOne } from './trying.js';
 import { World } from './world.js';
 
 const wanted = process.env['HOLDFAST_SWEEP'];
+const isCounting = process.env['HOLDFAST_SWEEP_COUNT'] !== undefined;
 const seed = Number(process.env['HOLDFAST_SWEEP_SEED'] ?? 1);
 const withoutStrace = missingForStrace();
 const withoutPowerCuts = withoutStrace ?? missingForPowerCuts();
 
-/** Of like calls one in so many is enough: of those that make 256 directories, or wake a thread after each read. */
-const stride: Readonly<Record<string, number>> = { mkdir: 25, mkdirat: 25, write: 7 };
+/** Hundreds of points, each of some seconds, on a busy machine. */
+const placeLimitMs = 4 * 3_600_000;
 
 const places = (Object.keys(ways) as Trouble[]).flatMap((trouble) =>
   steps.flatMap((step) =>
@@ -63,55 +67,42 @@ function isWanted(name: string): boolean {
   return wanted === 'all' || `${name}/`.startsWith(`${wanted}/`) || `${wanted}/`.startsWith(`${name}/`);
 }
 
-/** Every point of a step: of each call that it makes one after the other, until the step is over before. */
-async function sweep(
-  name: string,
-  measured: () => Promise<ReadonlyMap<string, number>>,
-  tryIt: (call: string, number: number) => Promise<boolean>,
-): Promise<void> {
-  const [call, number] = wanted?.split('/').slice(3) ?? [];
-  if (call !== undefined && number !== undefined) {
-    expect(await tryIt(call, Number(number))).toBe(true);
-    return;
-  }
-  const points: string[] = [];
-  for (const each of (await measured()).keys()) {
-    if (call !== undefined && each !== call) continue;
-    let tried = 0;
-    for (let next = 1; await tryIt(each, next); next += stride[each] ?? 1) tried += 1;
-    points.push(`${each} ${tried}`);
-  }
-  process.stderr.write(`${name}: ${points.join(', ')}\n`);
+function serverTarget(world: World, place: Place): Target {
+  return {
+    name: nameOf(place),
+    measure: () => measure(world, place),
+    hit: (call, number) => hit(world, { ...place, call, number }),
+  };
 }
 
-/** One of the calls that were measured. */
-function choose(counts: ReadonlyMap<string, number>, number: (below: number) => number): [string, number] {
-  const all = [...counts].flatMap(([call, count]) =>
-    Array.from({ length: count }, (_, index): [string, number] => [call, index + 1]),
-  );
-  return all[number(all.length)] ?? ['fsync', 1];
+function clientTarget(world: World, trouble: ClientTrouble, step: ClientStep): Target {
+  return {
+    name: clientName(trouble, step),
+    measure: () => measureClient(world, trouble, step),
+    hit: (call, number) => hitClient(world, trouble, step, call, number),
+  };
+}
+
+/** Every point of a place, or what of it is wanted. */
+async function tryWanted(target: Target): Promise<void> {
+  const [call, number] = wanted?.split('/').slice(3) ?? [];
+  if (isCounting) process.stderr.write(`${target.name}: ${await countPoints(target)} points\n`);
+  else if (number === undefined) process.stderr.write(`${await sweep(target, call)}\n`);
+  else expect(await target.hit(call!, Number(number))).toBe(true);
 }
 
 /** One point of each of these troubles. */
-async function tryServers(
-  world: World,
-  troubles: readonly Trouble[],
-  number: (below: number) => number,
-): Promise<void> {
+async function tryServers(world: World, troubles: readonly Trouble[], number: Numbers): Promise<void> {
   for (const trouble of troubles) {
     const those = places.filter((place) => place.trouble === trouble);
-    const place = those[number(those.length)]!;
-    const [call, which] = choose(await measure(world, place), number);
-    await hit(world, { ...place, call, number: which });
+    await tryOne(serverTarget(world, pick(number, those)), number);
   }
 }
 
-async function tryClients(world: World, number: (below: number) => number): Promise<void> {
+async function tryClients(world: World, number: Numbers): Promise<void> {
+  const trouble = pick(number, clientTroubles);
   const those = clientSteps.filter(({ isLong }) => isLong !== true);
-  const trouble = clientTroubles[number(clientTroubles.length)]!;
-  const step = those[number(those.length)]!;
-  const [call, which] = choose(await measureClient(world, trouble, step), number);
-  await hitClient(world, trouble, step, call, which);
+  await tryOne(clientTarget(world, trouble, pick(number, those)), number);
 }
 
 if (wanted === undefined) {
@@ -137,34 +128,17 @@ if (wanted === undefined) {
     limitMs,
   );
 } else {
-  const limitMs = 3_600_000;
   for (const place of places.filter((each) => isWanted(nameOf(each)))) {
     const { world: kind } = ways[place.trouble];
     const missing = kind === 'one disk' ? withoutPowerCuts : withoutStrace;
-    const test = () =>
-      inWorld(kind, (world) =>
-        sweep(
-          nameOf(place),
-          () => measure(world, place),
-          (call, number) => hit(world, { ...place, call, number }),
-        ),
-      );
-    itWithout(missing, nameOf(place), test, limitMs);
+    const test = () => inWorld(kind, (world) => tryWanted(serverTarget(world, place)));
+    itWithout(missing, nameOf(place), test, placeLimitMs);
   }
   const pairs = clientTroubles.flatMap((trouble) =>
     clientSteps.map((step): [ClientTrouble, ClientStep] => [trouble, step]),
   );
-  for (const [trouble, step] of pairs) {
-    const name = `${trouble}/client/${step.name}`;
-    if (!isWanted(name)) continue;
-    const test = () =>
-      inWorld('three keepers', (world) =>
-        sweep(
-          name,
-          () => measureClient(world, trouble, step),
-          (call, number) => hitClient(world, trouble, step, call, number),
-        ),
-      );
-    itWithout(withoutStrace, name, test, limitMs);
+  for (const [trouble, step] of pairs.filter((pair) => isWanted(clientName(...pair)))) {
+    const test = () => inWorld('three keepers', (world) => tryWanted(clientTarget(world, trouble, step)));
+    itWithout(withoutStrace, clientName(trouble, step), test, placeLimitMs);
   }
 }
