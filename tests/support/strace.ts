@@ -26,8 +26,17 @@ export const serverCalls = [...fileCalls, 'writev', 'sendmsg'] as const;
 /** And by which a command writes to files of which the position is the kernel's to know. */
 export const clientCalls = [...serverCalls, 'write'] as const;
 export const syncCalls = ['fsync', 'fdatasync'] as const;
+/** Calls by which a program reads a file or a directory. Only of files that are named: all else is its own affairs. */
+export const readCalls = ['openat', 'read', 'pread64', 'getdents64'] as const;
 
-export interface Injection {
+/** Calls to look at: those that read if they are to one of these files, all others whatever they are to. */
+export interface Watch {
+  readonly calls: readonly string[];
+  /** Their absolute paths. What is made later is none of them. */
+  readonly files: readonly string[];
+}
+
+export interface Injection extends Partial<Watch> {
   readonly calls: readonly string[];
   readonly fate: Fate;
   /** Which of them, from 1; all if left out. */
@@ -42,26 +51,42 @@ export function missingForStrace(): string | undefined {
   return status === 0 ? undefined : 'ptrace';
 }
 
-function flagsOf(log: string, calls: readonly string[], injection: Injection | undefined): string[] {
-  const set = (names: readonly string[]): string => names.map((name) => `?${name}`).join(',');
-  const flags = ['-f', '-o', log, '-e', `trace=${set(injection?.calls ?? calls)}`];
-  if (injection === undefined) return flags;
+const isRead = (call: string): boolean => readCalls.some((each) => each === call);
+
+/** For a watch, each line shows the path of its file: `countedCalls` sorts them. An injection is to read calls or others. */
+function flagsOf(log: string, what: Watch | Injection): string[] {
+  const set = what.calls.map((name) => `?${name}`).join(',');
+  const flags = ['-f', '-o', log, '-e', `trace=${set}`];
+  if (!('fate' in what)) return [...flags, '-y'];
   const fate = { kill: 'signal=KILL', EIO: 'error=EIO', ENOSPC: 'error=ENOSPC', lie: 'retval=0' };
-  const when = injection.number === undefined ? '' : `:when=${injection.number}`;
-  return [...flags, '-e', `inject=${set(injection.calls)}:${fate[injection.fate]}${when}`];
+  const when = what.number === undefined ? '' : `:when=${what.number}`;
+  const files = what.calls.some(isRead) ? (what.files ?? []) : [];
+  return [
+    ...flags,
+    ...files.flatMap((file) => ['-P', file]),
+    ...['-e', `inject=${set}:${fate[what.fate]}${when}`],
+  ];
 }
 
 /** The command before a command that is to run so; its process id is the command's own. No --seccomp-bpf: it miscounts. */
-export function underStrace(log: string, injection?: Injection): readonly string[] {
-  return ['strace', '-D', ...flagsOf(log, clientCalls, injection), '--'];
+export function underStrace(log: string, what: Watch | Injection): readonly string[] {
+  return ['strace', '-D', ...flagsOf(log, what), '--'];
 }
 
-/** How often each call was made, by the thread that made it most often. */
-export async function countedCalls(log: string): Promise<Map<string, number>> {
+/** The file or directory of a line such as `7 pread64(3</a/b>, …` or `7 openat(AT_FDCWD</>, "/a/b", …`. */
+function fileOf(line: string): string | undefined {
+  const [, opened, named] = /\((?:AT_FDCWD<[^>]*>, )?(?:\d+<([^>]*)>|"([^"]*)")/.exec(line) ?? [];
+  return opened ?? named;
+}
+
+/** How often each call that was watched was made, by the thread that made it most often. */
+export async function countedCalls(log: string, { files }: Watch): Promise<Map<string, number>> {
+  const readable = new Set(files);
   const byThread = new Map<string, number>();
   for (const line of (await readFile(log, 'utf8')).split('\n')) {
     const [, thread, call] = /^(\d+) +(\w+)\(/.exec(line) ?? [];
     if (thread === undefined || call === undefined) continue;
+    if (isRead(call) && !readable.has(fileOf(line) ?? '')) continue;
     const key = `${call} ${thread}`;
     byThread.set(key, (byThread.get(key) ?? 0) + 1);
   }
@@ -123,9 +148,9 @@ export class Tracer {
     });
   }
 
-  /** Resolves when all threads of the process are watched. Without an injection the calls are only counted. */
-  static async attach(pid: number, log: string, injection?: Injection): Promise<Tracer> {
-    const flags = flagsOf(log, clientCalls, injection);
+  /** Resolves when all threads of the process are watched. */
+  static async attach(pid: number, log: string, what: Watch | Injection): Promise<Tracer> {
+    const flags = flagsOf(log, what);
     const child = spawn('strace', [...flags, '-p', String(pid)], { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.on('data', (part: Buffer) => (said += part.toString()));

@@ -8,6 +8,7 @@ import {
   countedCalls,
   fileCalls,
   oneFileThread,
+  readCalls,
   underStrace,
   untilEnded,
   wasInjected,
@@ -24,6 +25,8 @@ export interface ClientStep {
 interface Prepared {
   /** The same command ends what it did not end the first time. */
   readonly command: readonly string[];
+  /** What of its own files it reads, and that fails like what it writes. */
+  readonly reads: readonly string[];
   /** Has it run, and the ledger know what it changes. */
   change(run: () => Promise<void>): Promise<void>;
   /** After it did not end. @throws Error if anything is neither as before nor as after */
@@ -36,7 +39,7 @@ export type ClientTrouble = 'kill' | 'EIO' | 'ENOSPC';
 
 const calls: Readonly<Record<ClientTrouble, readonly string[]>> = {
   kill: clientCalls,
-  EIO: fileCalls,
+  EIO: [...fileCalls, ...readCalls],
   ENOSPC: fileCalls,
 };
 
@@ -50,6 +53,7 @@ export const clientSteps: readonly ClientStep[] = [
       await writeFile(source, bytes);
       return {
         command: ['upload', source, path, '--force', '--chunk-size', '64KiB'],
+        reads: [source],
         change: (change) => world.ledger.change([[path, bytes]], change),
         checkDone: async () => expectNames(join(world.folder, 'state', 'holdfast', 'uploads'), []),
       };
@@ -67,6 +71,7 @@ export const clientSteps: readonly ClientStep[] = [
       for (const { path, bytes } of files) await writeFile(join(folder, path), bytes);
       return {
         command: ['upload', ...sources, '/', '--force'],
+        reads: sources,
         change: async (change) => {
           // Each file by itself: of those of a command that was killed some may be there.
           const done = change();
@@ -95,6 +100,7 @@ async function download(world: World, length: number, before?: Buffer): Promise<
   const there = (): Promise<Buffer | undefined> => readFile(target).catch(() => undefined);
   return {
     command: ['download', path, target, '--force'],
+    reads: [folder, target],
     change: (change) => change(),
     check: async () => {
       const found = await there();
@@ -124,11 +130,11 @@ export async function measureClient(
   step: ClientStep,
 ): Promise<Map<string, number>> {
   const log = join(world.folder, 'strace.log');
-  const { command, change, checkDone } = await step.prepare(world);
-  await change(() => runClient(world, command, underStrace(log)));
+  const { command, reads, change, checkDone } = await step.prepare(world);
+  const watch = { calls: calls[trouble], files: reads };
+  await change(() => runClient(world, command, underStrace(log, watch)));
   await checkDone();
-  const counts = await countedCalls(log);
-  return new Map([...counts].filter(([call]) => calls[trouble].includes(call)));
+  return countedCalls(log, watch);
 }
 
 /** As `hit` of points.ts: the command is hit, and then run once more as it is. */
@@ -143,10 +149,9 @@ export async function hitClient(
   const fate: Fate = trouble;
   try {
     world.beginPoint();
-    const { command, change, check, checkDone } = await step.prepare(world);
-    const error = await change(() =>
-      runClient(world, command, underStrace(log, { calls: [call], fate, number })),
-    ).then(
+    const { command, reads, change, check, checkDone } = await step.prepare(world);
+    const injection = { calls: [call], files: reads, fate, number };
+    const error = await change(() => runClient(world, command, underStrace(log, injection))).then(
       () => undefined,
       (reason: unknown) => reason as Error,
     );

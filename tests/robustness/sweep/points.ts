@@ -2,6 +2,7 @@
  * Where a server can be hit: a fate, a victim, a step of the protocol, a system call and its number in this step. Each
  * point has a name, by which it can be had again alone.
  */
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { start } from '../../support/command.js';
 import { lookAtDisk } from '../../support/keeper-disk.js';
@@ -9,10 +10,12 @@ import {
   type Fate,
   type Injection,
   Tracer,
-  serverCalls,
+  type Watch,
   countedCalls,
   fileCalls,
   oneFileThread,
+  readCalls,
+  serverCalls,
   syncCalls,
   underStrace,
   untilEnded,
@@ -34,7 +37,7 @@ interface Way {
 
 export const ways: Readonly<Record<Trouble, Way>> = {
   kill: { fate: 'kill', calls: serverCalls, world: 'three keepers' },
-  EIO: { fate: 'EIO', calls: fileCalls, world: 'three keepers' },
+  EIO: { fate: 'EIO', calls: [...fileCalls, ...readCalls], world: 'three keepers' },
   ENOSPC: { fate: 'ENOSPC', calls: fileCalls, world: 'three keepers' },
   'power-loss': { fate: 'kill', calls: serverCalls, world: 'one disk' },
   // The sync that fails is not made: who goes on as if it had been has lied when the power is gone.
@@ -68,9 +71,10 @@ const patienceMs = 90_000;
 /** Does the step once, unharmed; how often the victim made each call in it. */
 export async function measure(world: World, { trouble, victim, step }: Place): Promise<Map<string, number>> {
   const log = join(world.folder, 'strace.log');
-  await act(world, { victim, step }, log);
-  const counts = await countedCalls(log);
-  return new Map([...counts].filter(([call]) => ways[trouble].calls.includes(call)));
+  let files: readonly string[] = [];
+  const { calls } = ways[trouble];
+  await act(world, { victim, step }, log, (those) => ({ calls, files: (files = those) }));
+  return countedCalls(log, { calls, files });
 }
 
 /**
@@ -84,7 +88,7 @@ export async function hit(world: World, point: Point): Promise<boolean> {
   const { fate } = ways[point.trouble];
   try {
     const injection = { calls: [point.call], fate, number: point.number };
-    const wasHit = await act(world, point, log, injection);
+    const wasHit = await act(world, point, log, (files) => ({ ...injection, files }));
     await world.settle();
     await world.checkTouched();
     return wasHit;
@@ -97,10 +101,10 @@ function act(
   world: World,
   { victim, step }: Pick<Place, 'victim' | 'step'>,
   log: string,
-  injection?: Injection,
+  what: Try['what'],
 ): Promise<boolean> {
   world.beginPoint();
-  const tried: Try = { world, victim, log, injection };
+  const tried: Try = { world, victim, log, what };
   return 'directory' in step ? begin(tried, step) : work(tried, step);
 }
 
@@ -108,7 +112,14 @@ interface Try {
   readonly world: World;
   readonly victim: Victim;
   readonly log: string;
-  readonly injection: Injection | undefined;
+  /** What to do to calls, or that they are only counted; of those that read, to these files. */
+  what(files: readonly string[]): Watch | Injection;
+}
+
+/** The files and directories that a server has, now that its step begins. None if it is new. */
+async function filesOf(dataDir: string): Promise<string[]> {
+  const found = await readdir(dataDir, { recursive: true }).catch(() => []);
+  return found.length === 0 ? [] : [dataDir, ...found.map((name) => join(dataDir, name))];
 }
 
 interface Outcome {
@@ -124,11 +135,13 @@ async function outcomeOf(doIt: () => Promise<void>): Promise<Outcome> {
   }
 }
 
-async function work({ world, victim, log, injection }: Try, step: WorkStep): Promise<boolean> {
+async function work({ world, victim, log, what }: Try, step: WorkStep): Promise<boolean> {
   await world.settle();
   const doIt = await step.prepare(world, victim);
   const member = world.member(victim);
-  const tracer = await Tracer.attach(member.pid ?? 0, log, injection);
+  const watched = what(await filesOf(member.dataDir));
+  const injection = 'fate' in watched ? watched : undefined;
+  const tracer = await Tracer.attach(member.pid ?? 0, log, watched);
   let outcome: Outcome | undefined;
   const done = outcomeOf(doIt).then((ended) => (outcome = ended));
   const isOver = async (): Promise<boolean> => (await tracer.hasEnded()) || (await tracer.wasInjected());
@@ -144,7 +157,8 @@ async function work({ world, victim, log, injection }: Try, step: WorkStep): Pro
   await tracer.detach();
   const isHit = injection !== undefined && (await tracer.wasInjected());
   if (isHit) await world.recover(member);
-  else await member.start();
+  // As after a hit: what only a server does that has just started is done in each step, or in none.
+  else await member.kill().then(() => member.start());
   const { error } = await done;
   // One keeper of three, or a tracker that is back at once, is nothing that a client is told of, but for want of room.
   const mayFail = world.disk !== undefined || injection?.fate === 'ENOSPC';
@@ -154,7 +168,7 @@ async function work({ world, victim, log, injection }: Try, step: WorkStep): Pro
 
 /** A server is started, hit, and started again: it is the same one, or becomes one if it was none yet. */
 async function begin(tried: Try, { directory }: StartStep): Promise<boolean> {
-  const { world, victim, log, injection } = tried;
+  const { world, victim, log, what } = tried;
   const member = world.member(victim);
   const isNew = directory === 'new';
   if (!isNew) await member.kill();
@@ -169,10 +183,12 @@ async function begin(tried: Try, { directory }: StartStep): Promise<boolean> {
     listen,
     ...(victim === 'keeper' ? ['--tracker', tracker] : []),
   ];
-  const hasStarted = await startOnce(victim, args, underStrace(log, injection));
-  const isHit = injection !== undefined && (await wasInjected(log, !hasStarted));
+  const watched = what(await filesOf(dataDir));
+  const isMeasured = !('fate' in watched);
+  const hasStarted = await startOnce(victim, args, underStrace(log, watched));
+  const isHit = !isMeasured && (await wasInjected(log, !hasStarted));
   if (!hasStarted && !isHit) throw new Error('it did not start, and nothing was done to it');
-  if (injection !== undefined && world.disk !== undefined) await world.recover(member);
+  if (!isMeasured && world.disk !== undefined) await world.recover(member);
   else await member.start();
   if (isNew) {
     if (!(await startOnce(victim, args))) throw new Error('it does not start any more');
