@@ -10,6 +10,8 @@ interface AnyStep {
   readonly victims: readonly Victim[];
   /** Not with one keeper on one disk: copies have to come from somewhere, and a server has to go on beside the victim. */
   readonly needsOthers?: boolean;
+  /** In a cluster that keeps what was deleted, of which the other steps wait for the end. */
+  readonly needsTrash?: boolean;
 }
 
 /** The start of a server, watched from its first call: on what the last start left, or in a new directory. */
@@ -111,6 +113,24 @@ export const steps: readonly Step[] = [
         await world.ledger.remove(world.client, path);
         await world.untilTrashed(chunks);
       };
+    },
+  },
+  {
+    name: 'restore',
+    victims: ['tracker'],
+    needsTrash: true,
+    prepare: async (world) => {
+      const { path, bytes } = await world.store('restore', shortBytes);
+      await world.ledger.remove(world.client, path);
+      return () => world.ledger.change([[path, bytes]], () => world.client.restore(path));
+    },
+  },
+  {
+    name: 'make-directory',
+    victims: ['tracker'],
+    prepare: (world) => {
+      const path = world.newDirectory('directory');
+      return Promise.resolve(() => world.makeDirectory(path));
     },
   },
   {

@@ -19,6 +19,11 @@ import { waitFor } from '../../support/wait.js';
 
 export type Victim = 'keeper' | 'tracker';
 
+export interface WorldOptions {
+  /** Whether what was deleted can be restored, until the judge comes. */
+  readonly keepsTrash?: boolean;
+}
+
 export class World {
   readonly folder: string;
   readonly cluster: Cluster;
@@ -30,6 +35,8 @@ export class World {
   #spare: Cluster | undefined;
   /** Of the point that is being looked at. */
   readonly #touched = new Set<string>();
+  /** Those of which somebody was told that they were made. */
+  readonly #directories = new Set<string>();
 
   private constructor(
     folder: string,
@@ -45,7 +52,10 @@ export class World {
     this.#remove = remove;
   }
 
-  static async make(kind: 'three keepers' | 'one disk'): Promise<World> {
+  static async make(
+    kind: 'three keepers' | 'one disk',
+    { keepsTrash = false }: WorldOptions = {},
+  ): Promise<World> {
     const { path, remove } = await temporaryFolder();
     const isOneDisk = kind === 'one disk';
     const root = join(path, 'servers');
@@ -57,6 +67,7 @@ export class World {
         // Nobody is to be missed because he is watched, on a busy machine.
         'suspect-after': '15s',
         'dead-after': '60s',
+        ...(keepsTrash && { 'trash-retention': '24h' }),
         ...(isOneDisk && { replicas: '1', 'min-write': '1' }),
       },
       environment: oneFileThread,
@@ -79,6 +90,18 @@ export class World {
   path(name: string): string {
     this.#paths += 1;
     return this.touch(`/${name}-${this.#paths}`);
+  }
+
+  /** The same for a directory, below another one that is made with it. */
+  newDirectory(name: string): string {
+    this.#paths += 1;
+    return `/${name}-${this.#paths}/below`;
+  }
+
+  /** From now on it is looked at after each point. */
+  async makeDirectory(path: string): Promise<void> {
+    await this.client.makeDirectory(path, { parents: true });
+    this.#directories.add(path);
   }
 
   /** One that is looked at after the point. */
@@ -159,9 +182,13 @@ export class World {
     );
   }
 
-  /** What was touched since the last time is as the ledger says. */
+  /** What was touched since the last time is as the ledger says, and every directory is there. */
   async checkTouched(): Promise<void> {
     for (const path of this.#touched) await this.ledger.check(this.client, path);
+    for (const path of this.#directories) {
+      const { type } = await this.client.stat(path);
+      if (type !== 'directory') throw new Error(`${path} is a ${type}`);
+    }
   }
 
   beginPoint(): void {
@@ -184,6 +211,8 @@ export class World {
   /** The oracle of all scenarios. Leaves the cluster stopped. */
   async judge(): Promise<void> {
     await this.assertNothingHeld();
+    await this.checkTouched();
+    await this.client.emptyTrash();
     await expectHealed(this.cluster, this.ledger);
   }
 
