@@ -6,6 +6,8 @@ export default {
   testEnvironment: 'node',
   // Tests wait about half of their time: for syncs, deaths, repairs.
   maxWorkers: availableParallelism() + 1,
+  // Of tests within a file that may run side by side, as those of the whole sweep (tests/robustness/sweep) alone do.
+  maxConcurrency: Number(process.env.HOLDFAST_SWEEP_JOBS ?? 1),
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
   testTimeout: 120_000,
   testMatch: [

@@ -35,6 +35,12 @@ describe('one point', () => {
     await expect(tryOne(target, numbersFrom(1))).rejects.toThrow('kill/keeper/upload/fsync');
   });
 
+  it('is another one if its call is made only now and then', async () => {
+    const { target, tried } = place({ pread64: 1, fsync: 1 }, (call) => call === 'fsync');
+    await tryOne(target, () => 0);
+    expect(tried).toEqual(['pread64 1', 'pread64 1', 'fsync 1']);
+  });
+
   it('is there', async () => {
     const { target } = place({}, () => true);
     await expect(tryOne(target, numbersFrom(1))).rejects.toThrow('none of the calls');
@@ -53,10 +59,11 @@ describe('all points', () => {
   });
 
   it('are some of many like ones', async () => {
-    const { target, tried } = place({ mkdir: 60 }, (_, number) => number <= 60);
-    expect(await sweep(target)).toMatch('mkdir hit 3 of 3');
-    expect(tried).toEqual(['mkdir 1', 'mkdir 26', 'mkdir 51', 'mkdir 76']);
-    expect(await countPoints(target)).toBe(3);
+    const { target, tried } = place({ mkdir: 258 }, (_, number) => number <= 258);
+    expect(await sweep(target)).toMatch('mkdir hit 11 of 11');
+    expect(tried.slice(0, 3)).toEqual(['mkdir 1', 'mkdir 26', 'mkdir 51']);
+    expect(tried.slice(-2)).toEqual(['mkdir 251', 'mkdir 276']);
+    expect(await countPoints(target)).toBe('kill/keeper/upload: 11 points: mkdir 11');
   });
 
   it('fail if a call was never hit', async () => {
@@ -64,8 +71,16 @@ describe('all points', () => {
     await expect(sweep(target)).rejects.toThrow('fsync hit 0 of 2, rename hit 0 of 1');
   });
 
+  it('do not fail for a call that is made only now and then, unless it is asked for', async () => {
+    const { target } = place({ fsync: 1, pread64: 2 }, (call, number) => call === 'fsync' && number === 1);
+    expect(await sweep(target)).toBe('kill/keeper/upload: fsync hit 1 of 1, pread64 hit 0 of 2');
+    await expect(sweep(target, 'pread64')).rejects.toThrow('never hit');
+  });
+
   it('fail if there are none, or none of the call that is asked for', async () => {
     await expect(sweep(place({}, () => false).target)).rejects.toThrow('none of the calls');
-    await expect(sweep(place({ fsync: 1 }, () => false).target, 'rename')).rejects.toThrow('never hit');
+    await expect(sweep(place({ fsync: 1 }, () => false).target, 'rename')).rejects.toThrow(
+      'makes fsync, no rename',
+    );
   });
 });
