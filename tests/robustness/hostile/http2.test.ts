@@ -3,35 +3,64 @@
  * that never end. Whoever behaves is served beside every one of them, by the same process, in bounded memory.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { trackerV1 } from '@holdfast/proto';
+import { keeperV1, trackerV1 } from '@holdfast/proto';
 import { gzipSync } from 'node:zlib';
 import { checkHealth } from '../../support/keeper-calls.js';
+import { waitFor } from '../../support/wait.js';
 import { RawConnection, callHeaders, flags, frame, grpcFrame, headerBlock } from './support/frames.js';
 import { readRaw } from './support/http2-client.js';
+import { Prober } from './support/probing.js';
+import { SlowCall } from './support/slow-call.js';
 import { Target } from './support/target.js';
 
 const { GetEntry } = trackerV1.NamespaceService.service;
 const { CommitUpload } = trackerV1.UploadService.service;
+const { StatChunk } = keeperV1.ChunkService.service;
 const watchPath = '/grpc.health.v1.Health/Watch';
 const MiB = 1024 ** 2;
 /** Of a request; what a server says to nonsense comes at once, and a busy machine is slow. */
 const answerMs = 5_000;
 const peakBytes = 700 * MiB;
+/** What may be said to a call that takes its time: DEADLINE_EXCEEDED, and RESOURCE_EXHAUSTED where others need the room. */
+const tooSlow = ['4', '8'];
 /** Of messages that never end: much more than the memory that servers may take, if they kept it. */
 const floodBytes = 1_024 * MiB;
 
 let target: Target;
+let prober: Prober;
+/** One to each server that is attacked, from the first attack to the last. */
+const slowCalls: SlowCall[] = [];
 beforeAll(async () => {
   target = await Target.start();
+  prober = await Prober.start(target);
+  // At a byte a second, it takes an hour to say either of these.
+  const path = `/${'slow'.repeat(900)}`;
+  const piece = { chunkId: '0'.repeat(32), pieceIndex: 0, readToken: Buffer.alloc(3_600) };
+  const [tracker, keeper] = target.servers.map(({ address }) => address) as [string, string];
+  slowCalls.push(await SlowCall.open(tracker, GetEntry.path, GetEntry.requestSerialize({ path })));
+  slowCalls.push(await SlowCall.open(keeper, StatChunk.path, StatChunk.requestSerialize(piece)));
 }, 60_000);
-afterAll(() => target.stop(), 60_000);
+afterAll(async () => {
+  for (const call of slowCalls) call.close();
+  await prober.stop();
+  await target.stop();
+}, 60_000);
 
 type Attack = (address: string) => Promise<readonly RawConnection[]>;
 
-/** What an attack leaves open stays open while others are asked for. */
+/** Who behaves is answered, every time and soon, all the while since the last look. */
+async function expectAnswered(): Promise<void> {
+  for (const { what, answers, slowestMs, failures } of await prober.report()) {
+    expect({ what, failures }).toEqual({ what, failures: [] });
+    expect({ what, answers, slowestMs, inTime: slowestMs < answerMs }).toMatchObject({ inTime: true });
+  }
+}
+
+/** Others are served during an attack; what it leaves open stays open while more is asked for. */
 async function expectServed(attack: Attack): Promise<void> {
   const left: RawConnection[] = [];
   for (const { address } of target.servers.slice(0, 2)) left.push(...(await attack(address)));
+  await expectAnswered();
   for (const { address } of target.servers) await checkHealth(address, answerMs);
   for (const path of target.ledger.paths) await target.ledger.check(target.client, path);
   expect(target.exits).toEqual([]);
@@ -259,6 +288,21 @@ describe('a call with', () => {
       expect(answer.detail).toMatchObject({ remedy: expect.stringMatching(/./) });
     expect(target.exits).toEqual([]);
   });
-
-  it('ends with the judge: nothing of all this is left', () => target.judge(() => false), 180_000);
 });
+
+describe('a caller that has sent a byte a second all the while', () => {
+  it('waits still, or was told in time that others need the room, and leaves nothing behind', async () => {
+    for (const call of slowCalls) {
+      await waitFor('some bytes to have been sent', () => call.sentBytes > 3 || call.status !== undefined);
+      // It has no deadline of its own, and took no more room than it was given.
+      expect([undefined, ...tooSlow]).toContain(call.status);
+      const isOpen = call.status === undefined;
+      if (process.platform === 'linux' && isOpen) expect(await call.isHeld()).toBe(true);
+      call.close();
+      await waitFor('the server to have let it go', async () => !(await call.isHeld()));
+    }
+    expect(target.exits).toEqual([]);
+  }, 60_000);
+});
+
+it('ends with the judge: nothing of all this is left', () => target.judge(() => false), 180_000);

@@ -1,6 +1,7 @@
 /** How long a well-behaved client waits for a small answer, with and without an attack beside it. */
 import { keeperV1, trackerV1 } from '@holdfast/proto';
 import { PeerChannel, callUnary, controlChannelOptions } from '@holdfast/shared/grpc';
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { Target } from './target.js';
 
@@ -13,32 +14,58 @@ export interface Probed {
   readonly failures: readonly string[];
 }
 
+interface Probe {
+  readonly address: string;
+  readonly path: string;
+  readonly message: Buffer;
+}
+
 interface Times {
   readonly times: readonly number[];
   readonly failures: readonly string[];
 }
 
-/** Probes until the promise ends. */
-export async function probeDuring(target: Target, attack: () => Promise<void>): Promise<readonly Probed[]> {
-  const probes = await smallCalls(target);
-  const worker = new Worker(new URL('./prober.mjs', import.meta.url), {
-    workerData: probes.map(({ address, path, message }) => ({ address, path, message })),
-  });
-  const reported = new Promise<readonly Times[]>((resolve, reject) => {
-    worker.once('message', resolve).once('error', reject);
-  });
-  try {
-    await attack();
-    worker.postMessage('over');
-    return (await reported).map(({ times, failures }, index) => ({
-      what: probes[index]!.path,
+/** A well-behaved client that asks from its start to its end. */
+export class Prober {
+  readonly #probes: readonly Probe[];
+  readonly #worker: Worker;
+
+  private constructor(probes: readonly Probe[]) {
+    this.#probes = probes;
+    this.#worker = new Worker(new URL('./prober.mjs', import.meta.url), { workerData: probes });
+  }
+
+  static async start(target: Target): Promise<Prober> {
+    return new Prober(await smallCalls(target));
+  }
+
+  /** How it was answered since the last report. */
+  async report(): Promise<readonly Probed[]> {
+    const reported = once(this.#worker, 'message') as Promise<[readonly Times[]]>;
+    this.#worker.postMessage('report');
+    const [all] = await reported;
+    return all.map(({ times, failures }, index) => ({
+      what: this.#probes[index]!.path,
       answers: times.length,
       medianMs: median(times),
       slowestMs: Math.max(...times),
       failures,
     }));
+  }
+
+  async stop(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}
+
+/** Probes until the promise ends. */
+export async function probeDuring(target: Target, attack: () => Promise<void>): Promise<readonly Probed[]> {
+  const prober = await Prober.start(target);
+  try {
+    await attack();
+    return await prober.report();
   } finally {
-    await worker.terminate();
+    await prober.stop();
   }
 }
 
@@ -46,8 +73,8 @@ function median(times: readonly number[]): number {
   return times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
 }
 
-/** A look at a file, and at its first piece. */
-async function smallCalls(target: Target) {
+/** A look at a file, and at its first piece: at the first keeper, which those attack who attack one. */
+async function smallCalls(target: Target): Promise<readonly Probe[]> {
   const { GetEntry } = trackerV1.NamespaceService.service;
   const { LocateChunks } = trackerV1.ChunkLocationService.service;
   const { StatChunk } = keeperV1.ChunkService.service;
@@ -56,7 +83,7 @@ async function smallCalls(target: Target) {
   try {
     const request = { path: path!, target: 'path' } as const;
     const { extents } = await callUnary(channel, 'tracker', LocateChunks, request, { deadlineMs: 10_000 });
-    const [{ extent, readToken, pieces }] = extents as [(typeof extents)[0]];
+    const [{ extent, readToken }] = extents as [(typeof extents)[0]];
     return [
       {
         address: target.cluster.trackerAddress,
@@ -64,7 +91,7 @@ async function smallCalls(target: Target) {
         message: GetEntry.requestSerialize({ path: path! }),
       },
       {
-        address: pieces[0]!.keeper!.address,
+        address: target.cluster.keepers[0]!.address,
         path: StatChunk.path,
         message: StatChunk.requestSerialize({ chunkId: extent!.chunkId, pieceIndex: 0, readToken }),
       },
