@@ -131,30 +131,58 @@ function spoil(choices: Choices, json: unknown): unknown {
 describe('beside the target of a download', () => {
   /** Of what is shorter no part file outlives its download. */
   const largeBytes = 33 * 1024 ** 2;
+  let large: string;
   let largeDigest: string;
   beforeAll(async () => {
-    const large = join(folder.path, 'large');
+    large = join(folder.path, 'large');
     largeDigest = await writeSeededFile(large, largeBytes, 6);
     await client.upload(large, '/large', { replicas: 2 });
   }, 60_000);
 
+  /** Downloads beside a part file as `put` leaves it; what was said about it. */
+  async function downloadBeside(put: (part: string) => Promise<void>): Promise<ResumeNotice[]> {
+    const into = join(folder.path, 'into');
+    await rm(into, { recursive: true, force: true });
+    await mkdir(into);
+    const entry = await client.stat('/large');
+    // As a download that was killed names it; "free" is what anybody may take over.
+    await put(join(into, `.back.holdfast.${entry.version}.free-01234567.part`));
+    const notices: ResumeNotice[] = [];
+    const onResume = (notice: ResumeNotice): void => void notices.push(notice);
+    try {
+      const target = join(into, 'back');
+      const options = { resume: true, onResume };
+      await within(transferMs, 'the download', client.download('/large', target, options));
+      expect(await sha256Of(target)).toBe(largeDigest);
+      // Nor is anything of it left that a file could be mistaken for.
+      const left = await readdir(into, { withFileTypes: true });
+      expect(left.filter((each) => each.isFile()).map(({ name }) => name)).toEqual(['back']);
+    } finally {
+      for (const each of await readdir(into)) await releasePipe(join(into, each));
+    }
+    return notices;
+  }
+
   it.each(replacements.map((damage) => [damage.name, damage] as const))(
     'a part file that is %s is in nobody’s way',
     async (_what, damage) => {
-      const into = join(folder.path, 'into');
-      await rm(into, { recursive: true, force: true });
-      await mkdir(into);
-      const entry = await client.stat('/large');
-      // As a download that was killed names it; "free" is what anybody may take over.
-      const part = join(into, `.back.holdfast.${entry.version}.free-01234567.part`);
-      await damage.put(part, new Choices(1));
-      try {
-        const target = join(into, 'back');
-        await within(transferMs, 'the download', client.download('/large', target, { resume: true }));
-        expect(await sha256Of(target)).toBe(largeDigest);
-      } finally {
-        for (const each of await readdir(into)) await releasePipe(join(into, each));
-      }
+      await downloadBeside((part) => damage.put(part, new Choices(1)));
+    },
+    60_000,
+  );
+
+  it('a part file with all the bytes is gone on with', async () => {
+    expect((await downloadBeside((part) => cp(large, part))).map(({ kind }) => kind)).toEqual(['resumed']);
+  }, 60_000);
+
+  const [seed] = seeds().slice(-1) as [number];
+  it.each(changes.map((damage) => [damage.name, damage] as const))(
+    `a part file with all the bytes that is %s costs no more than to fetch them again (HOLDFAST_FUZZ_SEED=${seed})`,
+    async (_what, damage) => {
+      await downloadBeside(async (part) => {
+        await cp(large, part);
+        await damage.put(part, new Choices(seed));
+      });
     },
     60_000,
   );
