@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type HoldfastClient, HoldfastError } from '@holdfast/client';
 import type { Cluster, Member } from '@holdfast/local-cluster';
-import { cp, readdir, rm, symlink } from 'node:fs/promises';
+import { cp, readdir, rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Ledger } from '../../support/ledger.js';
 import { type PieceFile, storedPieces } from '../../support/keeper-disk.js';
@@ -36,6 +36,9 @@ beforeAll(async () => {
   });
   await storeFiles(client, ledger, { count: 4, chunks: 4, seed: 11 });
   keeper = cluster.keepers[0]!;
+  // What a scrub writes down must be there to be changed.
+  await client.waitForJob(await client.scrub([keeper.keeperId]));
+  expect((await stat(join(keeper.dataDir, 'SCRUB'))).size).toBeGreaterThan(0);
 }, 60_000);
 afterAll(() => cluster.stop(), 60_000);
 
@@ -90,11 +93,14 @@ function expectHonest(outcome: HoldfastError | 'started'): void {
 
 const seed = seeds().at(-1)!;
 
-describe.each(['IDENTITY', 'STATE', 'LOCK'])('%s that is', (name) => {
+describe.each(['IDENTITY', 'STATE', 'LOCK', 'SCRUB'])('%s that is', (name) => {
   it.each([...changes, ...replacements].map((damage) => [damage.name, damage] as const))(
     `%s does no harm (HOLDFAST_FUZZ_SEED=${seed})`,
     async (_what, damage) => {
-      expectHonest(await startWith(name, (path) => damage.put(path, new Choices(seed))));
+      const outcome = await startWith(name, (path) => damage.put(path, new Choices(seed)));
+      expectHonest(outcome);
+      // Without it a round of the scrub begins anew, and that is all.
+      if (name === 'SCRUB') expect(outcome).toBe('started');
     },
     60_000,
   );
