@@ -16,11 +16,12 @@ import {
 import fc from 'fast-check';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runHere } from '../../support/command-here.js';
 import { run } from '../../support/command.js';
-import { temporaryFolder } from '../../support/files.js';
+import { fingerprint, temporaryFolder } from '../../support/files.js';
 import { seeds } from './support/random.js';
 
-const programs = ['master-tracker', 'data-keeper'] as const;
+const programs = ['master-tracker', 'data-keeper', 'local-cluster'] as const;
 /** What no option means: `--log-level=` and the like take none of these, and no path is so long. */
 const nonsense = '\u0007 -1.5e999 nonsense';
 
@@ -70,6 +71,84 @@ describe.each(programs)('%s', (program) => {
       expect(await readdir(folder.path)).not.toContain(program);
     }
   }, 60_000);
+});
+
+describe('client', () => {
+  /** Their values are names, patterns, or ids of what is there: any text is one. Help and versions are asked for. */
+  const takesAnyText = /^(help|version|cursor|exclude|name|iname|cancel|accept-unknown)$/;
+  /** Nobody listens there: whoever asks first and looks at its flags then has another status. */
+  const nobody = { HOLDFAST_TRACKER: '127.0.0.1:1' };
+
+  async function helpOf(...words: readonly string[]): Promise<string> {
+    const { status, stdout } = await runHere([...words, '--help']);
+    expect(status).toBe(0);
+    return stdout.toString();
+  }
+
+  /** What stands for a word of a usage; by default a remote path. */
+  const wordFor: Readonly<Record<string, () => string>> = {
+    LOCAL: () => join(folder.path, 'local'),
+    SOURCE: () => folder.path,
+    DESTINATION: () => ':/x',
+  };
+  /** What a verb asks for beside its paths before it looks at the rest. */
+  const alsoNeeded: Readonly<Record<string, string>> = { maintenance: '--for=1m', 'trash empty': '--yes' };
+
+  /** Every verb, with the words of those that have two. */
+  async function verbsOf(...group: readonly string[]): Promise<string[][]> {
+    const listed = (await helpOf(...group)).matchAll(/^ {2}client ([a-z -]+?)(?: {2,}|$)/gm);
+    return [...listed].map(([, words]) => words!.split(' '));
+  }
+
+  /** Its flags that can be wrong, and as many paths as it asks for. */
+  async function usageOf(verb: readonly string[]): Promise<{ flags: string[]; paths: string[] }> {
+    const help = await helpOf(...verb);
+    const [options = ''] = /^Options:$[^]*?(?=^$)/m.exec(help) ?? [];
+    const flags = [...options.matchAll(/^\s+(?:-\w, )?--([a-z-]+)/gm)].map(([, name]) => name!);
+    const [usage = ''] = help.split('\n');
+    const asked = usage.match(/(?<!\[)\b[A-Z]+\b/g) ?? [];
+    return {
+      flags: flags.filter((name) => !takesAnyText.test(name)),
+      paths: asked.map((word) => wordFor[word]?.() ?? '/x'),
+    };
+  }
+
+  it('names every flag of every verb that is nonsense, and touches nothing', async () => {
+    const isVerb = ([word]: readonly string[]): boolean => word !== 'trash' && word !== 'completion';
+    // The one is the first word of verbs, the other asks nobody for anything.
+    const verbs = [...(await verbsOf()).filter(isVerb), ...(await verbsOf('trash'))];
+    expect(verbs.length).toBeGreaterThan(30);
+    await writeFile(join(folder.path, 'local'), 'something to send');
+    const before = await fingerprint(folder.path);
+    const wrong: unknown[] = [];
+    let tried = 0;
+    for (const verb of verbs) {
+      const { flags, paths } = await usageOf(verb);
+      for (const name of flags) {
+        const needed = [alsoNeeded[verb.join(' ')] ?? []].flat();
+        const more = needed.filter(() => !['for', 'end', 'yes'].includes(name));
+        const words = [...verb, `--${name}=${nonsense}`, ...more, ...paths];
+        const { status, stderr } = await runHere(words, nobody);
+        // What is no path is told by what it is.
+        const isNamed = stderr.includes(`--${name}`) || stderr.includes(JSON.stringify(nonsense));
+        if (status !== 2 || !isNamed || /^\s+at /m.test(stderr)) {
+          wrong.push({ verb, name, status, stderr });
+        }
+        tried += 1;
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect(tried).toBeGreaterThan(verbs.length * 4);
+    expect(await fingerprint(folder.path)).toEqual(before);
+  }, 60_000);
+
+  it('names a variable that is nonsense', async () => {
+    const { status, stderr } = await runHere(['ls'], { HOLDFAST_TRACKER: nonsense });
+    expect({ status, stderr }).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('HOLDFAST_TRACKER'),
+    });
+  });
 });
 
 const [seed] = seeds() as [number];
