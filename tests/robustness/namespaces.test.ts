@@ -1,7 +1,8 @@
 /**
  * A tracker, keepers and a client on machines of their own, as network namespaces: a cable is pulled in the middle of an
- * upload, which no closed connection tells anybody; another keeper hears the client and is not heard; a link is narrow. The
- * upload and a download go on within the times that they promise, and all is mended when the network is.
+ * upload, which no closed connection tells anybody; another keeper hears the client and is not heard; a link is narrow, and
+ * then every link to a keeper loses packets. Uploads, downloads and repairs go on within the times that they promise, and all
+ * is mended when the network is.
  */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { KeeperStatus } from '@holdfast/client';
@@ -9,12 +10,13 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningCommand, run, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
-import { Network, missingForNamespaces } from '../support/namespaces.js';
+import { Network, missingForLoss, missingForNamespaces } from '../support/namespaces.js';
 import { waitFor } from '../support/wait.js';
 
 const missing = missingForNamespaces();
-const itNeedsNamespaces = missing === undefined ? it : it.skip;
-const needing = missing === undefined ? '' : ` (needs ${missing})`;
+const missingToLose = missingForLoss();
+const itNeeds = (what: string | undefined) => (what === undefined ? it : it.skip);
+const needing = (what: string | undefined): string => (what === undefined ? '' : ` (needs ${what})`);
 
 const MiB = 1024 ** 2;
 const sizeBytes = 24 * MiB;
@@ -88,16 +90,32 @@ interface Status {
   readonly keepers: readonly KeeperStatus[];
 }
 
-async function isWhole(): Promise<boolean> {
+async function statusNow(): Promise<Status> {
   const { stdout } = await run('client', ['status', '--json', '--tracker', tracker()], {
     wrapper: network.on('client'),
   });
-  const { chunksBelowPolicy, keepers: all } = JSON.parse(stdout.toString()) as Status;
+  return JSON.parse(stdout.toString()) as Status;
+}
+
+async function isWhole(): Promise<boolean> {
+  const { chunksBelowPolicy, keepers: all } = await statusNow();
   return chunksBelowPolicy === 0 && all.every(({ state, reported }) => state === 'live' && reported);
 }
 
-itNeedsNamespaces(
-  `transfers go on over cables that are pulled, links that work one way, and narrow ones${needing}`,
+/** As the product says, once it has had the time to give up what is superfluous. */
+async function isFoundWhole(): Promise<boolean> {
+  const { status, stdout } = await startClient('fsck', '--json').finished;
+  if (status !== 0) throw new Error(stdout.toString());
+  return true;
+}
+
+async function comesDown(path: string, target: string): Promise<void> {
+  await succeeds(startClient('download', path, target));
+  expect(await sha256Of(target)).toBe(digest);
+}
+
+itNeeds(missing)(
+  `transfers go on over cables that are pulled, links that work one way, and narrow ones${needing(missing)}`,
   async () => {
     await network.cutOneWay('keeper-2', 'client');
     await network.narrow('keeper-3', 4 * MiB);
@@ -105,13 +123,35 @@ itNeedsNamespaces(
     await waitFor('the first keeper to be sent something', () => isReceiving('keeper-1'));
     await network.pullCable('keeper-1');
     await succeeds(upload);
-    const target = join(folder.path, 'back.bin');
-    await succeeds(startClient('download', '/file', target));
-    expect(await sha256Of(target)).toBe(digest);
+    await comesDown('/file', join(folder.path, 'back.bin'));
     await network.plugCable('keeper-1');
     await network.mendOneWay('keeper-2', 'client');
-    await network.widen('keeper-3');
+    await network.mend('keeper-3');
     await waitFor('all to be whole', isWhole);
+    await waitFor('nothing to be found', isFoundWhole);
   },
   120_000,
+);
+
+itNeeds(missingToLose)(
+  `transfers and repairs go on over links that lose one packet in sixteen${needing(missingToLose)}`,
+  async () => {
+    for (const name of keepers) await network.lose(name);
+    await succeeds(startClient('upload', source, '/lossy', '--chunk-size', '4MiB'));
+    await comesDown('/lossy', join(folder.path, 'lossy.bin'));
+    // The others send each other what it had.
+    await network.pullCable('keeper-2');
+    const repaired = async (): Promise<boolean> => {
+      const { chunksBelowPolicy, keepers: all } = await statusNow();
+      return chunksBelowPolicy === 0 && all.some(({ state }) => state === 'dead');
+    };
+    await waitFor('the copies of the lost keeper to be made anew', repaired, 60_000);
+    await comesDown('/lossy', join(folder.path, 'lossy-again.bin'));
+    for (const name of keepers) expect(await network.lostPackets(name)).toBeGreaterThan(0);
+    await network.plugCable('keeper-2');
+    for (const name of keepers) await network.mend(name);
+    await waitFor('all to be whole', isWhole);
+    await waitFor('nothing to be found', isFoundWhole);
+  },
+  180_000,
 );

@@ -36,6 +36,51 @@ export function missingForNamespaces(): string | undefined {
   return spawnSync('sh', ['-c', attempt]).status === 0 ? undefined : 'network namespaces with bridges';
 }
 
+/** One packet in so many is lost, where packets are: 6 %. */
+const lostOneIn = 16;
+
+/**
+ * What has a device lose packets that it sends: those whose number in the header of IP ends so, which one in 16 does, go to
+ * a queue that takes none. Few kernels have what is made for this (netem), and these parts many. Number 0 is of packets
+ * that begin a connection and would all be lost.
+ */
+function lossOn(device: string): readonly (readonly string[])[] {
+  const to = (classId: string, rate: string): readonly string[] => [
+    'class',
+    'add',
+    'dev',
+    device,
+    'parent',
+    '1:',
+    'classid',
+    classId,
+    'htb',
+    'rate',
+    rate,
+    'quantum',
+    '60000',
+  ];
+  const number = ['match', 'u16', '0x0005', `0x${(lostOneIn - 1).toString(16).padStart(4, '0')}`, 'at', '4'];
+  return [
+    ['qdisc', 'add', 'dev', device, 'root', 'handle', '1:', 'htb', 'default', '1'],
+    to('1:1', '10gbit'),
+    to('1:2', '8bit'),
+    ['qdisc', 'add', 'dev', device, 'parent', '1:2', 'bfifo', 'limit', '1'],
+    ['filter', 'add', 'dev', device, 'parent', '1:', 'protocol', 'ip', 'u32', ...number, 'flowid', '1:2'],
+  ];
+}
+
+/** What is missing on this machine for links that lose packets; undefined if nothing is. */
+export function missingForLoss(): string | undefined {
+  const missing = missingForNamespaces();
+  if (missing !== undefined) return missing;
+  const trial = `holdfast-${randomBytes(4).toString('hex')}`;
+  spawnSync('ip', ['netns', 'add', trial]);
+  const attempts = lossOn('lo').map((words) => spawnSync('tc', ['-n', trial, ...words]).status);
+  spawnSync('ip', ['netns', 'del', trial]);
+  return attempts.every((status) => status === 0) ? undefined : 'sch_htb and cls_u32';
+}
+
 export class Network {
   readonly #prefix: string;
   readonly #names: readonly string[];
@@ -103,13 +148,43 @@ export class Network {
   /** So many bytes a second reach the machine, at most, and as many leave it. */
   async narrow(name: string, bytesPerS: number): Promise<void> {
     const shape = ['root', 'tbf', 'rate', `${bytesPerS * 8}bit`, 'burst', '64kb', 'latency', '100ms'];
-    await run('tc', ['-n', `${this.#prefix}switch`, 'qdisc', 'replace', 'dev', this.#port(name), ...shape]);
-    await run('tc', ['-n', this.#prefix + name, 'qdisc', 'replace', 'dev', 'cable', ...shape]);
+    for (const [machine, device] of this.#endsOf(name)) {
+      await this.#tc(machine, 'qdisc', 'replace', 'dev', device, ...shape);
+    }
   }
 
-  async widen(name: string): Promise<void> {
-    await run('tc', ['-n', `${this.#prefix}switch`, 'qdisc', 'del', 'dev', this.#port(name), 'root']);
-    await run('tc', ['-n', this.#prefix + name, 'qdisc', 'del', 'dev', 'cable', 'root']);
+  /** Some of the packets that the machine is sent are lost, and as many of those that it sends. */
+  async lose(name: string): Promise<void> {
+    for (const [machine, device] of this.#endsOf(name)) {
+      // What is sent in one go and cut up by the device would be lost in one go.
+      await this.#ip(machine, 'link', 'set', 'dev', device, 'gso_max_segs', '1');
+      for (const words of lossOn(device)) await this.#tc(machine, ...words);
+    }
+  }
+
+  /** How many packets from and to a machine were lost. */
+  async lostPackets(name: string): Promise<number> {
+    let lost = 0;
+    for (const [machine, device] of this.#endsOf(name)) {
+      const { stdout } = await run('tc', [
+        '-n',
+        this.#prefix + machine,
+        '-s',
+        'qdisc',
+        'show',
+        'dev',
+        device,
+      ]);
+      lost += Number(/bfifo[^]*?\(dropped (\d+),/.exec(stdout)?.[1] ?? 0);
+    }
+    return lost;
+  }
+
+  /** The link is neither narrow nor lossy any more. */
+  async mend(name: string): Promise<void> {
+    for (const [machine, device] of this.#endsOf(name)) {
+      await this.#tc(machine, 'qdisc', 'del', 'dev', device, 'root');
+    }
   }
 
   /** Ends every process on it, and takes it down. */
@@ -119,9 +194,21 @@ export class Network {
     await ended;
   }
 
+  /** The two ends of its cable: what is sent to it goes through the first, what it sends through the other. */
+  #endsOf(name: string): readonly (readonly [machine: string, device: string])[] {
+    return [
+      ['switch', this.#port(name)],
+      [name, 'cable'],
+    ];
+  }
+
   /** Of the switch. */
   #port(name: string): string {
     return `port${this.#names.indexOf(name) + 1}`;
+  }
+
+  async #tc(name: string, ...words: readonly string[]): Promise<void> {
+    await run('tc', ['-n', this.#prefix + name, ...words]);
   }
 
   async #ip(name: string, ...words: readonly string[]): Promise<void> {
