@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { readAll, seededBytes, temporaryFolder } from '../support/files.js';
 import { listKeepers } from '../support/keeper-calls.js';
 import { LoopDisk, missingForHungWrites } from '../support/loop-disk.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -102,6 +103,7 @@ onDisk(
     expect((await first()).storageError).toBe('');
     // The scrubber writes there for a moment, again and again; what was left of a full disk would stay.
     await waitFor('nothing half-written', async () => (await readdir(join(disk.path, 'tmp'))).length === 0);
+    await expectChecked(client);
   },
   120_000,
 );
@@ -137,6 +139,7 @@ onDisk(
     await waitFor('its storage to be fine', async () => (await first()).storageError === '');
     await client.upload(bytes, '/more', { chunkSizeBytes: chunk });
     expect((await readAll(client.createReadStream('/more'))).equals(bytes)).toBe(true);
+    await expectChecked(client);
   },
   120_000,
 );

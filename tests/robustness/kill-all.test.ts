@@ -4,6 +4,7 @@ import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { run } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { expectChecked } from '../support/oracle.js';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
@@ -37,3 +38,9 @@ it.each([1, 2, 3])(
   },
   120_000,
 );
+
+it('the check finds nothing in the end', async () => {
+  const client = await cluster.connect();
+  await expectChecked(client);
+  client.close();
+}, 150_000);

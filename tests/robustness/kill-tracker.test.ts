@@ -4,6 +4,7 @@ import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { run, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -40,3 +41,9 @@ it('an upload rides out kill -9 of the tracker', async () => {
   expect(await run('client', ['download', '/file.bin', target, ...flags])).toMatchObject({ status: 0 });
   expect(await sha256Of(target)).toBe(digest);
 }, 180_000);
+
+it('the check finds nothing in the end', async () => {
+  const client = await cluster.connect();
+  await expectChecked(client);
+  client.close();
+}, 150_000);

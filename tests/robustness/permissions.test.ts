@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path';
 import { type RunningCommand, permissionsMatter, start } from '../support/command.js';
 import { readAll, seededBytes, temporaryFolder } from '../support/files.js';
 import { listKeepers } from '../support/keeper-calls.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 const chunkSizeBytes = 64 * 1024;
@@ -87,6 +88,7 @@ bound(
     expect(held.filter((name) => !left.includes(name))).toEqual([]);
     expect(await eventKinds()).not.toContain('piece-bad');
     expect((await readAll(client.createReadStream('/more'))).equals(bytes)).toBe(true);
+    await expectChecked(client);
   },
   180_000,
 );

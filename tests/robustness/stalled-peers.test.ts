@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { peakResidentBytesOf } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { RawClient, type Stalled } from '../support/keeper-calls.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -99,3 +100,5 @@ it('writers that stand still pin little and are dropped', async () => {
   }
   await waitFor('the temp files to be gone', async () => (await temporaryFiles()).length === 0);
 }, 120_000);
+
+it('the check finds nothing in the end', () => expectChecked(client), 150_000);
