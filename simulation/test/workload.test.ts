@@ -35,8 +35,10 @@ describe('a client of a history', () => {
     const workload = new Workload({
       ...{ name: 'client-1', model, trace: new Trace(), random: choosing(roll) },
       mayBeLost: () => mayBeLost,
-      client: answers as unknown as HoldfastClient,
-      process: new SimulatedProcess('client-1', time),
+      connect: () => ({
+        client: answers as unknown as HoldfastClient,
+        process: new SimulatedProcess('client-1', time),
+      }),
     });
     let steps = 0;
     const isOver = (): boolean => steps++ > 0;
