@@ -157,8 +157,11 @@ async function work({ world, victim, log, what }: Try, step: WorkStep): Promise<
   await tracer.detach();
   const isHit = injection !== undefined && (await tracer.wasInjected());
   if (isHit) await world.recover(member);
-  // As after a hit: what only a server does that has just started is done in each step, or in none.
-  else await member.kill().then(() => member.start());
+  else {
+    // Missed: the next one may be what only a server does that has just started.
+    if (injection !== undefined) await member.kill();
+    await member.start();
+  }
   const { error } = await done;
   // One keeper of three, or a tracker that is back at once, is nothing that a client is told of, but for want of room.
   const mayFail = world.disk !== undefined || injection?.fate === 'ENOSPC';

@@ -71,6 +71,12 @@ describe('all points', () => {
     await expect(sweep(target)).rejects.toThrow('fsync hit 0 of 2, rename hit 0 of 1');
   });
 
+  it('begin with the first once more if none was hit', async () => {
+    const { target, tried } = place({ unlink: 1 }, () => tried.length === 3);
+    expect(await sweep(target)).toBe('kill/keeper/upload: unlink hit 1 of 1');
+    expect(tried).toEqual(['unlink 1', 'unlink 2', 'unlink 1']);
+  });
+
   it('do not fail for a call that is made only now and then, unless it is asked for', async () => {
     const { target } = place({ fsync: 1, pread64: 2 }, (call, number) => call === 'fsync' && number === 1);
     expect(await sweep(target)).toBe('kill/keeper/upload: fsync hit 1 of 1, pread64 hit 0 of 2');
