@@ -12,6 +12,7 @@ import { type Finished, run } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { checkHealth } from '../support/keeper-calls.js';
 import { LoopDisk, hungThreads, missingForHungReads, missingForHungWrites } from '../support/loop-disk.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 const sizeBytes = 96 * 1024 ** 2;
@@ -109,6 +110,7 @@ async function isWholeAgain(paths: readonly string[]): Promise<void> {
   await waitFor('all to be live', async () =>
     (await client.status()).keepers.every(({ state, reported }) => state === 'live' && reported),
   );
+  await expectChecked(client);
 }
 
 function temporaryFiles(): Promise<string[]> {

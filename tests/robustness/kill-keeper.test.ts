@@ -8,6 +8,7 @@ import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { peakResidentBytesOf, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 const sizeBytes = 1024 ** 3;
@@ -89,3 +90,10 @@ it('a download survives kill -9 of a keeper', async () => {
   const memory = cluster.keepers.map((keeper) => peakResidentBytesOf(keeper.pid));
   expect(Math.max(...memory, result.peakResidentBytes)).toBeLessThan(residentLimitBytes);
 }, 240_000);
+
+it('the check finds nothing in the end', async () => {
+  await cluster.keepers[0]!.start();
+  const client = await cluster.connect();
+  await expectChecked(client);
+  client.close();
+}, 150_000);

@@ -5,6 +5,7 @@ import { cp, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repository, run } from '../support/command.js';
 import { fingerprint, sha256Of, temporaryFolder } from '../support/files.js';
+import { expectChecked } from '../support/oracle.js';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
@@ -52,3 +53,9 @@ it('a part of node_modules with every name and empty directory', async () => {
   expect({ status: down.status, stderr: down.stderr.slice(-2_000) }).toMatchObject({ status: 0 });
   expect(await fingerprint(back)).toEqual(await fingerprint(tree));
 }, 600_000);
+
+it('the check finds nothing in the end', async () => {
+  const client = await cluster.connect();
+  await expectChecked(client);
+  client.close();
+}, 150_000);

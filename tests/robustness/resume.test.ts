@@ -5,6 +5,7 @@ import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningCommand, run, start } from '../support/command.js';
 import { fingerprint, seededBytes, sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -192,3 +193,9 @@ it('trees that are killed and interrupted go on to the same place, and no file t
   await inThreeRuns(command('download', '-r', '/tree', back), fetched, files);
   expect(await fingerprint(back)).toEqual(await fingerprint(tree));
 }, 120_000);
+
+it('the check finds nothing in the end', async () => {
+  const client = await cluster.connect();
+  await expectChecked(client);
+  client.close();
+}, 150_000);
