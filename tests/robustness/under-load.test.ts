@@ -5,6 +5,7 @@ import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { type Finished, run } from '../support/command.js';
 import { readAll, seededBytes, sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { expectChecked } from '../support/oracle.js';
 import { RawClient, checkHealth } from '../support/keeper-calls.js';
 
 const MiB = 1024 ** 2;
@@ -99,3 +100,5 @@ it('64 clients at once get even parts', async () => {
   const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
   expect(Math.min(...rates) / mean).toBeGreaterThan(1 / 4);
 }, 240_000);
+
+it('the check finds nothing in the end', () => expectChecked(client), 150_000);
