@@ -30,6 +30,7 @@ export class World {
   readonly disk: LoopDisk | undefined;
   readonly ledger = new Ledger();
   client: HoldfastClient;
+  readonly #keepsTrash: boolean;
   readonly #remove: () => Promise<void>;
   #paths = 0;
   #spare: Cluster | undefined;
@@ -43,12 +44,14 @@ export class World {
     cluster: Cluster,
     client: HoldfastClient,
     disk: LoopDisk | undefined,
+    keepsTrash: boolean,
     remove: () => Promise<void>,
   ) {
     this.folder = folder;
     this.cluster = cluster;
     this.client = client;
     this.disk = disk;
+    this.#keepsTrash = keepsTrash;
     this.#remove = remove;
   }
 
@@ -72,7 +75,7 @@ export class World {
       },
       environment: oneFileThread,
     });
-    return new World(path, cluster, await cluster.connect(), disk, remove);
+    return new World(path, cluster, await cluster.connect(), disk, keepsTrash, remove);
   }
 
   async remove(): Promise<void> {
@@ -212,7 +215,8 @@ export class World {
   async judge(): Promise<void> {
     await this.assertNothingHeld();
     await this.checkTouched();
-    await this.client.emptyTrash();
+    // Elsewhere the tracker gives up by itself what was deleted.
+    if (this.#keepsTrash) await this.client.emptyTrash();
     await expectHealed(this.cluster, this.ledger);
   }
 
