@@ -401,6 +401,16 @@ describe('a download', () => {
     expect(await readdir(dir)).toEqual(['target']);
   });
 
+  it('leaves nothing of what is behind the end of the file', async () => {
+    await interrupted();
+    const [part = ''] = await parts();
+    const file = await open(join(dir, part), 'r+');
+    await file.write(Buffer.from('of nobody'), 0, undefined, size);
+    await file.close();
+    expect((await download()).resumedBytes).toBeGreaterThan(0);
+    expect((await readFile(target)).equals(bytes)).toBe(true);
+  });
+
   it('begins anew with a version that came meanwhile', async () => {
     await interrupted();
     bytes = randomBytes(size);

@@ -198,6 +198,16 @@ export const clientGuards = [
     only: 'a download',
   },
   {
+    name: 'end of what was left',
+    invariant: 'S3',
+    guards: 'Of a download that was interrupted nothing stays that is behind the end of the file.',
+    file: file('local/resumable-part.ts'),
+    find: 'if (found.bytes > sizeBytes) await found.handle.truncate(sizeBytes);',
+    replace: '',
+    test: test('resume.test.ts'),
+    only: 'leaves nothing of what is behind the end of the file',
+  },
+  {
     name: 'version of what was left',
     invariant: 'S2',
     guards: 'A download goes on with a part of its own version.',

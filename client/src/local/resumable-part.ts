@@ -42,9 +42,9 @@ export async function openResumablePart(
     }
     const changed = !found && claimed.some(({ label: other }) => other !== label && other !== onceLabel);
     const tell = (notice: ResumeState) => onResume?.({ path: remotePath, ...notice });
-    // Its chunks are looked at, and nobody looks behind them: what is there is none of the file's.
-    if (found && found.bytes > sizeBytes) await found.handle.truncate(sizeBytes);
     if (found) {
+      // Its chunks are looked at, and nobody looks behind them: what is there is none of the file's.
+      if (found.bytes > sizeBytes) await found.handle.truncate(sizeBytes);
       tell({ kind: 'resumed', storedBytes: Math.min(found.bytes, sizeBytes), totalBytes: sizeBytes });
     } else if (resume && changed) tell({ kind: 'source-changed' });
     else if (resume && inUse) tell({ kind: 'in-use' });
