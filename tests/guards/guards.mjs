@@ -3,5 +3,8 @@ import { clientGuards } from './client.mjs';
 import { dataKeeperGuards } from './data-keeper.mjs';
 import { masterTrackerGuards } from './master-tracker.mjs';
 import { sharedGuards } from './shared.mjs';
+import { inWholeCluster } from './whole-cluster.mjs';
 
-export const guards = [...sharedGuards, ...dataKeeperGuards, ...masterTrackerGuards, ...clientGuards];
+const packageGuards = [...sharedGuards, ...dataKeeperGuards, ...masterTrackerGuards, ...clientGuards];
+
+export const guards = [...packageGuards, ...inWholeCluster(packageGuards)];
