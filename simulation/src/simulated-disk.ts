@@ -1,7 +1,7 @@
 /**
  * A keeper's disk in memory, under a seed and on virtual time. It is as harsh as POSIX allows: at a power cut each thing
- * that was not synced survives or not by itself: names, sizes, and each page of what was written. Beside that it is slow for a while, fills up, fails in the middle of a
- * write, flips bits, and writes bytes of pieces where they do not belong.
+ * that was not synced survives or not by itself: names, sizes, and each page of what was written. Beside that it is slow
+ * for a while, fills up, fails in the middle of a write, flips bits, and writes bytes of pieces where they do not belong.
  *
  * It outlives the processes that use it; each has a view of its own, which never answers once the process was killed.
  */

@@ -2,9 +2,9 @@
  * A network in memory, under a seed and on virtual time: what stands where gRPC over sockets stands in production. Every
  * message is serialised and read again, takes its time, and comes in the order of its call; calls overtake each
  * other. What goes wrong is what goes wrong between machines: links that are slow or cut, one way or both ways (what is
- * sent then is lost, and each side finds that out by itself after a while), single calls that are lost on their way there or
- * back, servers that are gone with a word or without
- * one, that are frozen, or that take calls and never answer, and requests that come a second time.
+ * sent then is lost, and each side finds that out by itself after a while), single calls that are lost on their way there
+ * or back, servers that are gone with a word or without one, that are frozen, or that take calls and never answer, and
+ * requests that come a second time.
  */
 import { EventEmitter } from 'node:events';
 import { type Deadline, type Metadata, type StatusObject, status } from '@grpc/grpc-js';
