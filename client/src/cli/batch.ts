@@ -5,6 +5,9 @@
 import { type ErrorCode, exitStatusOf } from '@holdfast/shared';
 import { asHoldfastError, type Reporter } from './reporter.js';
 
+/** Nobody answers, who would have to answer for the next one too. */
+export const unanswered = ['UNAVAILABLE', 'DEADLINE_EXCEEDED'] as const;
+
 export class Batch {
   readonly #report: Reporter;
   readonly #stopOn: ReadonlySet<ErrorCode>;

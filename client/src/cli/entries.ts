@@ -26,7 +26,7 @@ export async function entryAt(
   });
 }
 
-/** What of a directory is no file to be read. */
+/** For a directory where a file is to be read. */
 export function noFile(path: string): HoldfastError {
   return new HoldfastError('IS_A_DIRECTORY', `${JSON.stringify(path)} is a directory`, {
     remedy: 'Name a file in it; `client ls` lists them.',

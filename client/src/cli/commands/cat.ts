@@ -1,6 +1,6 @@
 /** `client cat`: files to standard output. */
 import { hasCode } from '@holdfast/shared';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import type { CommandSpec } from '../command.js';
 import { noFile } from '../entries.js';
 import { remotePath } from '../flag-values.js';
@@ -22,7 +22,7 @@ export const catCommand: CommandSpec = {
     const asked = paths.map(remotePath);
     const client = await connect();
     const remotes = await expandGlobs(client, asked, signal);
-    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const batch = new Batch(report, unanswered);
     for (const { path } of remotes) {
       await batch.run({ path }, signal, async () => {
         await writeOut(context, path, client.createReadStream(path, { signal })).catch((error: unknown) => {

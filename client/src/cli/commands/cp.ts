@@ -2,7 +2,7 @@
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import { filesAtOnce, forEachOf } from '../../core/for-each.js';
 import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { makeTop, notADirectory } from '../make-top.js';
@@ -39,7 +39,7 @@ export const cpCommand: CommandSpec = {
     const client = await connect();
     const asked = await expandSources(client, typed, signal);
     const destinationOf = await destinationsOf(client, asked, signal);
-    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const batch = new Batch(report, unanswered);
     const copy = new Copy(context, client, batch);
     for (const source of asked.sources) {
       const take = async (): Promise<void> => {

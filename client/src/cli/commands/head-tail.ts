@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import type { CommandContext, CommandSpec, Flags } from '../command.js';
 import { noFile } from '../entries.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
@@ -83,7 +83,7 @@ async function writeParts(context: CommandContext, part: Part): Promise<number> 
   const asked = paths.map(remotePath);
   const client = await connect();
   const remotes = await expandGlobs(client, asked, signal);
-  const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+  const batch = new Batch(report, unanswered);
   for (const [index, { path }] of remotes.entries()) {
     await batch.run({ path }, signal, async () => {
       const entry = await client.stat(path, { signal });

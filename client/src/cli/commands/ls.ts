@@ -2,7 +2,7 @@
 import { baseName } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { Entry } from '../../ports/tracker-api.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { remotePath } from '../flag-values.js';
 import { expandGlobs, globWords } from '../remote-globs.js';
@@ -49,7 +49,7 @@ export const lsCommand: CommandSpec = {
     const asked = (paths.length > 0 ? paths : ['/']).map(remotePath);
     const client = await connect();
     const remotes = await expandGlobs(client, asked, signal);
-    const batch = new Batch(context.report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const batch = new Batch(context.report, unanswered);
     const view = { sorting, limit, heading: remotes.length > 1 };
     // Files first, as below a directory's heading they would be taken for its own.
     const directories: Entry[] = [];

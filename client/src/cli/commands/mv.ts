@@ -1,7 +1,7 @@
 /** `client mv`: renames files and whole directories. */
 import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { globWords } from '../remote-globs.js';
 import { refuseMove } from '../remote-refusals.js';
@@ -28,7 +28,7 @@ export const mvCommand: CommandSpec = {
     const client = await connect();
     const asked = await expandSources(client, typed, signal);
     const destinationOf = await destinationsOf(client, asked, signal);
-    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const batch = new Batch(report, unanswered);
     for (const source of asked.sources) {
       const { path } = source;
       const take = (): Promise<void> => moveOne(context, client, path, destinationOf(source));

@@ -1,7 +1,7 @@
 /** `client rm`: removes files and directories. */
 import { HoldfastError, hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { withAllBelow } from '../entries.js';
 import { remotePath } from '../flag-values.js';
@@ -31,7 +31,7 @@ export const rmCommand: CommandSpec = {
     const { paths, report, signal, connect } = context;
     const asked = paths.map(remotePath);
     const client = await connect();
-    const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    const batch = new Batch(report, unanswered);
     for (const remote of asked) {
       const take = async (): Promise<void> => {
         const found = await unlessForced(context, remote.path, () => expandGlobs(client, [remote], signal));

@@ -3,7 +3,7 @@ import { HoldfastError } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { DownloadOptions } from '../../download/download.js';
 import type { UploadManyOptions } from '../../upload/upload-many.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption } from '../command.js';
 import { flagValue, isMarkedRemote, remotePath, wholeNumber } from '../flag-values.js';
 import { excludeOption, excludeWords, excludedBy } from '../path-pattern.js';
@@ -15,8 +15,8 @@ import { type LocalNode, type RemoteNode, dated } from '../trees.js';
 import { countWords, durationWords, sizeWords } from '../words.js';
 
 /** What would fail every other file too. */
-const stopUploadsOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
-const stopDownloadsOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'OUT_OF_SPACE'] as const;
+const stopUploadsOn = [...unanswered, 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
+const stopDownloadsOn = [...unanswered, 'OUT_OF_SPACE'] as const;
 
 export const syncCommand: CommandSpec = {
   name: 'sync',

@@ -2,7 +2,7 @@
 import { HoldfastError, hasCode } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
 import type { TrashedVersion } from '../../ports/tracker-api.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { flagValue, remotePath, wholeNumber } from '../flag-values.js';
 import { filesAtOnce, forEachOf } from '../../core/for-each.js';
@@ -94,7 +94,7 @@ async function restoreTree(
   to: string,
   { flags, report, signal }: CommandContext,
 ): Promise<number> {
-  const batch = new Batch(report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+  const batch = new Batch(report, unanswered);
   const overwrite = flags.isSet('force');
   await forEachOf(
     lastDeleted(client.listTrash(top, { signal })),

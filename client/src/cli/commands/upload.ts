@@ -7,7 +7,7 @@ import type { HoldfastClient, UploadSource } from '../../client.js';
 import type { FileToUpload } from '../../upload/upload-many.js';
 import type { Entry } from '../../ports/tracker-api.js';
 import type { UploadOptions, UploadResult } from '../../upload/upload.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import { type CommandContext, type CommandSpec, dryRunOption, transferOptions } from '../command.js';
 import { entryAt } from '../entries.js';
 import { type RemotePath, flagValue, remotePath, wholeNumber } from '../flag-values.js';
@@ -93,7 +93,7 @@ async function run(context: CommandContext): Promise<number> {
     await resumable?.preview();
     return previewUploads(context, client, sources, resumable);
   }
-  const stopOn = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
+  const stopOn = [...unanswered, 'NOT_ENOUGH_KEEPERS', 'OUT_OF_SPACE'] as const;
   const batch = new Batch(report, stopOn);
   const progress = await startProgress(io, report.quiet || report.json, 'uploaded');
   const job: Job = { context, client, options, batch, progress };

@@ -1,7 +1,7 @@
 /** `client verify`: whether what is stored is what is here, by contents and without fetching them. */
 import { HoldfastError, baseName, exitStatus, hasCode, joinPath } from '@holdfast/shared';
 import type { HoldfastClient } from '../../client.js';
-import { Batch } from '../batch.js';
+import { Batch, unanswered } from '../batch.js';
 import type { CommandContext, CommandSpec } from '../command.js';
 import { remotePath } from '../flag-values.js';
 import { nameOf } from '../local-tree.js';
@@ -94,7 +94,7 @@ class Verify {
     this.#context = context;
     this.#client = client;
     this.#progress = progress;
-    this.#batch = new Batch(context.report, ['UNAVAILABLE', 'DEADLINE_EXCEEDED']);
+    this.#batch = new Batch(context.report, unanswered);
   }
 
   /** One pair. What cannot be read is reported, and the others go on. */
