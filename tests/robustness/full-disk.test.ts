@@ -103,7 +103,7 @@ onDisk(
     expect((await first()).storageError).toBe('');
     // The scrubber writes there for a moment, again and again; what was left of a full disk would stay.
     await waitFor('nothing half-written', async () => (await readdir(join(disk.path, 'tmp'))).length === 0);
-    await expectChecked(client);
+    await expectChecked(cluster);
   },
   120_000,
 );
@@ -139,7 +139,7 @@ onDisk(
     await waitFor('its storage to be fine', async () => (await first()).storageError === '');
     await client.upload(bytes, '/more', { chunkSizeBytes: chunk });
     expect((await readAll(client.createReadStream('/more'))).equals(bytes)).toBe(true);
-    await expectChecked(client);
+    await expectChecked(cluster);
   },
   120_000,
 );

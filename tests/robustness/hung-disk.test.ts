@@ -110,7 +110,7 @@ async function isWholeAgain(paths: readonly string[]): Promise<void> {
   await waitFor('all to be live', async () =>
     (await client.status()).keepers.every(({ state, reported }) => state === 'live' && reported),
   );
-  await expectChecked(client);
+  await expectChecked(cluster);
 }
 
 function temporaryFiles(): Promise<string[]> {

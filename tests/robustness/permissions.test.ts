@@ -88,7 +88,7 @@ bound(
     expect(held.filter((name) => !left.includes(name))).toEqual([]);
     expect(await eventKinds()).not.toContain('piece-bad');
     expect((await readAll(client.createReadStream('/more'))).equals(bytes)).toBe(true);
-    await expectChecked(client);
+    await expectChecked(cluster);
   },
   180_000,
 );

@@ -194,8 +194,4 @@ it('trees that are killed and interrupted go on to the same place, and no file t
   expect(await fingerprint(back)).toEqual(await fingerprint(tree));
 }, 120_000);
 
-it('the check finds nothing in the end', async () => {
-  const client = await cluster.connect();
-  await expectChecked(client);
-  client.close();
-}, 150_000);
+it('the check finds nothing in the end', () => expectChecked(cluster), 150_000);

@@ -101,4 +101,4 @@ it('writers that stand still pin little and are dropped', async () => {
   await waitFor('the temp files to be gone', async () => (await temporaryFiles()).length === 0);
 }, 120_000);
 
-it('the check finds nothing in the end', () => expectChecked(client), 150_000);
+it('the check finds nothing in the end', () => expectChecked(cluster), 150_000);

@@ -101,4 +101,4 @@ it('64 clients at once get even parts', async () => {
   expect(Math.min(...rates) / mean).toBeGreaterThan(1 / 4);
 }, 240_000);
 
-it('the check finds nothing in the end', () => expectChecked(client), 150_000);
+it('the check finds nothing in the end', () => expectChecked(cluster), 150_000);

@@ -45,29 +45,14 @@ const lostOneIn = 16;
  * that begin a connection and would all be lost.
  */
 function lossOn(device: string): readonly (readonly string[])[] {
-  const to = (classId: string, rate: string): readonly string[] => [
-    'class',
-    'add',
-    'dev',
-    device,
-    'parent',
-    '1:',
-    'classid',
-    classId,
-    'htb',
-    'rate',
-    rate,
-    'quantum',
-    '60000',
-  ];
-  const number = ['match', 'u16', '0x0005', `0x${(lostOneIn - 1).toString(16).padStart(4, '0')}`, 'at', '4'];
+  const number = `0x${(lostOneIn - 1).toString(16).padStart(4, '0')}`;
   return [
-    ['qdisc', 'add', 'dev', device, 'root', 'handle', '1:', 'htb', 'default', '1'],
-    to('1:1', '10gbit'),
-    to('1:2', '8bit'),
-    ['qdisc', 'add', 'dev', device, 'parent', '1:2', 'bfifo', 'limit', '1'],
-    ['filter', 'add', 'dev', device, 'parent', '1:', 'protocol', 'ip', 'u32', ...number, 'flowid', '1:2'],
-  ];
+    `qdisc add dev ${device} root handle 1: htb default 1`,
+    `class add dev ${device} parent 1: classid 1:1 htb rate 10gbit quantum 60000`,
+    `class add dev ${device} parent 1: classid 1:2 htb rate 8bit quantum 60000`,
+    `qdisc add dev ${device} parent 1:2 bfifo limit 1`,
+    `filter add dev ${device} parent 1: protocol ip u32 match u16 0x0005 ${number} at 4 flowid 1:2`,
+  ].map((words) => words.split(' '));
 }
 
 /** What is missing on this machine for links that lose packets; undefined if nothing is. */
@@ -166,15 +151,7 @@ export class Network {
   async lostPackets(name: string): Promise<number> {
     let lost = 0;
     for (const [machine, device] of this.#endsOf(name)) {
-      const { stdout } = await run('tc', [
-        '-n',
-        this.#prefix + machine,
-        '-s',
-        'qdisc',
-        'show',
-        'dev',
-        device,
-      ]);
+      const { stdout } = await this.#tc(machine, '-s', 'qdisc', 'show', 'dev', device);
       lost += Number(/bfifo[^]*?\(dropped (\d+),/.exec(stdout)?.[1] ?? 0);
     }
     return lost;
@@ -207,8 +184,8 @@ export class Network {
     return `port${this.#names.indexOf(name) + 1}`;
   }
 
-  async #tc(name: string, ...words: readonly string[]): Promise<void> {
-    await run('tc', ['-n', this.#prefix + name, ...words]);
+  #tc(name: string, ...words: readonly string[]): Promise<{ readonly stdout: string }> {
+    return run('tc', ['-n', this.#prefix + name, ...words]);
   }
 
   async #ip(name: string, ...words: readonly string[]): Promise<void> {

@@ -58,8 +58,10 @@ export async function expectHealed(
  * Waits until the product's own check finds nothing. For clusters with the usual times: what is given up stays on their disks
  * for longer than a test, so that nobody else can compare those with the tables.
  */
-export async function expectChecked(client: HoldfastClient): Promise<void> {
+export async function expectChecked(cluster: Cluster): Promise<void> {
+  const client = await cluster.connect();
   await waitFor('the check to find nothing', () => assertChecked(client).then(() => true), healingLimitMs);
+  client.close();
 }
 
 /** What the product says of itself. */
