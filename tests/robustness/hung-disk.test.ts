@@ -15,7 +15,8 @@ import { LoopDisk, hungThreads, missingForHungReads, missingForHungWrites } from
 import { expectChecked } from '../support/oracle.js';
 import { waitFor } from '../support/wait.js';
 
-const sizeBytes = 96 * 1024 ** 2;
+const sizeBytes = 48 * 1024 ** 2;
+const chunkSize = '8MiB';
 /** The tracker suspects a keeper that it has not heard of for this long: the process must be quicker than that. */
 const answerWithinMs = 5_000;
 
@@ -58,7 +59,17 @@ function succeeded({ status, stderr }: Finished): void {
 }
 
 async function upload(path: string): Promise<void> {
-  succeeded(await run('client', ['upload', source, path, '--tracker', cluster.trackerAddress]));
+  succeeded(
+    await run('client', [
+      'upload',
+      source,
+      path,
+      '--chunk-size',
+      chunkSize,
+      '--tracker',
+      cluster.trackerAddress,
+    ]),
+  );
 }
 
 let downloads = 0;

@@ -9,7 +9,7 @@ import { expectChecked } from '../support/oracle.js';
 import { RawClient, checkHealth } from '../support/keeper-calls.js';
 
 const MiB = 1024 ** 2;
-const sizeBytes = 512 * MiB;
+const sizeBytes = 320 * MiB;
 /** The tracker suspects a keeper that it has not heard of for this long: whatever keeps it alive must be quicker. */
 const answerWithinMs = 5_000;
 /** The promise of bounded memory at the default settings. */
@@ -46,7 +46,8 @@ const transfer = async (...words: string[]): Promise<Finished> =>
 
 it('64 streams of one client fit into its memory', async () => {
   const target = join(folder.path, 'back.bin');
-  const up = await transfer('upload', source, '/streams', '--concurrency', '64');
+  // 80 chunks, so that there are as many streams.
+  const up = await transfer('upload', source, '/streams', '--concurrency', '64', '--chunk-size', '4MiB');
   const down = await transfer('download', '/streams', target, '--concurrency', '64');
   expect(await sha256Of(target)).toBe(digest);
   expect(Math.max(up.peakResidentBytes, down.peakResidentBytes)).toBeLessThan(residentLimitBytes);

@@ -81,6 +81,16 @@ export async function storeFiles(
   }
 }
 
+/** Reads every file by a client of its own: one that has met bad pieces of a keeper asks others first, for a while. */
+export async function readAnew(cluster: Cluster, ledger: Ledger): Promise<void> {
+  const client = await cluster.connect();
+  try {
+    await ledger.checkAll(client);
+  } finally {
+    client.close();
+  }
+}
+
 /** Waits until the tracker says that a keeper is in the state. */
 export async function waitForState(client: HoldfastClient, keeperId: string, state: string): Promise<void> {
   await waitFor(`keeper ${keeperId} to be ${state}`, async () => {

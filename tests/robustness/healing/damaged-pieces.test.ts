@@ -10,7 +10,7 @@ import { appendFile, readFile, rename, truncate, writeFile } from 'node:fs/promi
 import { type PieceFile, lookAtDisk, partsOf, storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
-import { quickCluster, storeFiles } from '../../support/quick-cluster.js';
+import { quickCluster, readAnew, storeFiles } from '../../support/quick-cluster.js';
 import { waitFor } from '../../support/wait.js';
 
 let cluster: Cluster;
@@ -89,7 +89,7 @@ it('reads find damage of every kind, and are answered with the right bytes', asy
   await waitFor(
     'every damaged piece to be set aside',
     async () => {
-      await ledger.checkAll(client);
+      await readAnew(cluster, ledger);
       return (await quarantined(keeper.dataDir)).size === pieces.length;
     },
     limitMs,

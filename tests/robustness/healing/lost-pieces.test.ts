@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
-import { quickCluster, storeFiles } from '../../support/quick-cluster.js';
+import { quickCluster, readAnew, storeFiles } from '../../support/quick-cluster.js';
 import { waitFor } from '../../support/wait.js';
 
 let cluster: Cluster;
@@ -59,7 +59,7 @@ it('pieces that vanish under a running keeper are found missing by reads', async
   await waitFor(
     'reads to have found every one',
     async () => {
-      await ledger.checkAll(client);
+      await readAnew(cluster, ledger);
       const { keepers, chunksBelowPolicy } = await client.status();
       const counted = keepers.find(({ keeperId }) => keeperId === keeper.keeperId)?.pieces ?? 0;
       return chunksBelowPolicy === 0 && counted === (await storedPieces(keeper.dataDir)).length;

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster, Member } from '@holdfast/local-cluster';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { seededBytes, temporaryFolder } from '../../support/files.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
@@ -26,6 +27,9 @@ afterEach(async () => {
   await folder.remove();
 }, 120_000);
 
+/** Between two steps of each: more load than this only has the test wait for itself. */
+const breathMs = 10;
+
 /** Clients that store, replace, delete and read until told to stop. Rejects with the first thing that fails. */
 function load(): { readonly changes: () => number; stop(): Promise<void> } {
   let working = true;
@@ -38,10 +42,14 @@ function load(): { readonly changes: () => number; stop(): Promise<void> } {
       await ledger.check(client, path);
       if (turn % 4 === 3) await ledger.remove(client, path);
       changes += 1;
+      await sleep(breathMs);
     }
   };
   const reader = async (): Promise<void> => {
-    for (let turn = 0; working; turn += 1) await ledger.check(client, `/f-${turn % 6}`);
+    for (let turn = 0; working; turn += 1) {
+      await ledger.check(client, `/f-${turn % 6}`);
+      await sleep(breathMs);
+    }
   };
   const work = Promise.all([writer('a', 10_000), writer('b', 20_000), reader(), reader()]);
   work.catch(() => (working = false));
