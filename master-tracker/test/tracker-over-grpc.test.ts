@@ -577,6 +577,10 @@ describe('the master tracker over gRPC', () => {
       const { uploadId } = begun;
       const found = await call(upload.GetUpload, { uploadId });
       expect(found).toMatchObject({ leaseMs: begun.leaseMs, tokenLifetimeMs: begun.tokenLifetimeMs });
+      const short = await call(upload.BeginUpload, { path: '/short', requestId: id() });
+      const extended = await call(upload.AllocateChunks, { uploadId: short.uploadId, leaseMs });
+      expect(extended.leaseMs).toBe(begun.leaseMs);
+      await call(upload.AbortUpload, { uploadId: short.uploadId });
       await call(upload.AbortUpload, { uploadId });
     }
   });

@@ -1105,6 +1105,16 @@ export const masterTrackerGuards = [
     only: 'ends a session when nothing of it is heard for its lease, which starts anew with the tracker',
   },
   {
+    name: 'longer lease of an upload',
+    invariant: 'liveness',
+    guards: 'An upload that may be gone on with is there for as long after a restart of the tracker, too.',
+    file: file('uploads/uploads.ts'),
+    find: 'if (longerMs !== undefined) await change(tx, uploadId, { lease_ms: longerMs });',
+    replace: '',
+    test: test('uploads/resuming.test.ts'),
+    only: 'has a longer lease from when it asks for one, within the same bounds, and no shorter one',
+  },
+  {
     name: 'uploads over a pause of the tracker',
     invariant: 'S11',
     guards: 'An upload does not end because the tracker itself was away.',

@@ -69,6 +69,7 @@ export function uploadHandlers(
         readCount(request.count, 'count'),
         readExcluded(request.excludeKeeperIds),
         readSealed(request.sealed, limits.maxSealedPerCall),
+        request.leaseMs,
       );
       return { allocations: allocations.map(writeAllocation), leaseMs: uploads.leaseMs(uploadId) };
     }, logger),

@@ -51,13 +51,12 @@ export class UploadLeases {
     });
   }
 
-  /** The lease of a new session that asks for one of `askedMs`; undefined for the usual one, which is the shortest. */
-  grant(askedMs: number | undefined): number | undefined {
-    if (askedMs === undefined) return undefined;
-    const { uploadLeaseMs, maxUploadLeaseMs, maxOpenUploads } = this.#settings;
+  /** What a session has from now on that asks for `askedMs`; undefined if that is no longer than `currentMs`. */
+  grant(askedMs: number, currentMs = this.#settings.uploadLeaseMs): number | undefined {
+    const { maxUploadLeaseMs, maxOpenUploads } = this.#settings;
     if (this.#leases.size >= maxOpenUploads * longLeaseFraction) return undefined;
     const leaseMs = Math.min(askedMs, maxUploadLeaseMs);
-    return leaseMs > uploadLeaseMs ? leaseMs : undefined;
+    return leaseMs > currentMs ? leaseMs : undefined;
   }
 
   /** In milliseconds; the usual one for a session that is not open. */
@@ -65,7 +64,7 @@ export class UploadLeases {
     return this.#leases.get(uploadId)?.leaseMs ?? this.#settings.uploadLeaseMs;
   }
 
-  /** @param leaseMs of a session that is not known yet; undefined for the usual one */
+  /** @param leaseMs from now on; undefined for the one that it has, or of a session that is not known yet the usual one */
   renew(uploadId: string, leaseMs?: number): void {
     const known = leaseMs ?? this.leaseMs(uploadId);
     // Out and in again: the Map is then ordered by renewal, the longest silent first.

@@ -61,7 +61,7 @@ export class Uploads {
     leases.assertRoom();
     const { requestId, names, ...rest } = asked;
     const { policy, chunkSizeBytes } = asked;
-    const leaseMs = leases.grant(asked.leaseMs);
+    const leaseMs = leases.grant(asked.leaseMs ?? 0);
     const key = { requestId, asked: ['BeginUpload', names ?? null, rest] };
     let madeId: string | undefined;
     const answer = await once(store, key, async (tx) => {
@@ -92,7 +92,7 @@ export class Uploads {
   }
 
   /**
-   * Allocates chunks, records sealed ones, renews the lease.
+   * Allocates chunks, records sealed ones, renews the lease, for at least `askedLeaseMs` if that may be had.
    *
    * @throws HoldfastError UPLOAD_CLOSED, NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, INVALID_ARGUMENT, LIMIT_EXCEEDED
    */
@@ -101,10 +101,12 @@ export class Uploads {
     count: number,
     excludeKeeperIds: readonly string[],
     sealed: readonly SealedChunk[],
+    askedLeaseMs = 0,
   ): Promise<ChunkAllocation[]> {
     const { store, guard, membership, identity, allocator, leases, rules } = this.#parts;
     guard.assertWritable();
-    if (count === 0 && sealed.length === 0) {
+    const longerMs = leases.grant(askedLeaseMs, leases.leaseMs(uploadId));
+    if (count === 0 && sealed.length === 0 && longerMs === undefined) {
       await store.read((snapshot) => openUpload(snapshot, uploadId));
       leases.renew(uploadId);
       return [];
@@ -116,10 +118,11 @@ export class Uploads {
       await recordSeals(tx, session, seals, rules.clock.wallMs());
       const placed = allocator.choose(session, count, excludeKeeperIds);
       await allocator.record(tx, session, placed, row.allocated);
-      if (placed.length > 0) await countAllocated(tx, uploadId, row.allocated + placed.length);
+      if (placed.length > 0) await change(tx, uploadId, { allocated: row.allocated + placed.length });
+      if (longerMs !== undefined) await change(tx, uploadId, { lease_ms: longerMs });
       return { session, placed };
     });
-    leases.renew(uploadId);
+    leases.renew(uploadId, longerMs);
     return allocator.describe(result.session, result.placed);
   }
 
@@ -270,17 +273,17 @@ async function openSession(
   tx.count('open_uploads', 1);
 }
 
-async function countAllocated(tx: MetadataTransaction, uploadId: string, allocated: number): Promise<void> {
-  await tx.db.updateTable('uploads').set({ allocated }).where('upload_id', '=', uploadId).execute();
+async function change(
+  tx: MetadataTransaction,
+  uploadId: string,
+  changed: Partial<UploadsTable>,
+): Promise<void> {
+  await tx.db.updateTable('uploads').set(changed).where('upload_id', '=', uploadId).execute();
 }
 
 async function abortSession(tx: MetadataTransaction, uploadId: string): Promise<void> {
   await giveUpLeftovers(tx, uploadId);
-  await tx.db
-    .updateTable('uploads')
-    .set({ state: 'aborted', closed_transaction_id: tx.transactionId })
-    .where('upload_id', '=', uploadId)
-    .execute();
+  await change(tx, uploadId, { state: 'aborted', closed_transaction_id: tx.transactionId });
   tx.count('open_uploads', -1);
 }
 

@@ -34,6 +34,38 @@ describe('an upload that may be gone on with', () => {
     expect(await leaseOf(5 * minuteMs)).toBe(minuteMs);
   });
 
+  it('has a longer lease from when it asks for one, within the same bounds, and no shorter one', async () => {
+    const { session } = await tracker.begin({ count: 0 });
+    const { uploadId } = session;
+    const askFor = async (leaseMs?: number) => {
+      await uploads().allocate(uploadId, 0, [], [], leaseMs);
+      return uploads().leaseMs(uploadId);
+    };
+    expect(await askFor()).toBe(minuteMs);
+    expect(await askFor(1)).toBe(minuteMs);
+    expect(await askFor(3 * minuteMs)).toBe(3 * minuteMs);
+    for (const leaseMs of [undefined, 0, 1, 2 * minuteMs]) expect(await askFor(leaseMs)).toBe(3 * minuteMs);
+    await tracker.restart();
+    expect(await askFor()).toBe(3 * minuteMs);
+    expect(await askFor(2 ** 32 - 1)).toBe(5 * minuteMs);
+    expect(await expiredWithin(5 * minuteMs - 1_000)).toBe(0);
+    await tracker.restart();
+    expect(await expiredWithin(5 * minuteMs - 1_000)).toBe(0);
+    expect(await expiredWithin(1_000)).toBe(1);
+    await failure('UPLOAD_CLOSED', askFor(5 * minuteMs));
+    expect(await expiredWithin(5 * minuteMs)).toBe(0);
+  });
+
+  it('keeps the lease that it has when half of the places are taken', async () => {
+    const long = await tracker.begin({ count: 0, leaseMs: 3 * minuteMs });
+    const usual = await tracker.begin({ count: 0 });
+    for (const { session } of [long, usual]) {
+      await uploads().allocate(session.uploadId, 0, [], [], 5 * minuteMs);
+    }
+    expect(uploads().leaseMs(long.session.uploadId)).toBe(3 * minuteMs);
+    expect(uploads().leaseMs(usual.session.uploadId)).toBe(minuteMs);
+  });
+
   it('lives as long as its lease, which starts anew with every call and with the tracker', async () => {
     const { session } = await tracker.begin({ leaseMs: 3 * minuteMs });
     const other = await tracker.begin();
