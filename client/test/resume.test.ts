@@ -23,7 +23,7 @@ import type { ResumeNotice } from '../src/core/resume.js';
 import { contentDigest } from '../src/local/content-digest.js';
 import { ownPath } from '../src/local/owned-file.js';
 import { isPartName } from '../src/local/part-file.js';
-import type { CommitUploadRequest } from '../src/ports/tracker-api.js';
+import type { AllocateChunksRequest, CommitUploadRequest } from '../src/ports/tracker-api.js';
 import type { UploadOptions, UploadResult } from '../src/upload/upload.js';
 import { FakeCluster } from './support/fake-cluster.js';
 
@@ -334,6 +334,50 @@ describe('an upload', () => {
     await writeFile(records, 'a file');
     expect((await upload()).version).toBe(1);
     expect(said()).toEqual(['not-recorded']);
+  });
+
+  const dayMs = 24 * 3_600_000;
+  const leases = () => [...cluster.sessions.values()].map(({ leaseMs }) => leaseMs);
+
+  it('asks for a long lease as soon as another process could go on with it, and keeps that', async () => {
+    let known: boolean | undefined;
+    cluster.before = async (name, request) => {
+      if (name !== 'allocateChunks') return;
+      const { uploadId } = request as AllocateChunksRequest;
+      known ??=
+        (await readFile(await record(), 'utf8')).includes(uploadId) && leases()[0] === cluster.leaseMs;
+    };
+    await interrupted();
+    expect(known).toBe(true);
+    expect(leases()).toEqual([dayMs]);
+    // One that was killed before it could ask leaves it to the next.
+    [...cluster.sessions.values()][0]!.leaseMs = cluster.leaseMs;
+    expect((await upload()).resumedBytes).toBeGreaterThan(0);
+    expect(leases()).toEqual([dayMs]);
+  });
+
+  it('asks for no longer lease when its record could not be written', async () => {
+    cluster.after = async (name) => {
+      if (name !== 'beginUpload') return;
+      await rm(records, { recursive: true });
+      await writeFile(records, 'a file');
+    };
+    await upload();
+    expect(leases()).toEqual([cluster.leaseMs]);
+  });
+
+  it('renews its short lease where the tracker gives no longer one', async () => {
+    cluster.maxLeaseMs = 0;
+    cluster.leaseMs = 300;
+    for (const { faults } of cluster.keepers) faults.write = () => systemClock.sleep(300);
+    let renewals = 0;
+    cluster.before = (name, request) => {
+      if (name === 'allocateChunks' && (request as AllocateChunksRequest).count === 0) renewals += 1;
+    };
+    await upload();
+    expect(renewals).toBeGreaterThan(3);
+    expect(renewals).toBeLessThan(100);
+    expect(leases()).toEqual([300]);
   });
 
   it('beside others of a transfer of many goes on too', async () => {

@@ -474,6 +474,16 @@ export const clientGuards = [
     test: test('resume.test.ts'),
     only: 'has the answer to a commit that happened and was not heard of',
   },
+  {
+    name: 'long lease of an upload',
+    invariant: 'liveness',
+    guards: 'No session that nobody knows of takes room for a day.',
+    file: file('upload/upload.ts'),
+    find: 'this.#journal?.isKept ? resumableLeaseMs : 0;',
+    replace: 'this.#journal ? resumableLeaseMs : 0;',
+    test: test('resume.test.ts'),
+    only: 'asks for no longer lease when its record could not be written',
+  },
 
   // Bounds and times.
   {

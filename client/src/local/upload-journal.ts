@@ -129,6 +129,10 @@ class FileJournal implements UploadJournal {
     if (left) this.#keep();
   }
 
+  get isKept(): boolean {
+    return this.#file !== undefined;
+  }
+
   begin(uploadId: string): Promise<void> {
     return this.#write(async () => {
       await this.#drop();

@@ -116,8 +116,6 @@ export interface BeginUploadRequest {
   /** 0: the cluster's default. */
   readonly chunkSizeBytes: number;
   readonly excludeKeeperIds: readonly string[];
-  /** How long the session is to live when nothing of it is heard; absent: the cluster's default. */
-  readonly leaseMs?: number;
 }
 
 /** An open session. */
@@ -147,6 +145,8 @@ export interface AllocateChunksRequest {
   readonly count: number;
   readonly excludeKeeperIds: readonly string[];
   readonly sealed: readonly SealedChunk[];
+  /** How long the session is to live from now on when nothing of it is heard; never shortens it. Absent or 0: as it is. */
+  readonly leaseMs?: number;
 }
 
 export interface FileExtent {

@@ -31,6 +31,8 @@ export interface UploadJournal {
   readonly left: LeftUpload | undefined;
   /** Sessions of earlier uploads that nobody will go on with. */
   readonly abandoned: readonly string[];
+  /** Whether another process would find the session. */
+  readonly isKept: boolean;
   /** A new session, in place of what was left. */
   begin(uploadId: string): Promise<void>;
   /** Written down before the tracker is told of it. */

@@ -26,6 +26,7 @@ export class ChunkAllocator {
   readonly #context: ClientContext;
   readonly #session: UploadSession;
   readonly #batch: number;
+  readonly #askedLeaseMs: number;
   readonly #oneAtATime = pLimit(1);
   readonly #abort = new AbortController();
   #pool: Pooled[];
@@ -35,12 +36,21 @@ export class ChunkAllocator {
   /** How many chunks are still to be written as far as is known; bounds how many are asked for. */
   #expected: number;
 
-  constructor(context: ClientContext, session: UploadSession, chunks: number | undefined, batch: number) {
+  /** @param askedLeaseMs a longer lease than the session has, if the tracker gives it; 0 for none */
+  constructor(
+    context: ClientContext,
+    session: UploadSession,
+    chunks: number | undefined,
+    batch: number,
+    askedLeaseMs = 0,
+  ) {
     this.#context = context;
     this.#session = session;
     this.#batch = Math.min(batch, limits.maxAllocateCount);
+    this.#askedLeaseMs = askedLeaseMs;
     this.#leaseMs = session.leaseMs;
-    this.#heardAtMs = context.clock.monotonicMs();
+    // A longer lease is asked for at once.
+    this.#heardAtMs = askedLeaseMs > session.leaseMs ? -Infinity : context.clock.monotonicMs();
     this.#pool = this.#pooled(session.allocations);
     this.#expected = (chunks ?? Infinity) - session.allocations.length;
   }
@@ -51,6 +61,10 @@ export class ChunkAllocator {
    * @throws HoldfastError NOT_ENOUGH_KEEPERS, OUT_OF_SPACE, UPLOAD_CLOSED, UNAVAILABLE
    */
   async take(exclude: ReadonlySet<string>, signal: AbortSignal): Promise<ChunkAllocation> {
+    throwIfCancelled(signal);
+    // What is here does not wait for a call that renews the lease.
+    const here = this.#takePooled(exclude);
+    if (here) return here;
     return this.#oneAtATime(async () => {
       throwIfCancelled(signal);
       const pooled = this.#takePooled(exclude);
@@ -127,7 +141,8 @@ export class ChunkAllocator {
   async #call(count: number, excludeKeeperIds: string[], signal: AbortSignal): Promise<ChunkAllocation[]> {
     const { tracker, clock } = this.#context;
     const sealed = this.#sealed.slice(0, limits.maxSealedPerCall);
-    const request = { uploadId: this.#session.uploadId, count, excludeKeeperIds, sealed };
+    const { uploadId } = this.#session;
+    const request = { uploadId, count, excludeKeeperIds, sealed, leaseMs: this.#askedLeaseMs };
     const answer = await asking(this.#context, signal, () => tracker.allocateChunks(request, { signal }));
     this.#sealed = this.#sealed.slice(sealed.length);
     this.#leaseMs = answer.leaseMs;

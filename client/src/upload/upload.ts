@@ -235,9 +235,10 @@ class Upload {
         const [storedBytes, totalBytes] = [this.#storedBytes, this.#source.sizeBytes ?? 0];
         if (storedBytes > 0) this.#tell({ kind: 'kept', storedBytes, totalBytes });
       } else {
-        await this.#journal?.forget();
         // A commit that got no answer has ended the session already, as far as that was possible.
         if (session && !isOutcomeUnknown(error)) await this.#end(session);
+        // Only then: a session that is open for long is one that somebody knows.
+        await this.#journal?.forget();
       }
       throw error;
     }
@@ -304,7 +305,6 @@ class Upload {
       createParents,
       allocateCount: Math.min(wantedChunks, this.#concurrency),
       chunkSizeBytes,
-      ...(this.#journal && { leaseMs: resumableLeaseMs }),
     };
     const session = await openSession(this.#context, request, this.#room);
     await this.#journal?.begin(session.uploadId);
@@ -318,8 +318,10 @@ class Upload {
   async #write(session: UploadSession, stored: FoundUpload['stored']): Promise<UploadResult> {
     const all = chunksOf(this.#source.sizeBytes, cutSizeFor(session.chunkSizeBytes));
     const chunks = all === undefined ? undefined : all - stored.size;
+    // A session that nobody knows of any more is not to take room for a day.
+    const leaseMs = this.#journal?.isKept ? resumableLeaseMs : 0;
     // Twice the senders: a call to the tracker for every so many chunks.
-    const allocator = new ChunkAllocator(this.#context, session, chunks, this.#concurrency * 2);
+    const allocator = new ChunkAllocator(this.#context, session, chunks, this.#concurrency * 2, leaseMs);
     const renewing = allocator.renewUntilStopped(this.#signal);
     const writing = this.#writeChunks(session, allocator, stored).finally(() => allocator.stop());
     const [written] = await this.#allOrNothing([writing, renewing]);

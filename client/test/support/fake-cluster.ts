@@ -55,6 +55,7 @@ interface Session {
   readonly chunkIds: Set<string>;
   readonly sealed: Map<string, SealedChunk>;
   state: 'open' | 'committed' | 'aborted';
+  leaseMs: number;
 }
 
 /** What a keeper does instead of its work. May throw, wait for ever, or change what it answers. */
@@ -129,6 +130,8 @@ export class FakeCluster {
   readonly keeperApi: KeeperApi;
   readonly clock = new AutoClock();
   leaseMs = 600_000;
+  /** The longest that may be asked for; 0 of a tracker that does not know of asking. */
+  maxLeaseMs = 24 * 3_600_000;
   /** Called before each tracker call; may throw. */
   before: (name: string, request: unknown) => void | Promise<void> = () => undefined;
   /** Called after a tracker call had its effect; may throw: the answer is lost. */
@@ -442,12 +445,12 @@ export class FakeCluster {
             chunkIds: new Set(),
             sealed: new Map(),
             state: 'open',
+            leaseMs: this.leaseMs,
           };
           const allocations = this.#allocate(session, request.allocateCount, request.excludeKeeperIds);
           const uploadId = newId(systemRandom);
           this.sessions.set(uploadId, session);
-          const { chunkSizeBytes } = session;
-          const { leaseMs } = this;
+          const { chunkSizeBytes, leaseMs } = session;
           return {
             uploadId,
             leaseMs,
@@ -462,9 +465,10 @@ export class FakeCluster {
         this.#call('allocateChunks', request, o?.signal, () => {
           const session = this.#session(request.uploadId);
           for (const chunk of request.sealed) session.sealed.set(chunk.chunkId, chunk);
+          session.leaseMs = Math.max(session.leaseMs, Math.min(request.leaseMs ?? 0, this.maxLeaseMs));
           return {
             allocations: this.#allocate(session, request.count, request.excludeKeeperIds),
-            leaseMs: this.leaseMs,
+            leaseMs: session.leaseMs,
           };
         }),
       commitUpload: (request, o) =>
@@ -512,9 +516,8 @@ export class FakeCluster {
         this.#call('getUpload', uploadId, o?.signal, () => {
           const session = this.sessions.get(uploadId);
           if (!session) throw new HoldfastError('NOT_FOUND', 'no such upload');
-          const { state, chunkSizeBytes, pieces, minWrite, sealed } = session;
+          const { state, chunkSizeBytes, pieces, minWrite, sealed, leaseMs } = session;
           const policy = replicaPolicy({ pieces, minWrite });
-          const { leaseMs } = this;
           return {
             ...{ state, policy, leaseMs, chunkSizeBytes, blockSizeBytes, tokenLifetimeMs: 3_600_000 },
             ...{ sealed: [...sealed.values()], nextPageToken: '' },
