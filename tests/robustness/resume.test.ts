@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { type RunningCommand, run, start } from '../support/command.js';
 import { fingerprint, seededBytes, sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { expectChecked } from '../support/oracle.js';
+import { queryTables } from '../support/tracker-tables.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -130,6 +131,32 @@ it('begins anew when the source changed, and with --no-resume', async () => {
   expect(resumedOf(anew)).toBe(0);
   await run('client', download('--force'), options());
   expect(await sha256Of(target())).toBe(digest);
+}, 120_000);
+
+it('an upload that is killed before anybody could go on with it is soon over, later it can be gone on with for a day', async () => {
+  const trackerFlags = ['--upload-lease=2s'];
+  const dataDir = join(folder.path, 'slow');
+  const slow = await startProcessCluster({ dataDir, keepers: 2, faults: true, trackerFlags });
+  const open = () => queryTables(slow, "SELECT upload_id, lease_ms FROM uploads WHERE state = 'open'");
+  const flags = ['--chunk-size', '1MiB', '--json', '--tracker', slow.trackerAddress];
+  const args = ['upload', source, '/file.bin', ...flags];
+  try {
+    const fault = await slow.tracker.fault('slow', { delayMs: 500 });
+    await killAt(start('client', args, options()), 'SIGKILL', async () => open().length > 0);
+    await fault.end();
+    expect(await recorded()).toEqual([]);
+    await waitFor('the upload to be over', () => open().length === 0);
+
+    await killAt(start('client', args, options()), 'SIGKILL', async () => (await recorded()).length > 20);
+    const left = open();
+    expect(left).toMatchObject([{ lease_ms: 24 * 3_600_000 }]);
+    await killAt(start('client', args, options()), 'SIGKILL', async () => (await recorded()).length > 50);
+    expect(open()).toEqual(left);
+    expect(resumedOf(await run('client', args, options()))).toBeGreaterThan(50 * MiB);
+    expect(open()).toEqual([]);
+  } finally {
+    await slow.stop();
+  }
 }, 120_000);
 
 /** Small files, which go in packs, and some that go by themselves. */
