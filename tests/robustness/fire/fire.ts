@@ -113,8 +113,7 @@ export class Fire {
       ...{ faults: true, logs: 'files', trackerPort: port, firstKeeperPort: port + 1 },
       environment: { NODE_OPTIONS: `--import=${join(repository, 'tests/support/shifted-clock.mjs')}` },
       onUnexpectedExit: (exit) => (this.#unexpectedExit ??= exit),
-      // A command that was ended before it heard of its upload leaves it open for as long as large ones may take.
-      trackerFlags: { 'trash-retention': '5s', 'max-upload-lease': '60s' },
+      trackerFlags: { 'trash-retention': '5s' },
     });
     // One for all that work in turn, and one each: connections that many share, and connections that are alone.
     for (let count = 0; count < 2; count += 1) this.#clients.push(await this.cluster.connect());
