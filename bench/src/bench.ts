@@ -30,10 +30,12 @@ export async function bench(options: BenchOptions, signal: AbortSignal): Promise
   const startedAt = new Date();
   const seed = options.seed ?? randomInt(2 ** 32);
   const base = options.quick ? quickSizes : fullSizes;
+  const replicas = options.replicas?.map(Number) ?? base.replicas;
   const sizes: Sizes = {
     ...base,
     bigBytes: options.size ?? base.bigBytes,
-    replicas: options.replicas?.map(Number) ?? base.replicas,
+    replicas,
+    keepers: Math.max(base.keepers, ...replicas),
   };
   const { present, absent } = await sortOut(chosenContenders(options));
   for (const [name, reason] of Object.entries(absent)) say(`${name} is left out: ${reason}`);

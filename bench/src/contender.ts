@@ -30,6 +30,8 @@ export interface ContenderOptions {
   readonly replicas: number;
   /** Whether a finished upload is on stable storage (true), or may be in page caches (false). */
   readonly sync: boolean;
+  /** How many servers of the product hold data; the peers choose for themselves. */
+  readonly keepers: number;
   /** Ability 'delay': all connections between its processes take this round-trip time. Default: none added. */
   readonly roundTripMs?: number;
 }

@@ -9,7 +9,7 @@ const options = {
     default: '5',
   }),
   size: option.size({ min: '1MiB', max: '64GiB' })({
-    describe: 'The big file (1GiB, or 64MiB with --quick)',
+    describe: 'The big file (1GiB, or 4MiB with --quick)',
   }),
   only: option.texts({ describe: `Workloads: ${workloads.join(', ')}`, placeholder: 'WORKLOAD,…' }),
   contenders: option.texts({
@@ -57,7 +57,7 @@ export function loadOptions(contenderNames: readonly string[], sources?: ConfigS
       examples: [
         ['npm run bench', 'everything that is here, 5 rounds'],
         ['npm run bench -- --only big --replicas 2 --runs 7', 'one workload'],
-        ['npm run bench -- --quick --runs 1', 'whether it works, in under a minute'],
+        ['npm run bench -- --quick --runs 1', 'whether it works, in half a minute'],
         ['npm run bench -- --report bench/results/2026-11-20.json', 'the page with tables and plots'],
       ],
       check: ({ only = [], contenders = [], replicas = [] }) => [

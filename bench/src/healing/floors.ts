@@ -51,7 +51,7 @@ async function disk(dataDir: string): Promise<number | undefined> {
   await mkdir(folder);
   try {
     const source = await writeSourceFile(join(folder, 'source'), floorBytes, 1);
-    const running = await cp.start({ dataDir: folder, replicas: 1, sync: true });
+    const running = await cp.start({ dataDir: folder, replicas: 1, keepers: 0, sync: true });
     return await rate(() => running.upload(source.path, 'copy'));
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -5,8 +5,6 @@ import type { ContenderOptions, ContenderProcess } from '../contender.js';
 import type { ProxyMethods } from '../delay/proxy-process.js';
 import { freePorts } from '../delay/free-ports.js';
 
-/** As many as the most copies that are measured: one more would only idle. */
-const keepers = 3;
 const proxyModule = new URL('../delay/proxy-process.js', import.meta.url);
 
 export interface BenchCluster {
@@ -19,10 +17,11 @@ export interface BenchCluster {
 export async function startCluster(
   options: Omit<ContenderOptions, 'replicas' | 'sync'>,
 ): Promise<BenchCluster> {
-  if (options.roundTripMs !== undefined) return delayedCluster(options.dataDir, options.roundTripMs);
+  const { dataDir, keepers, roundTripMs } = options;
+  if (roundTripMs !== undefined) return delayedCluster(dataDir, keepers, roundTripMs);
   // What a trial removes is to give its room back to the next one.
   const trackerFlags = ['--trash-retention=0s'];
-  const cluster = await startProcessCluster({ dataDir: options.dataDir, keepers, trackerFlags });
+  const cluster = await startProcessCluster({ dataDir, keepers, trackerFlags });
   return {
     trackerAddress: cluster.trackerAddress,
     processes: () => processesOf(cluster),
@@ -38,7 +37,7 @@ function processesOf({ tracker, keepers: members }: Cluster): ContenderProcess[]
 }
 
 /** Clients reach the tracker, and everybody the keepers, through the proxy: keepers advertise its addresses. */
-async function delayedCluster(dataDir: string, roundTripMs: number): Promise<BenchCluster> {
+async function delayedCluster(dataDir: string, keepers: number, roundTripMs: number): Promise<BenchCluster> {
   const proxy = await Child.start<ProxyMethods>(proxyModule);
   const flags: string[] = [];
   let cluster: Cluster | undefined;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Child } from '../children/child.js';
 import type { ClientMethods } from '../holdfast/client-process.js';
 import { nodeSettings } from '../node-settings.js';
-import { warmUpRounds } from '../workloads/big.js';
+import { fullSizes } from '../run/sizes.js';
 import { nowMicros, type Window } from './cpu-profile.js';
 import { type CpuTimes, cpuTimes, cpuTimesSince } from './cpu-times.js';
 import { PerfRecording, type PerfSample } from './perf.js';
@@ -110,7 +110,7 @@ async function runOn(started: Started, options: LoadOptions) {
   const perf =
     options.perf === true ? started.add(new PerfRecording(join(dataDir, 'perf.data'), pids)) : undefined;
   await client.call('connect', cluster.trackerAddress, replicas);
-  for (let round = 0; round < warmUpRounds; round += 1) {
+  for (let round = 0; round < fullSizes.warmUpRounds; round += 1) {
     await client.call('upload', sourcePath, `/warm-up-${round}`);
     await client.call('download', `/warm-up-${round}`);
   }

@@ -79,10 +79,13 @@ export class Stage {
   }
 
   /** Starts the trial's contender, which ends with it. */
-  async start(contender: Contender, options: Omit<ContenderOptions, 'dataDir'>): Promise<RunningContender> {
+  async start(
+    contender: Contender,
+    options: Omit<ContenderOptions, 'dataDir' | 'keepers'>,
+  ): Promise<RunningContender> {
     const dataDir = join(this.dataDir, 'contender');
     await mkdir(dataDir);
-    return this.own(() => contender.start({ ...options, dataDir }));
+    return this.own(() => contender.start({ ...options, keepers: this.sizes.keepers, dataDir }));
   }
 
   /**

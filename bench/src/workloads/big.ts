@@ -9,12 +9,6 @@ import { sha256OfFile, type SourceFile } from '../machine/files.js';
 import type { Stage, Trial } from '../run/stage.js';
 import type { Sizes } from '../run/sizes.js';
 
-/**
- * How often everything that is timed is done before the clock runs. What is compared are servers that have been up
- * for a while: in the first 2 GiB V8 still compiles what it runs, which takes a keeper a third more CPU time.
- */
-export const warmUpRounds = 2;
-
 export function bigTrials(contenders: readonly Contender[], { replicas }: Sizes): Trial[] {
   return contenders.flatMap((contender) =>
     (contender.alwaysSyncs === true ? [true] : [true, false]).flatMap((sync) =>
@@ -43,7 +37,7 @@ function bigTrial(contender: Contender, replicas: number, sync: boolean): Trial 
 /** Moves the big file in every way that is going to be timed. */
 export async function warmUp(stage: Stage, running: RunningContender): Promise<void> {
   const source = await stage.source(stage.sizes.bigBytes);
-  for (let round = 0; round < warmUpRounds; round += 1) {
+  for (let round = 0; round < stage.sizes.warmUpRounds; round += 1) {
     await running.upload(source.path, 'warm-up');
     await running.download('warm-up');
     await running.downloadToFile('warm-up', join(stage.dataDir, 'warm-up.out'));

@@ -2,7 +2,6 @@
 import type { Contender, Transfer } from '../contender.js';
 import type { Details, Trial } from '../run/stage.js';
 import { can, needed } from './abilities.js';
-import { warmUpRounds } from './big.js';
 import { standardReplicas } from './small.js';
 
 export function clientsTrials(contenders: readonly Contender[]): Trial[] {
@@ -17,7 +16,7 @@ export function clientsTrials(contenders: readonly Contender[]): Trial[] {
         const clients = await stage.own(() => needed(running, 'connectMany')(count));
         // Each process has to compile what it runs: it moves as much beforehand as the process of a single client.
         const clientProcesses = clients.processes().filter(({ role }) => role === 'client').length;
-        for (let round = 0; round < warmUpRounds * clientProcesses; round += 1) {
+        for (let round = 0; round < stage.sizes.warmUpRounds * clientProcesses; round += 1) {
           await clients.upload(source.path, `warm-up-${count}-${round}`);
           await clients.download(`warm-up-${count}-${round}`);
         }

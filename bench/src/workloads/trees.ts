@@ -12,8 +12,6 @@ const smallestBytes = 1024;
 const largestBytes = 16 * 1024;
 /** What the tree is made of. */
 const seed = 7;
-/** For code that is cold. */
-const warmUp = { files: 100, directories: 10 };
 
 export function treeTrials(contenders: readonly Contender[]): Trial[] {
   return [...contenders.filter(can('trees')).map(contenderTrial), ...tools.map(toolTrial)];
@@ -66,7 +64,7 @@ function contenderTrial(contender: Contender): Trial {
       const running = await stage.start(contender, { replicas: standardReplicas, sync: true });
       const upload = needed(running, 'uploadTree');
       const download = needed(running, 'downloadTree');
-      const cold = await makeTree(stage, 'warm-up', warmUp);
+      const cold = await makeTree(stage, 'warm-up', stage.sizes.warmUpTree);
       const back = join(stage.dataDir, 'back');
       await upload(cold.path, 'warm-up');
       await download('warm-up', back);
