@@ -4,12 +4,13 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { HoldfastClient } from '@holdfast/client';
-import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import { type Cluster, startCluster, startProcessCluster } from '@holdfast/local-cluster';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { appendFile, chmod, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Finished, permissionsMatter, run, start } from '../support/command.js';
+import { runHere } from '../support/command-here.js';
+import { permissionsMatter, run, start } from '../support/command.js';
 import { temporaryFolder, writeSeededFile } from '../support/files.js';
 import { waitFor } from '../support/wait.js';
 
@@ -36,8 +37,13 @@ afterAll(async () => {
   await folder.remove();
 }, 120_000);
 
-function runClient(...args: string[]): Promise<Finished> {
-  return run('client', [...args, ...flags], { limitMs: 60_000 });
+function runClient(...args: string[]): ReturnType<typeof runHere> {
+  return runHere([...args, ...flags]);
+}
+
+/** Stops the keepers' processes where they are, or has them go on. */
+function signalKeepers(signal: 'SIGSTOP' | 'SIGCONT'): void {
+  for (const { pid } of cluster.keepers) process.kill(pid!, signal);
 }
 
 /** Everything in the namespace, to see that nothing changed. */
@@ -153,11 +159,14 @@ describe('a command that cannot be done', () => {
 
   it('a file that grows while it is uploaded is refused, and nothing of it is seen', async () => {
     const growing = join(folder.path, 'growing');
-    await writeSeededFile(growing, 300 * 1024 ** 2, 5);
-    const upload = start('client', ['upload', growing, '/growing', ...flags]);
+    await writeSeededFile(growing, 8 * 1024 ** 2, 5);
+    // It cannot end before the file has grown.
+    signalKeepers('SIGSTOP');
+    const upload = runClient('upload', growing, '/growing');
     await waitFor('the upload to be on its way', async () => (await client.status()).openUploads > 0);
     await appendFile(growing, 'more');
-    const result = await upload.finished;
+    signalKeepers('SIGCONT');
+    const result = await upload;
     expect({ status: result.status, stderr: result.stderr }).toEqual({
       status: 1,
       stderr: expect.stringMatching(/changed/),
@@ -168,7 +177,9 @@ describe('a command that cannot be done', () => {
 
   it('an interrupted upload that is not to be resumed ends 130, and its session is gone', async () => {
     const source = join(folder.path, 'interrupted');
-    await writeSeededFile(source, 300 * 1024 ** 2, 6);
+    await writeFile(source, '');
+    // So long that it is interrupted in the middle, and made of nothing.
+    await truncate(source, 1024 ** 3);
     const upload = start('client', ['upload', source, '/interrupted', '--no-resume', ...flags]);
     await waitFor('the upload to be on its way', async () => (await client.status()).openUploads > 0);
     upload.child.kill('SIGINT');
@@ -186,7 +197,7 @@ describe('a tracker that is not one', () => {
 
   it('nobody there: ends 5 at once, with a remedy', async () => {
     const startedMs = performance.now();
-    const result = await run('client', ['ls', '/', '--tracker', '127.0.0.1:9']);
+    const result = await runHere(['ls', '/', '--tracker', '127.0.0.1:9']);
     expect(result.status).toBe(5);
     expect(result.stderr).toMatch(/127\.0\.0\.1:9/);
     expect(result.stderr).toMatch(/npm start|--tracker/);
@@ -196,7 +207,7 @@ describe('a tracker that is not one', () => {
   it('a web server there: ends 5', async () => {
     const server = createHttpServer((_request, response) => response.end('hello'));
     const address = await listening(server);
-    const result = await run('client', ['ls', '/', '--tracker', address]);
+    const result = await runHere(['ls', '/', '--tracker', address]);
     server.closeAllConnections();
     server.close();
     expect({ status: result.status, stderr: result.stderr }).toEqual({
@@ -219,7 +230,7 @@ describe('a tracker that is not one', () => {
   });
 
   it('a keeper there: says so', async () => {
-    const result = await run('client', ['ls', '/', '--tracker', cluster.keepers[0]!.address]);
+    const result = await runHere(['ls', '/', '--tracker', cluster.keepers[0]!.address]);
     expect(result.status).not.toBe(0);
     expect(result.stderr).toMatch(/tracker|kind of/);
   });
@@ -249,7 +260,7 @@ describe('a server that cannot start', () => {
   });
 
   it("a keeper's directory of another cluster, which stays untouched", async () => {
-    const other = await startProcessCluster({ dataDir: join(folder.path, 'other'), keepers: 1 });
+    const other = await startCluster({ dataDir: join(folder.path, 'other'), keepers: 1 });
     const stranger = other.keepers[0]!;
     await stranger.stop();
     const before = (await readdir(stranger.dataDir, { recursive: true })).sort();
@@ -293,9 +304,9 @@ describe('a server that cannot start', () => {
 
 describe('a cluster that cannot', () => {
   it('no keeper at all, and keepers without room', async () => {
-    const empty = await startProcessCluster({ dataDir: join(folder.path, 'small'), keepers: 0 });
+    const empty = await startCluster({ keepers: 0 });
     const there = ['--tracker', empty.trackerAddress];
-    const none = await run('client', ['upload', file, '/x', ...there], { limitMs: 90_000 });
+    const none = await runHere(['upload', file, '/x', ...there]);
     expect({ status: none.status, stderr: none.stderr }).toEqual({
       status: 5,
       stderr: expect.stringMatching(/keeper/),
@@ -303,14 +314,14 @@ describe('a cluster that cannot', () => {
     for (let index = 0; index < 3; index += 1) await empty.addKeeper({ capacityBytes: 64 * 1024 ** 2 });
     const large = join(folder.path, 'large');
     await writeSeededFile(large, 120 * 1024 ** 2, 7);
-    const full = await run('client', ['upload', large, '/large', ...there], { limitMs: 90_000 });
+    const full = await runHere(['upload', large, '/large', ...there]);
     expect({ status: full.status, stderr: full.stderr }).toEqual({
       status: 8,
       stderr: expect.stringMatching(/space|room/),
     });
-    expect(await run('client', ['stat', '/large', ...there])).toMatchObject({ status: 3 });
+    expect(await runHere(['stat', '/large', ...there])).toMatchObject({ status: 3 });
     // What is small still fits.
-    expect(await run('client', ['upload', file, '/small', ...there])).toMatchObject({ status: 0 });
+    expect(await runHere(['upload', file, '/small', ...there])).toMatchObject({ status: 0 });
     await empty.stop();
   }, 240_000);
 });
