@@ -173,6 +173,10 @@ describe(`names and sizes (HOLDFAST_SEED=${seed})`, () => {
 });
 
 describe('a path that is not there', () => {
+  const home = process.cwd();
+  beforeAll(() => process.chdir(folder.path));
+  afterAll(() => process.chdir(home));
+
   it.each([
     [['download', '/nothing', '.']],
     [['sync', ':/nothing', 'target']],
@@ -186,9 +190,7 @@ describe('a path that is not there', () => {
     [['mkdir', '/nothing/below']],
     [['trash', 'restore', '/nothing']],
   ])('is status 3 and a sentence: %j', async (words) => {
-    const { status, stderr } = await run('client', ['--tracker', cluster.trackerAddress, ...words], {
-      cwd: folder.path,
-    });
+    const { status, stderr } = await runHere(['--tracker', cluster.trackerAddress, ...words]);
     expect({ status, stderr }).toMatchObject({ status: 3, stderr: expect.stringMatching(/\/nothing/) });
   });
 });
