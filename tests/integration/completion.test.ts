@@ -4,15 +4,20 @@ import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { spawn } from 'node:child_process';
 import { symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runHere } from '../support/command-here.js';
 import { launcher, run } from '../support/command.js';
 import { temporaryFolder } from '../support/files.js';
 
 let cluster: Cluster;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+/** What a shell that starts has read: it is the same for every word, and a process of its own to ask for. */
+let script: string;
 beforeAll(async () => {
   cluster = await startCluster({ keepers: 3 });
   folder = await temporaryFolder();
   await symlink(launcher('client'), join(folder.path, 'client'));
+  script = join(folder.path, 'completion');
+  await writeFile(script, (await run('client', ['completion', 'bash'])).stdout);
   await writeFile(join(folder.path, 'local file'), '');
   const client = await cluster.connect();
   await client.makeDirectory('/dir/my dir/sub', { parents: true });
@@ -30,12 +35,12 @@ async function offered(
   words: string[],
   tracker: string | undefined = cluster.tracker.address,
 ): Promise<string[]> {
-  const script = `
-    source <(client completion bash)
+  const typed = `
+    source "$0"
     COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
     _holdfast_client
     for one in "\${COMPREPLY[@]}"; do printf '%s\\n' "$one"; done`;
-  const child = spawn('bash', ['-c', script, 'bash', 'client', ...words], {
+  const child = spawn('bash', ['-c', typed, script, 'client', ...words], {
     cwd: folder.path,
     env: { ...process.env, PATH: `${folder.path}:${process.env['PATH'] ?? ''}`, HOLDFAST_TRACKER: tracker },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -94,8 +99,8 @@ describe('completion in bash', () => {
 
   it('is for three shells', async () => {
     for (const shell of ['bash', 'zsh', 'fish']) {
-      expect(await run('client', ['completion', shell])).toMatchObject({ status: 0, stderr: '' });
+      expect(await runHere(['completion', shell])).toMatchObject({ status: 0, stderr: '' });
     }
-    expect(await run('client', ['completion', 'csh'])).toMatchObject({ status: 2 });
+    expect(await runHere(['completion', 'csh'])).toMatchObject({ status: 2 });
   });
 });
