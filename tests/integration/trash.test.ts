@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import type { HoldfastClient, TrashedVersion } from '@holdfast/client';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { randomInt } from 'node:crypto';
-import { run } from '../support/command.js';
+import { runHere } from '../support/command-here.js';
 import { readAll, seededBytes } from '../support/files.js';
 import { waitFor } from '../support/wait.js';
 
@@ -76,7 +76,7 @@ describe(`the trash (HOLDFAST_SEED=${seed})`, () => {
     }
     await client.remove('/tree', { recursive: true });
     const words = ['trash', 'restore', '-r', '/tree', '--tracker', cluster.trackerAddress];
-    const { status, stdout } = await run('client', words);
+    const { status, stdout } = await runHere(words);
     expect({ status, said: stdout.toString() }).toMatchObject({
       status: 0,
       said: expect.stringMatching(/^restored 12 files/),
@@ -158,17 +158,16 @@ describe('a trash with little time or room', () => {
   });
 
   it('gives way to new files', async () => {
-    const MiB = 1024 * 1024;
-    const keepers = Array.from({ length: 3 }, () => ({ capacityBytes: 8 * MiB }));
+    const keepers = Array.from({ length: 3 }, () => ({ capacityBytes: 32 * chunkSizeBytes }));
     const cluster = await startCluster({
       keepers,
-      trackerSettings: { ...quick, reclaimGraceMs: 200, defaultChunkSizeBytes: 4 * chunkSizeBytes },
+      trackerSettings: { ...quick, reclaimGraceMs: 200, defaultChunkSizeBytes: chunkSizeBytes },
       keeperSettings,
     });
     try {
       const client = await cluster.connect();
       for (let round = 0; round < 3; round += 1) {
-        const bytes = seededBytes(seed + round, 5 * MiB);
+        const bytes = seededBytes(seed + round, 20 * chunkSizeBytes);
         await waitFor('room', async () => client.upload(bytes, '/file'));
         expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
         await client.remove('/file');
@@ -185,8 +184,7 @@ describe('a trash with little time or room', () => {
 });
 
 describe('a cluster of three times a file', () => {
-  const MiB = 1024 * 1024;
-  const fileBytes = 6 * MiB;
+  const fileBytes = 12 * chunkSizeBytes;
   let cluster: Cluster;
   let client: HoldfastClient;
   const replace = async (round: number): Promise<Buffer> => {
@@ -199,7 +197,7 @@ describe('a cluster of three times a file', () => {
     cluster = await startCluster({
       keepers: Array.from({ length: 3 }, () => ({ capacityBytes: 3.5 * fileBytes })),
       // The grace of reclamation is 10 minutes, as ever; so is the time that keepers keep their own trash.
-      trackerSettings: { ...quick, defaultChunkSizeBytes: 8 * chunkSizeBytes },
+      trackerSettings: { ...quick, defaultChunkSizeBytes: chunkSizeBytes },
     });
     client = await cluster.connect();
   });
