@@ -142,21 +142,35 @@ export class Reclaim {
     const { store, membership, trash, rules, defaultPolicy, defaultChunkSizeBytes } = this.#parts;
     const refused = this.#refused;
     this.#refused = false;
-    const { isShort, giveUpBytes } = pressureOn({
+    const view = {
       keepers: membership.placementCandidates(),
       pieces: defaultPolicy.pieces,
       chunkSizeBytes: defaultChunkSizeBytes,
       retiredBytes: store.counters.retired_bytes,
       refused,
-    });
+    };
+    const { isShort, giveUpBytes } = pressureOn(view);
     const nowMs = rules.clock.monotonicMs();
     if (isShort) this.#shortMs = nowMs;
-    if (giveUpBytes === 0 || trash.summary.versions === 0) return;
+    if (!isShort || trash.summary.versions === 0) return;
     // Soon after the last time, what was given up then is still on its way.
     const isOrdered = this.#isWithin(orderNewsMs, this.#orderedMs);
     if (this.#isWithin(isOrdered ? ordersPatienceMs : makeRoomIntervalMs, this.#madeRoomMs)) return;
-    await trash.shorten(giveUpBytes);
+    // What is read gives its room back late; what nobody reads may do so in its place.
+    const retiredBytes = view.retiredBytes - (await this.#heldBytes());
+    const { giveUpBytes: unreadBytes } = pressureOn({ ...view, retiredBytes });
+    if (unreadBytes === 0) return;
+    await trash.shorten({ unreadBytes, bytes: giveUpBytes });
     this.#madeRoomMs = nowMs;
+  }
+
+  /** Of versions that were given up and may be read, as far as they are among the oldest. */
+  async #heldBytes(): Promise<number> {
+    const { store, readers } = this.#parts;
+    const oldest = await store.read((snapshot) =>
+      snapshot.run(retiredVersions, { through: store.transactionId }),
+    );
+    return oldest.reduce((sum, row) => sum + (readers.mayBeRead(row.version) ? row.size_bytes : 0), 0);
   }
 
   /**
@@ -308,7 +322,7 @@ export class Reclaim {
 const retiredVersions = prepare((db, { through }: { through: number }) =>
   db
     .selectFrom('versions')
-    .select(['version', 'retired_transaction_id'])
+    .select(['version', 'size_bytes', 'retired_transaction_id'])
     .where('retired_transaction_id', 'is not', null)
     .where('retired_transaction_id', '<=', through)
     .orderBy('retired_transaction_id')

@@ -172,10 +172,10 @@ export class Trash {
   }
 
   /**
-   * Gives up the oldest before their time, of a step at most, until they have `neededBytes`; those that may be read
-   * last, as their room comes back later.
+   * Gives up the oldest before their time, of a step at most: those that nobody reads until they have `unreadBytes`, and
+   * then those that may be read, whose room comes back later, until all have `bytes`.
    */
-  async shorten(neededBytes: number): Promise<void> {
+  async shorten(needed: { readonly unreadBytes: number; readonly bytes: number }): Promise<void> {
     const { readers } = this.#parts;
     const oldest = async ({ db }: Pick<MetadataSnapshot, 'db'>): Promise<TrashTable[]> => {
       const found = await db
@@ -185,11 +185,15 @@ export class Trash {
         .orderBy('version')
         .limit(stepSize)
         .execute();
-      const isRead = ({ version }: TrashTable): number => Number(readers.mayBeRead(version));
-      const rows = found.sort((a, b) => isRead(a) - isRead(b));
+      const isRead = ({ version }: TrashTable): boolean => readers.mayBeRead(version);
       let bytes = 0;
-      const enough = rows.findIndex((row) => (bytes += row.size_bytes) >= neededBytes);
-      return enough < 0 ? rows : rows.slice(0, enough + 1);
+      return found
+        .sort((a, b) => Number(isRead(a)) - Number(isRead(b)))
+        .filter((row) => {
+          if (bytes >= (isRead(row) ? needed.bytes : needed.unreadBytes)) return false;
+          bytes += row.size_bytes;
+          return true;
+        });
     };
     await this.#giveUp(oldest, async (tx, rows) => {
       const bytes = rows.reduce((sum, row) => sum + row.size_bytes, 0);

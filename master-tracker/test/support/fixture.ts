@@ -283,13 +283,15 @@ export class TestTracker {
   /** Uploads a file of `count` chunks of 100 bytes, with receipts of `on`; returns its chunks and version. */
   async put(
     path: string,
-    options: { count?: number; on?: readonly FakeKeeper[]; policy?: Policy } = {},
+    options: { count?: number; lengthBytes?: number; on?: readonly FakeKeeper[]; policy?: Policy } = {},
   ): Promise<{ chunkIds: string[]; version: number }> {
-    const { count = 1, on = this.keepers, policy = defaultPolicy } = options;
+    const { count = 1, lengthBytes = 100, on = this.keepers, policy = defaultPolicy } = options;
     const { session, chunkIds } = await this.begin({ path, count, policy });
-    const sealed = chunkIds.map((chunkId) => sealedOf(chunkId, on));
-    const [file] = await this.core.uploads.commit(session.uploadId, id(), [fileOf(path, chunkIds)], sealed);
-    return { chunkIds, version: file?.version ?? 0 };
+    const sealed = chunkIds.map((chunkId) => sealedOf(chunkId, on, lengthBytes));
+    const extents = chunkIds.map((chunkId) => ({ chunkId, chunkOffset: 0, lengthBytes }));
+    const file = fileOf(path, chunkIds, { sizeBytes: count * lengthBytes, extents });
+    const [committed] = await this.core.uploads.commit(session.uploadId, id(), [file], sealed);
+    return { chunkIds, version: committed?.version ?? 0 };
   }
 
   /** Which keepers have which pieces of a chunk, by state. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TrashPosition } from '../../src/trash/listing.js';
 import { TestTracker, failure, id, names } from '../support/fixture.js';
 
+const MiB = 1024 ** 2;
 const minuteMs = 60_000;
 const retentionMs = 120 * minuteMs;
 
@@ -309,9 +310,30 @@ describe('the trash', () => {
       expect(event).toMatchObject({ kind: 'trash-shortened', text: expect.stringMatching(/4 oldest/) });
     });
 
+    const locate = (version: number) =>
+      tracker.core.locations.locate({ target: { version }, offset: 0, lengthBytes: 0, pageSize: 10 });
+
+    it('before its time also while what was given up first is being read and keeps its room', async () => {
+      const setFree = async (freeBytes: number): Promise<void> => {
+        for (const keeper of tracker.keepers) keeper.freeBytes = freeBytes;
+        await tracker.pass(10_000);
+      };
+      // More than keepers without room lack.
+      const read = await tracker.put('/read', { count: 250, lengthBytes: MiB });
+      await locate(read.version);
+      await remove('/read');
+      await setFree(0);
+      expect(await paths()).toEqual([]);
+      await setFree(1_000 * MiB);
+      const unread = await tracker.put('/unread');
+      await remove('/unread');
+      await setFree(0);
+      expect(await paths()).toEqual([]);
+      expect(await tracker.chunkState(read.chunkIds[0]!)).toBe('live');
+      expect(await tracker.chunkState(unread.chunkIds[0]!)).toBe('garbage');
+    });
+
     it('at once where room is short, but for those that somebody may be reading', async () => {
-      const locate = (version: number) =>
-        tracker.core.locations.locate({ target: { version }, offset: 0, lengthBytes: 0, pageSize: 10 });
       const before = await tracker.put('/before');
       await tracker.restart();
       for (const keeper of tracker.keepers) await keeper.register();
