@@ -10,10 +10,10 @@ import type { Watcher } from './watcher.js';
 
 /**
  * The liveness goal: all of it together is done within this. Twice what the settings of a history (simulated-cluster.ts)
- * add up to, if one thing has to wait for the other: a death 10 s, the lease of an upload 30 s, the trash 60 s, its grace
- * 20 s and the trash of a keeper 25 s. Most are done after 110 s, nearly all of it for the trash.
+ * add up to, if one thing has to wait for the other: a death 10 s, the lease of an upload 30 s, the trash 20 s, its grace
+ * 20 s and the trash of a keeper 7 s. Most are done after 45 s, nearly all of it for the trash.
  */
-const wholeWithinMs = 300_000;
+const wholeWithinMs = 180_000;
 /** A check reads reports that may tell of damage for the first time; after its repair there is no more of it. */
 const maxLooks = 4;
 /** Between two looks; */

@@ -48,11 +48,18 @@ const trackerSettings = {
   maintenanceMs: 20_000,
   uploadLeaseMs: 30_000,
   tokenLifetimeMs: 120_000,
+  // Longer than a read takes that was begun before.
   reclaimGraceMs: 20_000,
-  trashRetentionMs: 60_000,
+  // Clients restore what they deleted some operations ago. Longer, and most of a history would be waiting for its end.
+  trashRetentionMs: 20_000,
   defaultChunkSizeBytes: 65_536,
 };
-const keeperSettings = { tokenLifetimeMs: 120_000, trashTtlMs: 20_000, trashIntervalMs: 5_000 };
+const keeperSettings = {
+  tokenLifetimeMs: 120_000,
+  // Only for people, who may undo a mistake: whatever is trashed wrongly is to be missed soon.
+  trashTtlMs: 5_000,
+  trashIntervalMs: 2_000,
+};
 
 /** Below it a keeper has everything. */
 export const dataDir = '/data';

@@ -298,7 +298,8 @@ export class SimulatedDisk {
 
   #find(path: string): Node | undefined {
     let node: Node | undefined = this.#root;
-    for (const name of path.split('/').filter(Boolean)) {
+    for (const name of path.split('/')) {
+      if (name === '') continue;
       if (node?.kind !== 'directory') return undefined;
       node = node.entries.get(name);
     }

@@ -8,8 +8,8 @@ interface Event {
   readonly atMs: number;
   /** Of equals the one that was asked for first. */
   readonly number: number;
-  readonly fire: () => void;
-  cancelled: boolean;
+  /** undefined once it was taken back: the heap keeps the event until its time, and nothing of whoever asked for it. */
+  fire: (() => void) | undefined;
 }
 
 /** Nothing that is waited for takes less: whoever waits in a loop until a moment has come gets there. */
@@ -33,15 +33,11 @@ export class VirtualTime {
 
   /** Has `fire` called in `delayMs`. The function that it returns takes it back. */
   after(delayMs: number, fire: () => void): () => void {
-    const event = {
-      atMs: this.#nowMs + Math.max(leastMs, delayMs),
-      number: this.#asked++,
-      fire,
-      cancelled: false,
-    };
+    const atMs = this.#nowMs + Math.max(leastMs, delayMs);
+    const event: Event = { atMs, number: this.#asked++, fire };
     this.#push(event);
     return () => {
-      event.cancelled = true;
+      event.fire = undefined;
     };
   }
 
@@ -64,7 +60,7 @@ export class VirtualTime {
       }
       this.#nowMs = next.atMs;
       this.#passed += 1;
-      next.fire();
+      next.fire?.();
     }
   }
 
@@ -98,7 +94,7 @@ export class VirtualTime {
   #pop(): Event | undefined {
     for (;;) {
       const first = this.#takeFirst();
-      if (!first?.cancelled) return first;
+      if (!first || first.fire) return first;
     }
   }
 

@@ -122,9 +122,9 @@ describe('the judge', () => {
   it('finds what was given up and is still in the tables', async () => {
     await cluster.time.finish('removing', client.remove('/a'), soonMs);
     expect(leftoversOf(cluster)).toEqual(['1 versions in the trash']);
-    await cluster.time.runUntil(() => false, 70_000);
+    await cluster.time.runUntil(() => false, 30_000);
     expect(leftoversOf(cluster)).toEqual(['1 retired versions']);
-    await cluster.time.runUntil(() => false, 50_000);
+    await cluster.time.runUntil(() => false, 30_000);
     expect(leftoversOf(cluster)).toEqual([]);
   });
 

@@ -15,6 +15,7 @@ const fixedSeeds: readonly (readonly [seed: number, what: string])[] = [
   [4, 'versions are swapped'],
   [6, 'requests repeat while power goes'],
   [9, 'power goes after renames'],
+  [15, 'requests come twice'],
 ];
 const firstFreshSeed = process.env['HOLDFAST_SEED']
   ? Number(process.env['HOLDFAST_SEED'])

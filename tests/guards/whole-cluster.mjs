@@ -7,7 +7,7 @@
 const histories = {
   'data sync before the receipt': 'requests repeat while power goes',
   'directory sync after the rename': 'power goes after renames',
-  'one effect for a request id': 'requests repeat while power goes',
+  'one effect for a request id': 'requests come twice',
   'chunk that another version uses': 'extents are shared',
   'expected version': 'versions are swapped',
   'witness of later metadata': 'older metadata come back',
