@@ -135,6 +135,7 @@ export class World {
     const bytes = this.bytes(length);
     await this.ledger.upload(this.client, path, bytes, options);
     await this.settle();
+    if (options.replicas === undefined) await this.untilStored(path);
     return { path, bytes, chunks: await this.chunksOf(path) };
   }
 
