@@ -59,17 +59,8 @@ function succeeded({ status, stderr }: Finished): void {
 }
 
 async function upload(path: string): Promise<void> {
-  succeeded(
-    await run('client', [
-      'upload',
-      source,
-      path,
-      '--chunk-size',
-      chunkSize,
-      '--tracker',
-      cluster.trackerAddress,
-    ]),
-  );
+  const words = ['upload', source, path, '--chunk-size', chunkSize];
+  succeeded(await run('client', [...words, '--tracker', cluster.trackerAddress]));
 }
 
 let downloads = 0;

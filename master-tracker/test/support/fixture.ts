@@ -280,7 +280,7 @@ export class TestTracker {
     return { session, chunkIds: allocations.map((allocation) => allocation.chunkId) };
   }
 
-  /** Uploads a file of `count` chunks of 100 bytes, with receipts of `on`; returns its chunks and version. */
+  /** Uploads a file of `count` chunks of `lengthBytes` (default 100), with receipts of `on`; returns its chunks and version. */
   async put(
     path: string,
     options: { count?: number; lengthBytes?: number; on?: readonly FakeKeeper[]; policy?: Policy } = {},
