@@ -14,7 +14,7 @@ import {
 } from '@holdfast/shared';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildCore } from './core.js';
 import { createTrackerServer } from './grpc/server.js';
@@ -64,8 +64,8 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     const lock = await acquireDataDirLock(dataDir);
     undo.push(() => lock.release());
     const path = join(dataDir, 'metadata.sqlite');
-    await renewLog(nodeFileSystem, path).catch((error: unknown) => {
-      throw fromErrno(error, `cannot write the log beside ${path} anew`, 'DISK_FAILED');
+    await renewLog({ ...nodeFileSystem, truncate }, path).catch((error: unknown) => {
+      throw fromErrno(error, `cannot write the end of ${path} and its log anew`, 'DISK_FAILED');
     });
     const store = await openSqliteStore({
       path,

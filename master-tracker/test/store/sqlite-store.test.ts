@@ -1,15 +1,25 @@
 import { HoldfastError } from '@holdfast/shared';
 import { systemClock } from '@holdfast/shared/node';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { MetadataTransaction } from '../../src/store/metadata-store.js';
 import { type SqliteConnection, availableDrivers, openDatabase } from '../../src/store/sqlite/database.js';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
 import { temporaryDirectory } from '../support/fixture.js';
 import { metadataStoreSuite } from './metadata-store-suite.js';
 
-/** The connection with something done before each COMMIT. */
-function onCommit(connection: SqliteConnection, action: () => void): SqliteConnection {
+function addRequest(requestId: string, answer: string) {
+  return async ({ db, transactionId }: MetadataTransaction): Promise<void> => {
+    const row = { request_id: requestId, fingerprint: '', answer, transaction_id: transactionId };
+    await db.insertInto('requests').values(row).execute();
+  };
+}
+
+const checkpoint = 'PRAGMA wal_checkpoint(PASSIVE)';
+
+/** The connection with something done before each COMMIT, or another statement. */
+function onCommit(connection: SqliteConnection, action: () => void, statement = 'COMMIT'): SqliteConnection {
   return {
     driver: connection.driver,
     get inTransaction() {
@@ -18,7 +28,7 @@ function onCommit(connection: SqliteConnection, action: () => void): SqliteConne
     prepare: (sql) => connection.prepare(sql),
     close: () => connection.close(),
     exec: (sql) => {
-      if (sql === 'COMMIT') action();
+      if (sql === statement) action();
       connection.exec(sql);
     },
   };
@@ -59,21 +69,22 @@ describe('the SQLite store', () => {
     for (const dir of dirs.splice(0)) await rm(dir, { recursive: true, force: true });
   });
 
-  async function openFailing(failure: Error) {
+  async function openFailing(failure: Error, statement?: string) {
     const dir = await temporaryDirectory();
     dirs.push(dir);
     let fails = false;
     const fatal: unknown[] = [];
+    const path = join(dir, 'metadata.sqlite');
+    const failing = (): void => {
+      if (fails) throw failure;
+    };
     const store = await openSqliteStore({
-      path: join(dir, 'metadata.sqlite'),
+      path,
       clock: systemClock,
       onFatal: (error) => fatal.push(error),
-      wrapWriter: (connection) =>
-        onCommit(connection, () => {
-          if (fails) throw failure;
-        }),
+      wrapWriter: (connection) => onCommit(connection, failing, statement),
     });
-    return { store, fatal, fail: (value: boolean) => (fails = value) };
+    return { store, path, fatal, fail: (value: boolean) => (fails = value) };
   }
 
   it('lets others have their turn when a group has taken long', async () => {
@@ -111,6 +122,53 @@ describe('the SQLite store', () => {
     await expect(store.read(async () => 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     expect(fatal).toHaveLength(1);
     store.abandon();
+  });
+
+  it('stops for good when a checkpoint fails, which has not lost anything yet', async () => {
+    const { store, fatal, fail, path } = await openFailing(
+      Object.assign(new Error('disk I/O error'), { code: 'SQLITE_IOERR_FSYNC' }),
+      checkpoint,
+    );
+    // The log that was there may be taken over with the first.
+    await store.mutate(async () => 0);
+    fail(true);
+    const changes = Array.from({ length: 1_000 }, (_, index) => store.mutate(addRequest(`${index}`, '')));
+    // They were committed before.
+    await Promise.all(changes);
+    expect(fatal).toHaveLength(1);
+    await expect(store.mutate(async () => 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    store.abandon();
+    const again = await openSqliteStore({ path, clock: systemClock });
+    const found = await again.read(({ db }) => db.selectFrom('requests').select('request_id').execute());
+    expect(found).toHaveLength(1_000);
+    await again.close();
+  });
+
+  it('makes a checkpoint later when the disk is full', async () => {
+    const { store, fatal, fail } = await openFailing(
+      Object.assign(new Error('database or disk is full'), { code: 'SQLITE_FULL' }),
+      checkpoint,
+    );
+    fail(true);
+    await store.mutate(async () => 0);
+    fail(false);
+    await store.mutate(async () => 1);
+    expect(fatal).toEqual([]);
+    await store.close();
+  });
+
+  it('has SQLite make no checkpoint that nobody would hear of', async () => {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    const path = join(dir, 'metadata.sqlite');
+    const store = await openSqliteStore({ path, clock: systemClock });
+    await store.mutate(async () => 0);
+    const { mtimeMs, size } = await stat(path);
+    await store.mutate(addRequest('large', 'x'.repeat(1_500 * 4_096)));
+    // More pages than SQLite's 1,000 are in the log, and none of them in the database.
+    expect((await stat(`${path}-wal`)).size).toBeGreaterThan(1_000 * 4_096);
+    expect(await stat(path)).toMatchObject({ mtimeMs, size });
+    await store.close();
   });
 
   it('does not wait for changes that can never be made any more, when it is closed', async () => {

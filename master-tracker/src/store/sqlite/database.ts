@@ -130,6 +130,8 @@ class CachingConnection implements SqliteConnection {
     raw.exec('PRAGMA journal_mode = WAL');
     // NORMAL would lose the last commits at a power cut.
     raw.exec('PRAGMA synchronous = FULL');
+    // SQLite's own checkpoints tell nobody when they fail: the store makes them.
+    raw.exec('PRAGMA wal_autocheckpoint = 0');
   }
 
   get inTransaction(): boolean {
