@@ -7,7 +7,7 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster, Member } from '@holdfast/local-cluster';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { run } from '../support/command.js';
@@ -19,7 +19,7 @@ import { numbersFrom } from '../support/seeded-numbers.js';
 import { expectHealed } from '../support/oracle.js';
 import { quickProcessCluster } from '../support/quick-cluster.js';
 import { Tracer, missingForStrace, syncCalls } from '../support/strace.js';
-import { ThinDisk } from '../support/thin-disk.js';
+import { ThinDisk, missingForThinDisks } from '../support/thin-disk.js';
 import { waitFor } from '../support/wait.js';
 
 const wantedRounds = process.env['HOLDFAST_POWER_ROUNDS'];
@@ -125,18 +125,22 @@ itNeeds(missingForMore ?? missingForStrace(), 'a disk that lies about its syncs 
   });
 });
 
+interface FailedSync {
+  readonly name: string;
+  before(server: Member, client: HoldfastClient): Promise<void>;
+  untilFailed(server: Member, client: HoldfastClient): Promise<unknown>;
+  /** After it was started again. */
+  goOn?(client: HoldfastClient): Promise<void>;
+}
+
 /** A disk for one server, which fails to sync, has room again, and loses power after the server went on. */
-async function failToSync(
-  name: string,
-  untilFailed: (server: Member, client: HoldfastClient) => Promise<void>,
-) {
+async function failToSync({ name, before, untilFailed, goOn }: FailedSync): Promise<void> {
   const thin = await ThinDisk.make(join(dataDir, name), join(folder.path, 'memory'));
   undo.push(() => thin.remove());
   const { cluster, client } = await start(4);
   const server = [cluster.tracker, ...cluster.keepers].find((each) => each.name === name)!;
   await survives(cluster, client, async () => {
-    // It begins a new log, which needs room.
-    await server.restart();
+    await before(server, client);
     await thin.exhaust();
     await untilFailed(server, client);
     await thin.replenish();
@@ -145,28 +149,81 @@ async function failToSync(
     // What is acknowledged from now on must not rest on what the failed sync left in memory.
     const bytes = seededBytes(seed, 1_000);
     for (let index = 0; index < 5; index += 1) await ledger.upload(client, `/after-${index}`, bytes);
+    await goOn?.(client);
     await loseOne(thin.disk, server);
     expect((await client.status()).metadataRegressed).toBe(false);
   });
 }
 
-itNeeds(missing, 'the disk of the tracker fails to sync, has room again, and loses power', () =>
-  failToSync('tracker', async ({ pid = 0 }) => {
-    await waitFor('the tracker to end', () => !isRunning(pid), 60_000);
-  }),
-);
+const restart = (server: Member): Promise<void> => server.restart();
 
-itNeeds(missingForMore, 'the disk of a keeper fails to sync, has room again, and loses power', () =>
-  failToSync('keeper-1', async ({ keeperId }, client) => {
-    await waitFor(
-      'the keeper to say so',
+let directories = 0;
+/** Has the metadata grow by some pages. */
+async function grow(client: HoldfastClient): Promise<void> {
+  const signal = AbortSignal.timeout(5_000);
+  const paths = Array.from({ length: 10 }, () => `/more-${(directories += 1)}`);
+  await Promise.all(paths.map((path) => client.makeDirectory(path, { signal })));
+}
+
+/** Has it grow until the tracker takes its log over into its database, and begins it anew in the same blocks. */
+async function fillLog(client: HoldfastClient): Promise<void> {
+  const database = join(dataDir, 'tracker', 'metadata.sqlite');
+  const { mtimeMs } = await stat(database);
+  await waitFor('the database to be written', async () => {
+    await grow(client);
+    return (await stat(database)).mtimeMs > mtimeMs;
+  });
+}
+
+const ofTracker = {
+  name: 'tracker',
+  untilFailed: ({ pid = 0 }: Member, client: HoldfastClient) =>
+    waitFor(
+      'the tracker to end',
       async () => {
-        const { keepers } = await client.status();
-        return keepers.find((each) => each.keeperId === keeperId)?.storageError;
+        await grow(client).catch(() => undefined);
+        return !isRunning(pid);
       },
       60_000,
-    );
-  }),
+    ),
+  async goOn(client: HoldfastClient): Promise<void> {
+    for (let round = 0; round < 2; round += 1) await fillLog(client);
+  },
+};
+
+itNeeds(
+  missingForThinDisks(),
+  'the disk of the tracker fails to sync its log, has room again, and loses power',
+  () =>
+    // It begins a new log, which needs room.
+    failToSync({ ...ofTracker, before: restart }),
+);
+
+itNeeds(
+  missingForThinDisks(),
+  'the disk of the tracker fails to sync its database, has room again, and loses power',
+  () =>
+    // The log has its blocks; what the database grows by needs room.
+    failToSync({ ...ofTracker, before: (_, client) => fillLog(client) }),
+);
+
+itNeeds(
+  missingForMore ?? missingForThinDisks(),
+  'the disk of a keeper fails to sync, has room again, and loses power',
+  () =>
+    failToSync({
+      name: 'keeper-1',
+      before: restart,
+      untilFailed: ({ keeperId }, client) =>
+        waitFor(
+          'the keeper to say so',
+          async () => {
+            const { keepers } = await client.status();
+            return keepers.find((each) => each.keeperId === keeperId)?.storageError;
+          },
+          60_000,
+        ),
+    }),
 );
 
 /** False also of one that has ended and is not waited for. */

@@ -39,6 +39,17 @@ umount -l "$1"
 for turn in 1 2 3 4 5 6 7 8 9 10; do [ -z "$2" ] || rmdir "$2" 2>&- && break; sleep 1; done
 `;
 
+const pageBytes = 4096;
+
+/** MAJOR:MINOR of what is mounted at a path. */
+async function deviceAt(path: string): Promise<string> {
+  return (await run('stat', ['-c', '%Hd:%Ld', path])).stdout.trim();
+}
+
+async function limitWrites(path: string): Promise<void> {
+  await writeFile(`/sys/dev/block/${await deviceAt(path)}/queue/max_sectors_kb`, String(pageBytes / 1024));
+}
+
 /** Neither a piece nor a name that a keeper knows. */
 const ballastName = 'lost+found/ballast';
 
@@ -74,6 +85,7 @@ export class LoopDisk {
   readonly #device: string;
   readonly #group: string | undefined;
   readonly #janitor: ChildProcess;
+  readonly #pageByPage: boolean;
 
   private constructor(
     path: string,
@@ -81,22 +93,30 @@ export class LoopDisk {
     device: string,
     group: string | undefined,
     janitor: ChildProcess,
+    pageByPage: boolean,
   ) {
     this.path = path;
     this.#image = image;
     this.#device = device;
     this.#group = group;
     this.#janitor = janitor;
+    this.#pageByPage = pageByPage;
   }
 
-  /** Makes one of `sizeBytes` (sparse), with its bytes in the file `image`, and mounts it at `path`. */
-  static async make(path: string, image: string, sizeBytes: number): Promise<LoopDisk> {
+  /**
+   * Makes one of `sizeBytes` (sparse), with its bytes in the file `image`, and mounts it at `path`. With `pageByPage` it is
+   * given no more than a page of memory at a time: of a larger write of which its image takes a part, Linux (6.18 at least)
+   * says that all of it was written.
+   */
+  static async make(path: string, image: string, sizeBytes: number, pageByPage = false): Promise<LoopDisk> {
     await writeFile(image, '');
     await truncate(image, sizeBytes);
-    await run('mkfs.ext4', ['-q', '-F', image]);
+    // By itself it takes smaller blocks for disks of some megabytes, of which several are in a page.
+    await run('mkfs.ext4', ['-q', '-F', ...(pageByPage ? ['-b', String(pageBytes)] : []), image]);
     await mkdir(path, { recursive: true });
     await run('mount', ['-o', 'loop', image, path]);
-    const device = (await run('stat', ['-c', '%Hd:%Ld', path])).stdout.trim();
+    if (pageByPage) await limitWrites(path);
+    const device = await deviceAt(path);
     const throttled = missingForHungReads() === undefined;
     const group = throttled ? await mkdtemp(join(throttling, 'holdfast-test-')) : undefined;
     const janitor = spawn('sh', ['-c', cleanUp, 'sh', path, group ?? '', device], {
@@ -104,7 +124,7 @@ export class LoopDisk {
       // A Ctrl-C ends the tests first.
       detached: true,
     });
-    return new LoopDisk(path, image, device, group, janitor);
+    return new LoopDisk(path, image, device, group, janitor, pageByPage);
   }
 
   /** Undoes `fill`. */
@@ -154,6 +174,7 @@ export class LoopDisk {
     // Whoever has files open still holds the device: a second one over the same image would destroy it.
     const held = await this.#heldDevice();
     await run('mount', held === '' ? ['-o', 'loop', this.#image, this.path] : [held, this.path]);
+    if (this.#pageByPage) await limitWrites(this.path);
   }
 
   /**

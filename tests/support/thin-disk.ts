@@ -4,16 +4,29 @@
  * device over a file in a tmpfs that is too small for it.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { LoopDisk } from './loop-disk.js';
+import { LoopDisk, missingForPowerCuts } from './loop-disk.js';
 
 const run = promisify(execFile);
 const MiB = 1024 ** 2;
 const sizeBytes = 96 * MiB;
 /** Enough for it all and for copies of it, as long as nothing else is there. */
 const realBytes = 512 * MiB;
+
+/** What is missing on this machine for one; undefined if nothing is. */
+export function missingForThinDisks(): string | undefined {
+  const missing = missingForPowerCuts();
+  if (missing !== undefined) return missing;
+  try {
+    accessSync('/sys/dev/block', constants.W_OK);
+    return undefined;
+  } catch {
+    return 'leave to write to /sys';
+  }
+}
 
 export class ThinDisk {
   readonly disk: LoopDisk;
@@ -28,7 +41,7 @@ export class ThinDisk {
     this.#janitor = janitor;
   }
 
-  /** Makes one and mounts it at `path`; its bytes are in memory, mounted at `store`. */
+  /** Makes one and mounts it at `path`, page by page, so that it lies about none; its bytes are in memory, mounted at `store`. */
   static async make(path: string, store: string): Promise<ThinDisk> {
     await mkdir(store, { recursive: true });
     await run('mount', ['-t', 'tmpfs', '-o', `size=${realBytes}`, 'tmpfs', store]);
@@ -38,7 +51,7 @@ export class ThinDisk {
       detached: true,
     });
     const image = join(store, 'disk.img');
-    const disk = await LoopDisk.make(path, image, sizeBytes);
+    const disk = await LoopDisk.make(path, image, sizeBytes, true);
     return new ThinDisk(disk, image, await open(join(store, 'ballast'), 'w'), janitor);
   }
 
