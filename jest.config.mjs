@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 export default {
   testEnvironment: 'node',
   // Tests wait about half of their time: for syncs, deaths, repairs.
-  maxWorkers: availableParallelism() + 1,
+  maxWorkers: availableParallelism() + 2,
   // Of tests within a file that may run side by side, as those of the whole sweep (tests/robustness/sweep) alone do.
   maxConcurrency: Number(process.env.HOLDFAST_SWEEP_JOBS ?? 1),
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
