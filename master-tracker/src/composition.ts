@@ -14,13 +14,13 @@ import {
 } from '@holdfast/shared';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
-import { mkdir, truncate } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildCore } from './core.js';
 import { createTrackerServer } from './grpc/server.js';
 import { type TrackerSettings, defaultSettings } from './settings.js';
 import { stopInOrder } from './stop.js';
-import { renewLog } from './store/sqlite/left-log.js';
+import { takeOverLog } from './store/sqlite/left-log.js';
 import { openSqliteStore } from './store/sqlite/sqlite-store.js';
 
 export interface MasterTrackerOptions {
@@ -64,9 +64,11 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     const lock = await acquireDataDirLock(dataDir);
     undo.push(() => lock.release());
     const path = join(dataDir, 'metadata.sqlite');
-    await renewLog({ ...nodeFileSystem, truncate }, path).catch((error: unknown) => {
-      throw fromErrno(error, `cannot write the end of ${path} and its log anew`, 'DISK_FAILED');
-    });
+    await takeOverLog({ ...nodeFileSystem, openToCut: (file) => open(file, 'r+') }, path).catch(
+      (error: unknown) => {
+        throw fromErrno(error, `cannot take over the log beside ${path}`, 'DISK_FAILED');
+      },
+    );
     const store = await openSqliteStore({
       path,
       clock,

@@ -64,9 +64,14 @@ export class UploadLeases {
     return this.#leases.get(uploadId)?.leaseMs ?? this.#settings.uploadLeaseMs;
   }
 
-  /** @param leaseMs from now on; undefined for the one that it has, or of a session that is not known yet the usual one */
+  /**
+   * @param leaseMs from now on, as it was granted, if need be by an earlier start of the tracker with a higher bound;
+   *   undefined for the one that it has, or of a session that is not known yet the usual one
+   */
   renew(uploadId: string, leaseMs?: number): void {
-    const known = leaseMs ?? this.leaseMs(uploadId);
+    const { uploadLeaseMs, maxUploadLeaseMs } = this.#settings;
+    const granted = leaseMs ?? this.leaseMs(uploadId);
+    const known = Math.max(uploadLeaseMs, Math.min(granted, maxUploadLeaseMs));
     // Out and in again: the Map is then ordered by renewal, the longest silent first.
     this.#leases.delete(uploadId);
     this.#leases.set(uploadId, { renewedMs: this.#clock.monotonicMs(), leaseMs: known });

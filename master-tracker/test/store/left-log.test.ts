@@ -1,16 +1,14 @@
 import { nodeFileSystem } from '@holdfast/shared/node';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { copyFile, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type LogFileSystem, renewLog, sizeWithoutLoggedEnd } from '../../src/store/sqlite/left-log.js';
+import { type LogFileSystem, takeOverLog, sizeWithoutLoggedEnd } from '../../src/store/sqlite/left-log.js';
 import { openDatabase } from '../../src/store/sqlite/database.js';
 import { temporaryDirectory } from '../support/fixture.js';
 
 let dir: string;
 let path: string;
 let log: string;
-/** Longer than what is copied at a time. */
-const content = Buffer.alloc(2_500_000, 'frames ');
 
 beforeEach(async () => {
   dir = await temporaryDirectory();
@@ -23,9 +21,15 @@ afterEach(() => rm(dir, { recursive: true, force: true }));
 function watched(changes: string[], failure?: Error): LogFileSystem {
   return {
     ...nodeFileSystem,
-    async truncate(name, sizeBytes) {
-      changes.push(`cut ${basename(name)} to ${sizeBytes} bytes`);
-      await truncate(name, sizeBytes);
+    async openToCut(name) {
+      const file = await open(name, 'r+');
+      return {
+        truncate: async (sizeBytes) => {
+          changes.push(`cut ${basename(name)} to ${sizeBytes} bytes`);
+          await file.truncate(sizeBytes);
+        },
+        close: () => file.close(),
+      };
     },
     async open(name, mode) {
       const file = await nodeFileSystem.open(name, mode);
@@ -52,99 +56,113 @@ function watched(changes: string[], failure?: Error): LogFileSystem {
   };
 }
 
-it('writes the log to other blocks, and gives them its name when they are on stable storage', async () => {
-  await writeFile(log, content);
+const pageSizeBytes = 4_096;
+const failure = Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
+
+/** What a process leaves that is killed: a database of two transactions, of which the second is in the log. */
+async function leaveLog(): Promise<{ before: number; after: number }> {
+  const original = join(dir, 'original');
+  const database = openDatabase(original, { readOnly: false });
+  const insert = (): void =>
+    database.exec(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+       INSERT INTO t SELECT randomblob(1000) FROM n`,
+    );
+  try {
+    database.exec('CREATE TABLE t (b BLOB)');
+    insert();
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    const before = (await stat(original)).size;
+    insert();
+    // The database has it, too, as far as the process can tell.
+    database.exec('PRAGMA wal_checkpoint(PASSIVE)');
+    for (const end of ['', '-wal', '-shm']) await copyFile(original + end, path + end);
+    return { before, after: (await stat(path)).size };
+  } finally {
+    database.close();
+    for (const end of ['', '-wal', '-shm']) await rm(original + end, { force: true });
+  }
+}
+
+/** Opens it, and says what it has. */
+function contents(): unknown {
+  const database = openDatabase(path, { readOnly: false });
+  const rows = database.prepare('SELECT count(*) AS rows, count(DISTINCT b) AS different FROM t').all([]);
+  const check = database.prepare('PRAGMA integrity_check').all([]);
+  database.close();
+  return [...rows, ...check];
+}
+const everything = [{ rows: 2_000, different: 2_000 }, { integrity_check: 'ok' }];
+
+it('takes the log over from other blocks to other blocks', async () => {
+  const { before, after } = await leaveLog();
   // Of a start that was killed in the middle.
   await writeFile(`${log}.new`, 'half of it');
-  const { ino } = await stat(log);
+  const { size } = await stat(log);
+  // What the file system says after a power cut of blocks that it could not write.
+  await truncate(path, before);
+  await truncate(path, after);
   const changes: string[] = [];
-  await renewLog(watched(changes), path);
+  await takeOverLog(watched(changes), path);
   expect(changes).toEqual([
-    `sync metadata.sqlite-wal.new, ${content.length} bytes`,
+    `sync metadata.sqlite-wal.new, ${size} bytes`,
     'rename metadata.sqlite-wal.new metadata.sqlite-wal',
     'sync the directory',
+    `cut metadata.sqlite to ${before} bytes`,
   ]);
-  expect((await readFile(log)).equals(content)).toBe(true);
-  expect((await stat(log)).ino).not.toBe(ino);
-  expect(await readdir(dir)).toEqual([basename(log)]);
+  expect((await stat(path)).size).toBe(after);
+  expect(await stat(log).catch(() => 'gone')).toBe('gone');
+  expect(contents()).toEqual(everything);
+  expect(await readdir(dir)).toEqual([basename(path)]);
 });
 
-it('leaves the log as it is when the new one cannot be synced', async () => {
-  await writeFile(log, content);
+it('leaves the log and the database as they are when the log cannot be synced', async () => {
+  const { after } = await leaveLog();
   const { ino } = await stat(log);
-  const failure = Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
-  await expect(renewLog(watched([], failure), path)).rejects.toBe(failure);
-  expect((await stat(log)).ino).toBe(ino);
-  expect(await readdir(dir)).toEqual([basename(log)]);
+  await expect(takeOverLog(watched([], failure), path)).rejects.toBe(failure);
+  expect([(await stat(log)).ino, (await stat(path)).size]).toEqual([ino, after]);
+  await takeOverLog(watched([]), path);
+  expect(contents()).toEqual(everything);
 });
+
+it('takes nothing over any more in a process that failed to: closed, SQLite would remove the log', async () => {
+  const { after } = await leaveLog();
+  const { size } = await stat(log);
+  const openToCut = () => Promise.reject(failure);
+  await expect(takeOverLog({ ...watched([]), openToCut }, path)).rejects.toBe(failure);
+  await expect(takeOverLog(watched([]), path)).rejects.toMatchObject({ code: 'DATA_DIR_INVALID' });
+  expect([(await stat(log)).size, (await stat(path)).size]).toEqual([size, after]);
+}, 20_000);
+
+it('leaves the database as it is while another program has it open, which may rely on the log', async () => {
+  const { after } = await leaveLog();
+  const left = await readFile(log);
+  const other = openDatabase(path, { readOnly: true });
+  other.prepare('SELECT count(*) FROM t').all([]);
+  await expect(takeOverLog(watched([]), path)).rejects.toMatchObject({
+    code: 'DATA_DIR_INVALID',
+    message: expect.stringContaining('another program has the metadata in'),
+  });
+  expect([(await readFile(log)).equals(left), (await stat(path)).size]).toEqual([true, after]);
+  other.close();
+  await takeOverLog(watched([]), path);
+  expect(contents()).toEqual(everything);
+}, 20_000);
 
 it('does nothing where there is no log', async () => {
   const changes: string[] = [];
-  await renewLog(watched(changes), path);
+  await takeOverLog(watched(changes), path);
   expect([changes, await readdir(dir)]).toEqual([[], []]);
 });
 
-describe('the end of the database that the log has too', () => {
-  const pageSizeBytes = 4_096;
-
-  /** A database of two transactions, both taken over, of which the second is in the log still. */
-  async function leaveLog(): Promise<{ before: number; after: number }> {
-    const original = join(dir, 'original');
-    const database = openDatabase(original, { readOnly: false });
-    const insert = (): void =>
-      database.exec(
-        `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
-         INSERT INTO t SELECT randomblob(1000) FROM n`,
-      );
-    try {
-      database.exec('CREATE TABLE t (b BLOB)');
-      insert();
-      database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-      const before = (await stat(original)).size;
-      insert();
-      database.exec('PRAGMA wal_checkpoint(PASSIVE)');
-      // As a process that is killed leaves them.
-      await copyFile(original, path);
-      await copyFile(`${original}-wal`, log);
-      return { before, after: (await stat(path)).size };
-    } finally {
-      database.close();
-    }
-  }
-
-  it('is cut off, and written to new blocks by SQLite, which has all that there was', async () => {
-    const { before, after } = await leaveLog();
-    // What the file system says of blocks that it could not write, after a power cut.
-    await truncate(path, before);
-    await truncate(path, after);
-    const changes: string[] = [];
-    await renewLog(watched(changes), path);
-    expect(changes.slice(-2)).toEqual(['sync the directory', `cut metadata.sqlite to ${before} bytes`]);
-    const database = openDatabase(path, { readOnly: false });
-    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
-    const [count] = database
-      .prepare('SELECT count(*) AS rows, count(DISTINCT b) AS different FROM t')
-      .all([]);
-    const [check] = database.prepare('PRAGMA integrity_check').all([]);
-    database.close();
-    expect([count, check]).toEqual([{ rows: 200, different: 200 }, { integrity_check: 'ok' }]);
-    expect((await stat(path)).size).toBe(after);
-  });
-
-  it('stays where the log cannot be renewed, being in no other place', async () => {
-    const { after } = await leaveLog();
-    const failure = Object.assign(new Error('EIO: i/o error'), { code: 'EIO' });
-    await expect(renewLog(watched([], failure), path)).rejects.toBe(failure);
-    expect((await stat(path)).size).toBe(after);
-  });
-
+describe('what is kept of a database', () => {
   it.each([
     ['ends with the last page that the log has not', 10, [8, 9, 10, 3], 7],
     ['is all of it', 10, [], 10],
     ['has the first page always', 3, [1, 2, 3], 1],
     ['has no bytes', 0, [1], 0],
     ['passes the page that SQLite never writes, at 1 GiB', 262_146, [262_146, 262_144], 262_143],
-  ])('what is kept %s', (_, filePages, logged, kept) => {
+  ])('%s', (_, filePages, logged, kept) => {
     const size = sizeWithoutLoggedEnd(filePages * pageSizeBytes, { pageSizeBytes, pages: new Set(logged) });
     expect(size).toBe(kept * pageSizeBytes);
   });

@@ -25,7 +25,10 @@ function onCommit(connection: SqliteConnection, action: () => void, statement = 
     get inTransaction() {
       return connection.inTransaction;
     },
-    prepare: (sql) => connection.prepare(sql),
+    prepare: (sql) => {
+      if (sql === statement) action();
+      return connection.prepare(sql);
+    },
     close: () => connection.close(),
     exec: (sql) => {
       if (sql === statement) action();
@@ -154,6 +157,27 @@ describe('the SQLite store', () => {
     fail(false);
     await store.mutate(async () => 1);
     expect(fatal).toEqual([]);
+    await store.close();
+  });
+
+  it('goes on with a checkpoint that a reader has held back, and waits for many changes after it', async () => {
+    const dir = await temporaryDirectory();
+    dirs.push(dir);
+    const path = join(dir, 'metadata.sqlite');
+    let checkpoints = 0;
+    const store = await openSqliteStore({
+      path,
+      clock: systemClock,
+      wrapWriter: (connection) => onCommit(connection, () => (checkpoints += 1), checkpoint),
+    });
+    const reader = openDatabase(path, { readOnly: true });
+    reader.exec('BEGIN');
+    reader.prepare('SELECT * FROM requests').all([]);
+    for (const id of ['a', 'b']) await store.mutate(addRequest(id, ''));
+    expect(checkpoints).toBe(2);
+    reader.close();
+    for (const id of ['c', 'd', 'e']) await store.mutate(addRequest(id, ''));
+    expect(checkpoints).toBe(3);
     await store.close();
   });
 

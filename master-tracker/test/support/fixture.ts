@@ -183,7 +183,7 @@ export function fileOf(
 
 export class TestTracker {
   readonly dir: string;
-  readonly settings: TrackerSettings;
+  settings: TrackerSettings;
   clock = new ManualClock();
   store!: SqliteStore;
   core!: TrackerCore;
@@ -240,9 +240,10 @@ export class TestTracker {
     });
   }
 
-  /** As after SIGKILL: what was not committed is gone. Keepers must register again. */
-  async restart(): Promise<void> {
+  /** As after SIGKILL: what was not committed is gone. Keepers must register again. Some settings may be others then. */
+  async restart(settings: Partial<TrackerSettings> = {}): Promise<void> {
     this.store.abandon();
+    this.settings = { ...this.settings, ...settings };
     this.clock = new ManualClock();
     await this.open();
   }

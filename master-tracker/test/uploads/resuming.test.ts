@@ -27,6 +27,12 @@ describe('an upload that may be gone on with', () => {
     expect(await leaseOf(2 ** 32 - 1)).toBe(5 * minuteMs);
   });
 
+  it('has no longer lease than the tracker gives that was started with a lower bound', async () => {
+    const { session } = await tracker.begin({ count: 0, leaseMs: 5 * minuteMs });
+    await tracker.restart({ maxUploadLeaseMs: 2 * minuteMs });
+    expect(uploads().leaseMs(session.uploadId)).toBe(2 * minuteMs);
+  });
+
   it('has the usual lease when half of the places are taken', async () => {
     await tracker.begin({ count: 0, leaseMs: 5 * minuteMs });
     expect(await leaseOf(5 * minuteMs)).toBe(5 * minuteMs);

@@ -90,11 +90,17 @@ function loadDriver(name: SqliteDriverName): OpenRaw | undefined {
 /**
  * Opens a database file, making it if need be.
  *
- * @throws HoldfastError INTERNAL if no driver loads; DATA_DIR_INVALID if the file is not a database
+ * @throws HoldfastError INTERNAL if no driver loads; DATA_DIR_INVALID if the file is not a database, or another program has
+ *   it open and it is wanted alone
  */
 export function openDatabase(
   path: string,
-  options: { readOnly: boolean; driver?: SqliteDriverName | undefined },
+  options: {
+    readonly readOnly: boolean;
+    readonly driver?: SqliteDriverName | undefined;
+    /** Nobody else has it open, in any process, nor can open it until this connection is closed. */
+    readonly alone?: boolean;
+  },
 ): SqliteConnection {
   const driver = options.driver ?? availableDrivers()[0];
   const open = driver && loadDriver(driver);
@@ -106,10 +112,16 @@ export function openDatabase(
   let raw: RawDatabase | undefined;
   try {
     raw = open(path, options.readOnly);
-    return new CachingConnection(driver, raw, options.readOnly);
+    return new CachingConnection(driver, raw, options);
   } catch (error) {
     // Left open, it would share SQLite's state of the file with whoever opens one in this process later.
     raw?.close();
+    if (isBusy(error)) {
+      throw new HoldfastError('DATA_DIR_INVALID', `another program has the metadata in ${path} open`, {
+        cause: error,
+        remedy: `End it (\`fuser ${path}\` says which it is), then start the tracker again.`,
+      });
+    }
     throw new HoldfastError('DATA_DIR_INVALID', `cannot open the metadata in ${path}: ${String(error)}`, {
       cause: error,
       remedy: 'Check who owns the file and the disk it is on; restore it from a backup if it is damaged.',
@@ -117,16 +129,32 @@ export function openDatabase(
   }
 }
 
+function isBusy(error: unknown): boolean {
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
+  // better-sqlite3 names the result code, node:sqlite numbers it: 5 in the low byte of an extended code.
+  return (
+    (typeof code === 'string' && code.startsWith('SQLITE_BUSY')) ||
+    (typeof errcode === 'number' && (errcode & 0xff) === 5)
+  );
+}
+
 class CachingConnection implements SqliteConnection {
   readonly driver: SqliteDriverName;
   readonly #raw: RawDatabase;
   readonly #statements = new Map<string, SqliteStatement>();
 
-  constructor(driver: SqliteDriverName, raw: RawDatabase, readOnly: boolean) {
+  constructor(
+    driver: SqliteDriverName,
+    raw: RawDatabase,
+    { readOnly, alone = false }: { readOnly: boolean; alone?: boolean },
+  ) {
     this.driver = driver;
     this.#raw = raw;
     raw.exec(`PRAGMA busy_timeout = ${busyTimeoutMs}`);
     if (readOnly) return;
+    // Before the file is looked at: then SQLite locks all of it, and reads the log itself instead of the memory that
+    // connections share, which tells what is in the log, and how much of it the database has.
+    if (alone) raw.exec('PRAGMA locking_mode = EXCLUSIVE');
     raw.exec('PRAGMA journal_mode = WAL');
     // NORMAL would lose the last commits at a power cut.
     raw.exec('PRAGMA synchronous = FULL');

@@ -1,18 +1,19 @@
 /**
- * The log that an earlier start left beside the database, and what it has of the database, written once more to other
- * blocks before anything is acknowledged that rests on them.
+ * The log that an earlier start left beside the database, taken over into it before anything is acknowledged that rests on
+ * either.
  *
  * The failure it answers: a sync failed, so the tracker ended, and was started again. The kernel still has in memory what
  * should be on the disk, and takes it for written, which it is not.
  *
- * - Of the log: SQLite would read it there, go on behind it, sync that, and the tracker would acknowledge; after a power
- *   cut the log has a hole, SQLite reads no further than that, and all that was acknowledged since is gone.
- * - Of the database: SQLite writes pages into it that are in the log, and begins the log anew when they are synced. ext4
- *   syncs a block that was new to the file, and could not be written at first, without an error from then on, and yet
- *   leaves it marked as never written: after a power cut it is read as zeros. Only new blocks in its place help.
+ * - Of the log: SQLite would read it there, write pages of it into the database, and lose power; the log then ends before
+ *   those, and the database is of two times at once. So the log is copied to other blocks first.
+ * - Of the database: ext4 syncs a block that was new to the file, and could not be written at first, without an error from
+ *   then on, and yet leaves it marked as never written: after a power cut it is read as zeros. So the pages at the end of
+ *   the database that are in the log as well are cut off, and SQLite writes them to new blocks.
  */
 import type { FileSystem } from '@holdfast/shared';
 import { dirname } from 'node:path';
+import { type SqliteConnection, type SqliteDriverName, openDatabase } from './database.js';
 import { type LoggedPages, loggedPages } from './logged-pages.js';
 
 /** A log has some megabytes: see changesPerCheckpoint. After a large transaction it has more. */
@@ -24,24 +25,66 @@ export interface LogFileSystem extends Pick<
   FileSystem,
   'open' | 'rename' | 'stat' | 'syncDirectory' | 'unlink'
 > {
-  /** Cuts a file off after so many bytes. */
-  truncate(path: string, sizeBytes: number): Promise<void>;
+  /** Opens a file that is to be cut off after so many bytes. */
+  openToCut(path: string): Promise<{ truncate(sizeBytes: number): Promise<void>; close(): Promise<void> }>;
 }
 
 /**
- * Call it before the database is opened. A crash on the way leaves both such that it can be called again.
- *
- * @throws the errno of the file system
+ * What failed to take a log over: closed, SQLite would try again what failed, be told that it worked, and remove the log. It
+ * is open until the process ends, and so are the handles whose closing would end SQLite's locks.
  */
-export async function renewLog(fileSystem: LogFileSystem, databasePath: string): Promise<void> {
+const neverClosed = new Set<object>();
+
+/**
+ * Call it before the database is opened. Afterwards there is no log any more. A crash on the way leaves both such that it
+ * can be called again; after an error of SQLite it cannot by this process.
+ *
+ * @throws the errno of the file system, or SQLite's error; HoldfastError DATA_DIR_INVALID if another program has the
+ *   database open, which then may rely on the log
+ */
+export async function takeOverLog(
+  fileSystem: LogFileSystem,
+  databasePath: string,
+  driver?: SqliteDriverName,
+): Promise<void> {
   const path = `${databasePath}-wal`;
-  const fresh = `${path}.new`;
-  const left = await fileSystem.stat(path);
   // What is no file with something in it is no log: SQLite says what is wrong with it.
-  if (!left || left.isDirectory || left.sizeBytes === 0) return;
+  const sizeBytes = await sizeOf(fileSystem, path);
+  if (sizeBytes === 0) return;
+  await renew(fileSystem, path, sizeBytes);
+  const database = openDatabase(databasePath, { readOnly: false, alone: true, driver });
+  neverClosed.add(database);
+  const file = await fileSystem.openToCut(databasePath);
+  // Closed before SQLite is, it would take SQLite's locks with it: POSIX has those of a process end with any of its handles.
+  neverClosed.add(file);
+  // SQLite takes the log of an empty database for one that was left over, and has removed it.
+  if ((await sizeOf(fileSystem, path)) > 0) {
+    const logged = await readLog(fileSystem, path);
+    if (logged) await file.truncate(sizeWithoutLoggedEnd(await sizeOf(fileSystem, databasePath), logged));
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  }
+  database.close();
+  await file.close();
+  for (const each of [database, file]) neverClosed.delete(each);
+}
+
+async function readLog(fileSystem: LogFileSystem, path: string): Promise<LoggedPages | undefined> {
+  const log = await fileSystem.open(path, 'read');
+  return loggedPages(log).finally(() => log.close());
+}
+
+/** 0 for what is missing, or no file. */
+async function sizeOf(fileSystem: LogFileSystem, path: string): Promise<number> {
+  const found = await fileSystem.stat(path);
+  return !found || found.isDirectory ? 0 : found.sizeBytes;
+}
+
+/** Writes the log to other blocks. */
+async function renew(fileSystem: LogFileSystem, path: string, sizeBytes: number): Promise<void> {
+  const fresh = `${path}.new`;
   if (await fileSystem.stat(fresh)) await fileSystem.unlink(fresh);
   try {
-    await copyDurably(fileSystem, path, fresh, left.sizeBytes);
+    await copyDurably(fileSystem, path, fresh, sizeBytes);
   } catch (error) {
     // On a full disk it would be all the room there is.
     await fileSystem.unlink(fresh).catch(() => undefined);
@@ -49,7 +92,6 @@ export async function renewLog(fileSystem: LogFileSystem, databasePath: string):
   }
   await fileSystem.rename(fresh, path);
   await fileSystem.syncDirectory(dirname(path));
-  await cutLoggedEnd(fileSystem, databasePath, path);
 }
 
 /** Byte by byte: what copies a file may share its blocks, and those are what is in doubt. */
@@ -77,17 +119,6 @@ async function copyDurably(
   }
 }
 
-/** Takes those pages off the end of the database that the log has as well, so that SQLite writes them to new blocks. */
-async function cutLoggedEnd(fileSystem: LogFileSystem, databasePath: string, logPath: string): Promise<void> {
-  const database = await fileSystem.stat(databasePath);
-  if (!database || database.isDirectory) return;
-  const log = await fileSystem.open(logPath, 'read');
-  const logged = await loggedPages(log).finally(() => log.close());
-  if (!logged) return;
-  const keptBytes = sizeWithoutLoggedEnd(database.sizeBytes, logged);
-  if (keptBytes < database.sizeBytes) await fileSystem.truncate(databasePath, keptBytes);
-}
-
 /**
  * The size of a database in bytes, up to the last page that its log has not. No block before that can be one that was never
  * written: a page that the database grew by is in the log until it, and all that it grew by before, were synced.
@@ -95,7 +126,7 @@ async function cutLoggedEnd(fileSystem: LogFileSystem, databasePath: string, log
 export function sizeWithoutLoggedEnd(sizeBytes: number, { pageSizeBytes, pages }: LoggedPages): number {
   const lockPage = lockByte / pageSizeBytes + 1;
   let kept = Math.ceil(sizeBytes / pageSizeBytes);
-  // The first stays: SQLite takes the log of an empty database for one that was left over, and removes it.
+  // The first stays, or the database would be empty, and SQLite would remove the log.
   while (kept > 1 && (pages.has(kept) || kept === lockPage)) kept -= 1;
   return Math.min(sizeBytes, kept * pageSizeBytes);
 }

@@ -1,11 +1,12 @@
 /**
- * Which pages of a database its log holds: those that SQLite takes from there when it opens the two. Read by the format
+ * Which pages of a database its log holds: those that SQLite takes from there when it reads the log anew. Read by the format
  * that SQLite promises to keep, with all checksums: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
  */
 import type { OpenFile } from '@holdfast/shared';
 
 /** The last bit says in which order the bytes of the checksums' words are. */
 const magicNumber = 0x377f0682;
+const formatVersion = 3_007_000;
 const headerBytes = 32;
 const frameHeaderBytes = 24;
 /** What of a frame's header its checksum is over, besides the page. */
@@ -26,7 +27,8 @@ export async function loggedPages(log: Pick<OpenFile, 'read'>): Promise<LoggedPa
   const magic = header.readUInt32BE(0);
   const pageSizeBytes = header.readUInt32BE(8);
   const isPageSize = (pageSizeBytes & (pageSizeBytes - 1)) === 0;
-  if (magic >>> 1 !== magicNumber >>> 1 || !isPageSize) return undefined;
+  if (magic >>> 1 !== magicNumber >>> 1 || header.readUInt32BE(4) !== formatVersion || !isPageSize)
+    return undefined;
   if (pageSizeBytes < smallestPageBytes || pageSizeBytes > largestPageBytes) return undefined;
   const checksum = new LogChecksum((magic & 1) === 1);
   checksum.add(header, 0, 24);

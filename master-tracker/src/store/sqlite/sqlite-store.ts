@@ -10,7 +10,7 @@
  * second sync would lie (pages are marked clean), so the store stops, fails everything, and says so once.
  */
 import { type Clock, HoldfastError, errnoOf } from '@holdfast/shared';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteDialect, type SqliteStatement } from 'kysely';
 import { migrate } from '../migrations.js';
 import type { Counters, MetadataSnapshot, MetadataStore, MetadataTransaction } from '../metadata-store.js';
 import type { PreparedQuery, QueryArguments } from '../prepared.js';
@@ -25,9 +25,9 @@ const maxQueued = 4_096;
  */
 const maxGroupMs = 50;
 /**
- * Rows changed between two checkpoints: what SQLite counts for whoever asks, where it would itself have one every 1,000
- * pages. Seen in the log at a checkpoint: 60 to 500 pages where many change something at once, 2,000 (8 MB) where one
- * does after the other.
+ * Rows changed between two checkpoints. SQLite itself makes one every 1,000 pages, which it tells nobody; it does tell how
+ * many rows it has changed. In the log at a checkpoint were 60 to 500 pages where many changed something at once, and 2,000
+ * (8 MB) where one did after the other.
  */
 const changesPerCheckpoint = 1_000;
 /** How long a caller that found the queue full should wait. */
@@ -44,6 +44,13 @@ export interface SqliteStoreOptions {
   readonly wrapWriter?: (connection: SqliteConnection) => SqliteConnection;
   /** When a group starts that somebody waits for: by default after a turn of the event loop. */
   readonly startGroup?: (start: () => void) => void;
+}
+
+/** Pages of the log, and how many of those the database has now. */
+interface CheckpointResult {
+  readonly busy: 0 | 1;
+  readonly log: number;
+  readonly checkpointed: number;
 }
 
 interface Queued {
@@ -88,6 +95,7 @@ export class SqliteStore implements MetadataStore {
   /** The group that runs, or the last one. */
   #group: Promise<void> = Promise.resolve();
   #lastRead: Promise<unknown> = Promise.resolve();
+  readonly #changes: SqliteStatement;
   /** What SQLite had counted at the last checkpoint. What an earlier start left in the log is taken over soon. */
   #checkpointedChanges = -changesPerCheckpoint;
   #closed: HoldfastError | undefined;
@@ -102,6 +110,7 @@ export class SqliteStore implements MetadataStore {
   ) {
     this.#options = options;
     this.#writer = writer;
+    this.#changes = writer.prepare('SELECT total_changes() AS changes');
     this.#reader = reader;
     this.#writeDb = writeDb;
     this.#readDb = new Kysely<MetadataTables>({ dialect: new SqliteDialect({ database: reader }) });
@@ -220,13 +229,12 @@ export class SqliteStore implements MetadataStore {
   #checkpointIfDue(): void {
     if (this.#closed) return;
     try {
-      const [row] = this.#writer.prepare('SELECT total_changes() AS changes').all([]) as {
-        changes: number;
-      }[];
+      const [row] = this.#changes.all([]) as { changes: number }[];
       const changes = row?.changes ?? 0;
       if (changes - this.#checkpointedChanges < changesPerCheckpoint) return;
-      this.#writer.exec('PRAGMA wal_checkpoint(PASSIVE)');
-      this.#checkpointedChanges = changes;
+      const [done] = this.#writer.prepare('PRAGMA wal_checkpoint(PASSIVE)').all([]) as CheckpointResult[];
+      // A reader can hold back a part of it: that is tried again after the next group.
+      if (done?.busy === 0 && done.checkpointed === done.log) this.#checkpointedChanges = changes;
     } catch (error) {
       // On a full disk it is tried again after the next group: the log, which has it all, is synced.
       if (!isDiskFull(error)) this.#fail(error);
@@ -343,6 +351,8 @@ export class SqliteStore implements MetadataStore {
     const wasOpen = !this.#closed;
     this.#closed ??= new HoldfastError('UNAVAILABLE', why, { remedy: 'Try again when the tracker is back.' });
     this.#rejectQueued();
+    // One that failed stays open until the process ends: closed, SQLite would sync the database once more, which the kernel
+    // would answer well, and remove the log, which alone has what could not be written.
     if (!wasOpen) return;
     for (const connection of [this.#reader, this.#writer]) {
       if (connection.inTransaction) connection.exec('ROLLBACK');
