@@ -75,8 +75,8 @@ it('slow: takes at least the delay each way, and no longer when it is over', asy
   const fault = await cluster.keepers[0]!.fault('slow', { delayMs: 300 });
   expect(await timed(read(client, '/kept'))).toBeGreaterThan(600);
   await fault.end();
-  await read(client, '/kept');
-  expect(await timed(read(client, '/kept'))).toBeLessThan(300);
+  // With the delay none ever takes less; without it one does once the machine is not busy.
+  while ((await timed(read(client, '/kept'))) >= 300);
 });
 
 it('full: nothing more fits, what is there can be read, and then there is room again', async () => {
