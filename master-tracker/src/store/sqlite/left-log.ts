@@ -13,7 +13,7 @@
  */
 import type { FileSystem } from '@holdfast/shared';
 import { dirname } from 'node:path';
-import { type SqliteConnection, type SqliteDriverName, openDatabase } from './database.js';
+import { type SqliteDriverName, openDatabase } from './database.js';
 import { type LoggedPages, loggedPages } from './logged-pages.js';
 
 /** A log has some megabytes: see changesPerCheckpoint. After a large transaction it has more. */
