@@ -46,8 +46,8 @@ async function deviceAt(path: string): Promise<string> {
   return (await run('stat', ['-c', '%Hd:%Ld', path])).stdout.trim();
 }
 
-async function limitWrites(path: string): Promise<void> {
-  await writeFile(`/sys/dev/block/${await deviceAt(path)}/queue/max_sectors_kb`, String(pageBytes / 1024));
+async function limitWrites(device: string): Promise<void> {
+  await writeFile(`/sys/dev/block/${device}/queue/max_sectors_kb`, String(pageBytes / 1024));
 }
 
 /** Neither a piece nor a name that a keeper knows. */
@@ -115,8 +115,8 @@ export class LoopDisk {
     await run('mkfs.ext4', ['-q', '-F', ...(pageByPage ? ['-b', String(pageBytes)] : []), image]);
     await mkdir(path, { recursive: true });
     await run('mount', ['-o', 'loop', image, path]);
-    if (pageByPage) await limitWrites(path);
     const device = await deviceAt(path);
+    if (pageByPage) await limitWrites(device);
     const throttled = missingForHungReads() === undefined;
     const group = throttled ? await mkdtemp(join(throttling, 'holdfast-test-')) : undefined;
     const janitor = spawn('sh', ['-c', cleanUp, 'sh', path, group ?? '', device], {
@@ -174,7 +174,7 @@ export class LoopDisk {
     // Whoever has files open still holds the device: a second one over the same image would destroy it.
     const held = await this.#heldDevice();
     await run('mount', held === '' ? ['-o', 'loop', this.#image, this.path] : [held, this.path]);
-    if (this.#pageByPage) await limitWrites(this.path);
+    if (this.#pageByPage) await limitWrites(await deviceAt(this.path));
   }
 
   /**

@@ -116,7 +116,7 @@ export function openDatabase(
   } catch (error) {
     // Left open, it would share SQLite's state of the file with whoever opens one in this process later.
     raw?.close();
-    if (isBusy(error)) {
+    if (isResult(error, 'BUSY')) {
       throw new HoldfastError('DATA_DIR_INVALID', `another program has the metadata in ${path} open`, {
         cause: error,
         remedy: `End it (\`fuser ${path}\` says which it is), then start the tracker again.`,
@@ -129,13 +129,14 @@ export function openDatabase(
   }
 }
 
-function isBusy(error: unknown): boolean {
+const resultCodes = { BUSY: 5, IOERR: 10, CORRUPT: 11, FULL: 13 } as const;
+
+/** Whether SQLite ended with this result, or an extended one of it: SQLITE_IOERR_FSYNC is an IOERR. */
+export function isResult(error: unknown, name: keyof typeof resultCodes): boolean {
   const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  // better-sqlite3 names the result code, node:sqlite numbers it: 5 in the low byte of an extended code.
-  return (
-    (typeof code === 'string' && code.startsWith('SQLITE_BUSY')) ||
-    (typeof errcode === 'number' && (errcode & 0xff) === 5)
-  );
+  // better-sqlite3 names the result code, node:sqlite numbers it, with what extends it above the low byte.
+  if (typeof errcode === 'number') return (errcode & 0xff) === resultCodes[name];
+  return typeof code === 'string' && `${code}_`.startsWith(`SQLITE_${name}_`);
 }
 
 class CachingConnection implements SqliteConnection {

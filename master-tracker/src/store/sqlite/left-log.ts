@@ -13,7 +13,7 @@
  */
 import type { FileSystem } from '@holdfast/shared';
 import { dirname } from 'node:path';
-import { type SqliteDriverName, openDatabase } from './database.js';
+import { openDatabase } from './database.js';
 import { type LoggedPages, loggedPages } from './logged-pages.js';
 
 /** A log has some megabytes: see changesPerCheckpoint. After a large transaction it has more. */
@@ -42,17 +42,13 @@ const neverClosed = new Set<object>();
  * @throws the errno of the file system, or SQLite's error; HoldfastError DATA_DIR_INVALID if another program has the
  *   database open, which then may rely on the log
  */
-export async function takeOverLog(
-  fileSystem: LogFileSystem,
-  databasePath: string,
-  driver?: SqliteDriverName,
-): Promise<void> {
+export async function takeOverLog(fileSystem: LogFileSystem, databasePath: string): Promise<void> {
   const path = `${databasePath}-wal`;
   // What is no file with something in it is no log: SQLite says what is wrong with it.
   const sizeBytes = await sizeOf(fileSystem, path);
   if (sizeBytes === 0) return;
   await renew(fileSystem, path, sizeBytes);
-  const database = openDatabase(databasePath, { readOnly: false, alone: true, driver });
+  const database = openDatabase(databasePath, { readOnly: false, alone: true });
   neverClosed.add(database);
   const file = await fileSystem.openToCut(databasePath);
   // Closed before SQLite is, it would take SQLite's locks with it: POSIX has those of a process end with any of its handles.

@@ -15,7 +15,7 @@ import { migrate } from '../migrations.js';
 import type { Counters, MetadataSnapshot, MetadataStore, MetadataTransaction } from '../metadata-store.js';
 import type { PreparedQuery, QueryArguments } from '../prepared.js';
 import type { MetadataTables } from '../schema.js';
-import { type SqliteConnection, type SqliteDriverName, openDatabase } from './database.js';
+import { type SqliteConnection, type SqliteDriverName, isResult, openDatabase } from './database.js';
 
 /** More wait only if the disk stands still; the next one is told to come back. About 10 s of a slow disk. */
 const maxQueued = 4_096;
@@ -95,9 +95,9 @@ export class SqliteStore implements MetadataStore {
   /** The group that runs, or the last one. */
   #group: Promise<void> = Promise.resolve();
   #lastRead: Promise<unknown> = Promise.resolve();
-  readonly #changes: SqliteStatement;
-  /** What SQLite had counted at the last checkpoint. What an earlier start left in the log is taken over soon. */
-  #checkpointedChanges = -changesPerCheckpoint;
+  readonly #totalChanges: SqliteStatement;
+  /** What SQLite had counted at the last checkpoint. What an earlier start left in the log was taken over (left-log.ts). */
+  #checkpointedChanges = 0;
   #closed: HoldfastError | undefined;
   readonly #listeners: (() => void)[] = [];
 
@@ -110,7 +110,7 @@ export class SqliteStore implements MetadataStore {
   ) {
     this.#options = options;
     this.#writer = writer;
-    this.#changes = writer.prepare('SELECT total_changes() AS changes');
+    this.#totalChanges = writer.prepare('SELECT total_changes() AS changes');
     this.#reader = reader;
     this.#writeDb = writeDb;
     this.#readDb = new Kysely<MetadataTables>({ dialect: new SqliteDialect({ database: reader }) });
@@ -229,7 +229,7 @@ export class SqliteStore implements MetadataStore {
   #checkpointIfDue(): void {
     if (this.#closed) return;
     try {
-      const [row] = this.#changes.all([]) as { changes: number }[];
+      const [row] = this.#totalChanges.all([]) as { changes: number }[];
       const changes = row?.changes ?? 0;
       if (changes - this.#checkpointedChanges < changesPerCheckpoint) return;
       const [done] = this.#writer.prepare('PRAGMA wal_checkpoint(PASSIVE)').all([]) as CheckpointResult[];
@@ -394,14 +394,9 @@ function unreadable(cause: unknown): HoldfastError {
 
 /** A read or write of the file that failed, or a file that makes no sense. */
 function isDiskFailure(error: unknown): boolean {
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  // SQLITE_IOERR is 10 and SQLITE_CORRUPT 11, in the low byte of an extended code.
-  const byNumber = typeof errcode === 'number' && [10, 11].includes(errcode & 0xff);
-  return byNumber || (typeof code === 'string' && /^SQLITE_(IOERR|CORRUPT)/.test(code));
+  return isResult(error, 'IOERR') || isResult(error, 'CORRUPT');
 }
 
 function isDiskFull(error: unknown): boolean {
-  const { code, errcode } = error as { code?: unknown; errcode?: unknown };
-  // better-sqlite3 names the result code, node:sqlite numbers it (13 is SQLITE_FULL).
-  return code === 'SQLITE_FULL' || errcode === 13 || errnoOf(error) === 'ENOSPC';
+  return isResult(error, 'FULL') || errnoOf(error) === 'ENOSPC';
 }
