@@ -8,8 +8,8 @@
  *
  * Permissions that are missing, a disk that is not there, too many open files: that says nothing of the piece.
  */
-import { HoldfastError, type Logger, hasCode } from '@holdfast/shared';
-import { Pump } from '../read/pump.js';
+import { HoldfastError, type Logger, hasCode, limits } from '@holdfast/shared';
+import { Pump, PumpMemory } from '../read/pump.js';
 import type { ChunkStore } from '../store/chunk-store.js';
 import { type PieceKey, type StoredPiece, pieceName } from '../store/piece.js';
 import type { BadPieceLog } from './bad-piece-log.js';
@@ -39,10 +39,15 @@ export function isBad(error: unknown): error is HoldfastError {
   return hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED');
 }
 
+/** Enough for whole messages where a scrub and all tasks of the tracker (settings.taskSlots) look at pieces at once. */
+const memoryBytes = 16 * limits.messageDataBytes;
+
 export class PieceVerifier {
   readonly #deps: PieceVerifierDeps;
   /** One look at a piece at a time: what one sets aside must be what that one has read. */
   readonly #busy = new Map<string, Promise<unknown>>();
+  /** Apart from that of clients. */
+  readonly #memory = new PumpMemory(memoryBytes);
 
   constructor(deps: PieceVerifierDeps) {
     this.#deps = deps;
@@ -95,11 +100,11 @@ export class PieceVerifier {
       if (digest && !reader.spec.digest.equals(digest)) {
         throw new HoldfastError('CHECKSUM_MISMATCH', `piece ${pieceName(key)} is not the one expected`);
       }
-      const look = new Pump(reader, async () => {
+      const afterEach = async (): Promise<void> => {
         signal.throwIfAborted();
         await afterRun?.();
-      });
-      await look.run(0, reader.spec.lengthBytes);
+      };
+      await new Pump(reader, afterEach, this.#memory).run(0, reader.spec.lengthBytes);
       return { piece: reader.spec, fromMedium: reader.fromMedium };
     } finally {
       await reader.close();

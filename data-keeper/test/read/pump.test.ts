@@ -56,10 +56,40 @@ async function pumpAtOnce(count: number, memory: PumpMemory, blockSizeBytes = li
 }
 
 describe('a pump', () => {
-  it('sends whole messages where few are at work, from two buffers', async () => {
-    const { runs, readers } = await pumpAtOnce(2, new PumpMemory(4 * 1024 * KiB));
-    for (const sent of runs) expect(sent).toEqual([1024 * KiB, 1024 * KiB, 1024 * KiB, 5]);
-    for (const { buffers } of readers) expect(buffers.size).toBe(2);
+  it('sends whole messages where few are at work, from two buffers each, which the next ones use again', async () => {
+    const memory = new PumpMemory(4 * 1024 * KiB);
+    const buffers = new Set<ArrayBufferLike>();
+    for (let round = 0; round < 3; round += 1) {
+      const { runs, readers } = await pumpAtOnce(2, memory);
+      for (const sent of runs) expect(sent).toEqual([1024 * KiB, 1024 * KiB, 1024 * KiB, 5]);
+      for (const reader of readers) for (const buffer of reader.buffers) buffers.add(buffer);
+    }
+    expect(buffers.size).toBe(4);
+  });
+
+  it('keeps 8 MiB of buffers at most when nobody reads', async () => {
+    const memory = new PumpMemory(64 * 1024 * KiB);
+    const { readers } = await pumpAtOnce(32, memory);
+    const used = new Set(readers.flatMap(({ buffers }) => [...buffers]));
+    const again = Array.from({ length: 16 }, () => memory.take(1024 * KiB).buffer);
+    expect(again.filter((buffer) => used.has(buffer))).toHaveLength(8);
+  });
+
+  it('never uses a buffer again whose sending failed', async () => {
+    const memory = new PumpMemory(4 * 1024 * KiB);
+    const sent: ArrayBufferLike[] = [];
+    const failing = new Pump(
+      new CountingReader(limits.blockSizeBytes),
+      ({ data }) => {
+        sent.push((data as Buffer).buffer);
+        return Promise.reject(new Error('gone'));
+      },
+      memory,
+    );
+    await expect(failing.run(0, lengthBytes)).rejects.toThrow('gone');
+    const { readers } = await pumpAtOnce(2, memory);
+    expect(sent).toHaveLength(1);
+    for (const { buffers } of readers) expect([...buffers]).not.toContain(sent[0]);
   });
 
   it('sends its share of the memory where many are, and every byte once', async () => {
