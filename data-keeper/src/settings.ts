@@ -58,7 +58,7 @@ export interface KeeperSettings {
   readonly maxReplicaStreams: number;
   /**
    * What all who read, clients and peers, have in memory of their messages. Enough for 32 of them with 2 messages of
-   * 1 MiB each; more have shorter ones, which cost more CPU time a byte.
+   * 1 MiB each; more have shorter ones, which cost more CPU time a byte. Up to 8 MiB stay for those that come next.
    */
   readonly pumpMemoryBytes: number;
   /** Tasks of the tracker at a time, beside copies: they go beside the work of clients. */

@@ -17,7 +17,8 @@ const maxIdleBytes = 8 * limits.messageDataBytes;
 /**
  * The memory of all pumps, shared out evenly among those at work: few of them fill whole messages, many of them send
  * shorter ones, which cost more CPU time a byte, instead of pinning 2 MiB each. A run is a block at least: pieces with
- * blocks of 1 MiB, which are a writer's choice, still take 2 MiB each (S10 is then the number of streams).
+ * blocks of 1 MiB, which are a writer's choice, still take 2 MiB each (S10 is then the number of streams). It keeps
+ * buffers for those that come next, too.
  */
 export class PumpMemory {
   readonly #totalBytes: number;
@@ -47,9 +48,10 @@ export class PumpMemory {
     return buffer;
   }
 
-  /** Takes back a buffer that nobody reads or writes any more, if it is one that the next run wants. */
+  /** Takes back a buffer that nobody reads or writes any more. Kept are those that a run may want, not a short piece's. */
   giveBack(buffer: Buffer): void {
-    if (buffer.length !== this.runBytes) return;
+    const isRunLong = buffer.length >= this.runBytes && Number.isInteger(Math.log2(buffer.length));
+    if (!isRunLong) return;
     this.#idle.push(buffer);
     this.#idleBytes += buffer.length;
     while (this.#idleBytes > maxIdleBytes) this.#idleBytes -= this.#idle.shift()?.length ?? 0;
@@ -98,7 +100,8 @@ export class Pump {
           reading.catch(() => undefined);
         }
         await this.#send(run);
-        // Not when the sending failed: part of it may still be on its way to the socket.
+        // Not when the sending failed: part of it may still be on its way to the socket, and a buffer that is another
+        // stream's by then would put that one's bytes there (shared's serverStream rejects whenever the caller is gone).
         this.#memory.giveBack(buffer);
         if (isLast) return;
       }

@@ -39,7 +39,7 @@ export function isBad(error: unknown): error is HoldfastError {
   return hasCode(error, 'CHECKSUM_MISMATCH', 'DISK_FAILED');
 }
 
-/** Enough for whole messages where a scrub and all tasks of the tracker (settings.taskSlots) look at pieces at once. */
+/** Whole messages for eight looks at once, a scrub's and those of tasks (settings.taskSlots); more have shorter ones. */
 const memoryBytes = 16 * limits.messageDataBytes;
 
 export class PieceVerifier {
@@ -100,11 +100,11 @@ export class PieceVerifier {
       if (digest && !reader.spec.digest.equals(digest)) {
         throw new HoldfastError('CHECKSUM_MISMATCH', `piece ${pieceName(key)} is not the one expected`);
       }
-      const afterEach = async (): Promise<void> => {
+      const betweenRuns = async (): Promise<void> => {
         signal.throwIfAborted();
         await afterRun?.();
       };
-      await new Pump(reader, afterEach, this.#memory).run(0, reader.spec.lengthBytes);
+      await new Pump(reader, betweenRuns, this.#memory).run(0, reader.spec.lengthBytes);
       return { piece: reader.spec, fromMedium: reader.fromMedium };
     } finally {
       await reader.close();

@@ -278,9 +278,11 @@ function writeWithBackpressure<Response>(
     signal.addEventListener('abort', onAbort, { once: true });
     // The callback comes when HTTP/2 has taken the bytes; waiting for it keeps at most one message a stream in
     // memory here, where the stream itself would let 16 pile up on each side.
-    call.write(message, () => {
+    call.write(message, (error?: Error | null) => {
       signal.removeEventListener('abort', onAbort);
-      resolve();
+      // Whoever hears that it was sent uses its memory again.
+      if (error) reject(new HoldfastError('CANCELLED', 'the caller gave up', { cause: error }));
+      else resolve();
     });
   });
 }
