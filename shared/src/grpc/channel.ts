@@ -6,7 +6,7 @@
 import type { ChannelOptions, Deadline } from '@grpc/grpc-js';
 import { HoldfastError } from '../errors/index.js';
 import { limits } from '../limits.js';
-import { lettingGoOption } from './insides/connecting.js';
+import { letsGoOption } from './insides/closing.js';
 import { partsOption } from './insides/parts.js';
 import { flowControlWindowBytes } from './insides/server.js';
 import { type CallStarter, type Transport, grpcTransport } from './transport.js';
@@ -24,7 +24,7 @@ export const controlChannelOptions: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
   // Inside a cluster a proxy from the environment is always a mistake.
   'grpc.enable_http_proxy': 0,
-  [lettingGoOption]: 1,
+  [letsGoOption]: 1,
   // Retries are ours: only we know what is idempotent.
   'grpc.enable_retries': 0,
   'grpc.max_receive_message_length': limits.maxControlMessageBytes,

@@ -3,7 +3,7 @@
  * a simulation. Above it everything is the same: definitions and their serialisers, handlers, deadlines, errors.
  */
 import { type ChannelOptions, Client, type Deadline, type Server, credentials } from '@grpc/grpc-js';
-import { patchConnecting } from './insides/connecting.js';
+import { patchClosing } from './insides/closing.js';
 import { cutOff } from './insides/server.js';
 import { type ServerOptions, createServer, listen, shutDown } from './server.js';
 
@@ -41,7 +41,7 @@ export interface Transport {
 /** gRPC over HTTP/2 and TCP. */
 export const grpcTransport: Transport = {
   open: (address, options) => {
-    patchConnecting();
+    patchClosing();
     return new Client(address, credentials.createInsecure(), options);
   },
   // It is sent as a duration, so a wrong clock harms nobody.
