@@ -12,9 +12,9 @@ import {
   fromErrno,
   silentLogger,
 } from '@holdfast/shared';
-import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
+import { makeDurableDirectory, nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildCore } from './core.js';
 import { createTrackerServer } from './grpc/server.js';
@@ -58,7 +58,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    await mkdir(dataDir, { recursive: true }).catch((error: unknown) => {
+    await makeDurableDirectory(nodeFileSystem, dataDir).catch((error: unknown) => {
       throw fromErrno(error, `cannot make the data directory ${dataDir}`);
     });
     const lock = await acquireDataDirLock(dataDir);

@@ -77,6 +77,17 @@ export const dataKeeperGuards = [
     only: 'makes durable what an ended start had only renamed, before it counts as stored',
   },
   {
+    name: 'directory sync of the shards',
+    invariant: 'S1',
+    guards: 'Directories of pieces that an ended start has left are made durable before they are used.',
+    file: file('store/data-directory.ts'),
+    find: '  const missing = shards.filter((shard) => !present.has(shard));',
+    replace:
+      '  const missing = shards.filter((shard) => !present.has(shard));\n  if (missing.length === 0) return;',
+    test: test('store/storage-identity.test.ts'),
+    only: 'keeps who it is over a power cut',
+  },
+  {
     name: 'trash before the piece is gone',
     invariant: 'S5',
     guards: 'A piece that moves to the trash is durable there before its old name may vanish.',

@@ -154,6 +154,25 @@ export const sharedGuards = [
     test: test('grpc/channel.test.ts'),
   },
   {
+    name: 'directory sync above the data directory',
+    invariant: 'S1',
+    guards:
+      'The name of a directory that was there is made durable: who made it may have ended before it could.',
+    file: file('node/durable-directory.ts'),
+    find: '    await fileSystem.syncDirectory(above).catch((error: unknown) => {',
+    replace: '    if (made) return;\n    await fileSystem.syncDirectory(above).catch((error: unknown) => {',
+    test: test('node/durable-directory.test.ts'),
+  },
+  {
+    name: 'letting go of bytes that nobody takes',
+    invariant: 'liveness',
+    guards: 'A process ends with its work though it has written to a machine that vanished.',
+    file: file('grpc/insides/closing.ts'),
+    find: 'if (activeCalls.size === 0) socket.destroy();',
+    replace: '',
+    test: test('grpc/insides-closing.test.ts'),
+  },
+  {
     name: 'message size',
     invariant: 'S10',
     guards: 'A server takes no message beyond its bound.',

@@ -3,7 +3,8 @@
  * at any point leaves either nothing, something that the next start finishes, or the whole.
  */
 import { type FileSystem, HoldfastError, errnoOf } from '@holdfast/shared';
-import { dirname, join } from 'node:path';
+import { makeDurableDirectory } from '@holdfast/shared/node';
+import { join } from 'node:path';
 import type { StorageHealth } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
 
@@ -74,7 +75,7 @@ export async function format(
   dataDir: string,
   finish: () => Promise<void>,
 ): Promise<void> {
-  await makeParents(fileSystem, dataDir);
+  await makeDurableDirectory(fileSystem, dataDir);
   const marker = join(dataDir, names.formatting);
   if (!(await fileSystem.stat(marker))) {
     const file = await fileSystem.open(marker, 'create');
@@ -88,12 +89,11 @@ export async function format(
   await removeMarker(fileSystem, dataDir);
 }
 
-/** Makes those of the shards that are missing, durably. */
+/** Makes those of the shards that are missing. All are durable then: an earlier start may have ended before its sync. */
 export async function makeShards(fileSystem: FileSystem, dataDir: string): Promise<void> {
   const chunks = join(dataDir, names.chunks);
   const present = new Set(await fileSystem.readDirectory(chunks));
   const missing = shards.filter((shard) => !present.has(shard));
-  if (missing.length === 0) return;
   await inParallel(missing, parallelOperations, (shard) => makeIfMissing(fileSystem, join(chunks, shard)));
   await fileSystem.syncDirectory(chunks);
 }
@@ -102,13 +102,6 @@ async function makeIfMissing(fileSystem: FileSystem, path: string): Promise<void
   await fileSystem.makeDirectory(path).catch((error: unknown) => {
     if (errnoOf(error) !== 'EEXIST') throw error;
   });
-}
-
-async function makeParents(fileSystem: FileSystem, path: string): Promise<void> {
-  if (await fileSystem.stat(path)) return;
-  await makeParents(fileSystem, dirname(path));
-  await fileSystem.makeDirectory(path);
-  await fileSystem.syncDirectory(dirname(path));
 }
 
 /** Removes what a crash at the very end of the formatting left: without it a lost IDENTITY stays an alarm. */

@@ -53,6 +53,26 @@ describe('a data directory', () => {
     }
   });
 
+  it('keeps who it is over a power cut, also after a start that ended at any step of the formatting', async () => {
+    const dataDir = '/deep/down/data';
+    let completed = false;
+    for (let step = 1; !completed; step += step < 16 || step > 230 ? 1 : 37) {
+      const files = new ForgetfulFileSystem();
+      // Only the process ends: the kernel has all that it did.
+      files.losePowerAt(step);
+      completed = await open(files, dataDir).then(
+        () => true,
+        () => false,
+      );
+      files.intercept = () => undefined;
+      const { keeperId } = await open(files, dataDir);
+      files.crash();
+      expect({ step, keeperId: (await open(files, dataDir)).keeperId }).toEqual({ step, keeperId });
+      expect(await files.readDirectory(`${dataDir}/chunks`)).toHaveLength(256);
+      expect(step).toBeLessThan(500);
+    }
+  });
+
   it('remembers its cluster and the authority that it has witnessed', async () => {
     const files = new ForgetfulFileSystem();
     const identity = await open(files);

@@ -1,0 +1,86 @@
+/** Directories that are made such that their names do not go with the power. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { mkdtemp, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { FileSystem } from '../../src/index.js';
+import { makeDurableDirectory, nodeFileSystem } from '../../src/node/index.js';
+
+let top: string;
+beforeAll(async () => {
+  top = await realpath(await mkdtemp(join(tmpdir(), 'holdfast-test-')));
+});
+afterAll(() => rm(top, { recursive: true }));
+
+/** The machine's, with what is synced written down; `refuse` says what a sync fails with. */
+function watched(refuse: (path: string) => string | undefined = () => undefined) {
+  const synced: string[] = [];
+  const fileSystem: FileSystem = {
+    ...nodeFileSystem,
+    async syncDirectory(path) {
+      synced.push(path);
+      const code = refuse(path);
+      if (code !== undefined) throw Object.assign(new Error(code), { code });
+      await nodeFileSystem.syncDirectory(path);
+    },
+  };
+  return { fileSystem, synced };
+}
+
+/** Those above a path, up to where its file system begins. */
+async function above(path: string): Promise<string[]> {
+  const found: string[] = [];
+  const { dev } = await stat(dirname(path));
+  for (let at = dirname(path); (await stat(at)).dev === dev; at = dirname(at)) {
+    found.push(at);
+    if (dirname(at) === at) break;
+  }
+  return found;
+}
+
+describe('a durable directory', () => {
+  it('is made with those above it that are missing, and all names are synced', async () => {
+    const path = join(top, 'a/b/c');
+    const { fileSystem, synced } = watched();
+    await makeDurableDirectory(fileSystem, path);
+    expect((await stat(path)).isDirectory()).toBe(true);
+    expect(synced).toEqual(await above(path));
+    expect(synced).toContain(top);
+  });
+
+  it('is synced when it was there: who made it may have ended before', async () => {
+    const path = join(top, 'there');
+    await makeDurableDirectory(nodeFileSystem, path);
+    const { fileSystem, synced } = watched();
+    await makeDurableDirectory(fileSystem, path);
+    expect(synced).toEqual(await above(path));
+  });
+
+  it('is made by several at once', async () => {
+    const path = join(top, 'd/e/f');
+    await Promise.all([1, 2, 3].map(() => makeDurableDirectory(nodeFileSystem, path)));
+    expect((await stat(path)).isDirectory()).toBe(true);
+  });
+
+  it.each(['EACCES', 'EROFS', 'EINVAL'])('may be below one that gives %s', async (code) => {
+    const path = join(top, code, 'data');
+    const { fileSystem } = watched((synced) => (synced === top ? code : undefined));
+    await expect(makeDurableDirectory(fileSystem, path)).resolves.toBeUndefined();
+  });
+
+  it.each(['EIO', 'ENOSPC'])('is refused when a sync fails with %s', async (code) => {
+    const path = join(top, code, 'data');
+    const { fileSystem } = watched((synced) => (synced === top ? code : undefined));
+    await expect(makeDurableDirectory(fileSystem, path)).rejects.toMatchObject({ code });
+  });
+
+  it('is refused where a file is', async () => {
+    await writeFile(join(top, 'file'), '');
+    await expect(makeDurableDirectory(nodeFileSystem, join(top, 'file'))).rejects.toMatchObject({
+      code: 'EEXIST',
+    });
+    await expect(makeDurableDirectory(nodeFileSystem, join(top, 'file/below'))).rejects.toMatchObject({
+      code: expect.stringMatching(/^(EEXIST|ENOTDIR)$/),
+    });
+  });
+});
