@@ -249,17 +249,18 @@ export class Workload {
       trace.add(name, `${what} ${outcome}: ${error.code} ${error.message}`);
       this.#count(kind, outcome);
       if (outcome === 'failed') {
-        if (kind === 'remove') this.#checkAbsence(changes[0]?.[0] ?? '', error);
-        for (const [path, contents] of before) model.was(path, contents);
+        for (const [path, contents] of before) {
+          model.was(path, contents);
+          if (kind === 'remove') this.#checkAbsence(path, contents, error);
+        }
       } else await process.clock.sleep(afterUnknownMs);
     }
   }
 
   /** A refusal is an answer like any other: what was acknowledged is there to be removed. */
-  #checkAbsence(path: string, error: HoldfastError): void {
-    const { size } = this.#options.model.allowed(path);
-    // What was there, and that nothing is: two, if it was known what was there.
-    if (error.code !== 'NOT_FOUND' || size !== 2) return;
+  #checkAbsence(path: string, before: ReadonlySet<Content>, error: HoldfastError): void {
+    const isKnown = before.size === 1 && !before.has(absent);
+    if (error.code !== 'NOT_FOUND' || !isKnown) return;
     throw new Violation(`${path} was acknowledged, and cannot be removed: ${error.message}`);
   }
 

@@ -19,6 +19,7 @@ const choosing = (roll: number) =>
 const restoring = 0.92;
 const reading = 0.5;
 const listing = 0.99;
+const removing = 0.7;
 const stored = Buffer.from('stored and deleted');
 
 describe('a client of a history', () => {
@@ -26,12 +27,16 @@ describe('a client of a history', () => {
   async function step(
     roll: number,
     answers: Partial<Record<keyof HoldfastClient, unknown>>,
-    mayBeLost = false,
+    {
+      mayBeLost = false,
+      before,
+    }: { readonly mayBeLost?: boolean; readonly before?: (model: Model) => void } = {},
   ): Promise<Model> {
     const time = new VirtualTime();
     const model = new Model();
     model.is('/client-1/a', model.contentOf(stored));
     model.is('/client-1/a', absent);
+    before?.(model);
     const workload = new Workload({
       ...{ name: 'client-1', model, trace: new Trace(), random: choosing(roll) },
       mayBeLost: () => mayBeLost,
@@ -80,12 +85,26 @@ describe('a client of a history', () => {
     expect(model.known(to)).toBe(absent);
   });
 
+  it('finds it out when what was acknowledged is not there to be removed, and only then', async () => {
+    const gone = { remove: failing('NOT_FOUND') };
+    const is = (model: Model): void => model.is('/client-1/a', model.contentOf(stored));
+    await expect(step(removing, gone, { before: is })).rejects.toThrow('cannot be removed');
+    // Of a process that was killed nobody knows what became of what it had begun.
+    const maybe = (model: Model): void => model.maybe('/client-1/a', model.contentOf(stored));
+    const model = await step(removing, gone, { before: maybe });
+    expect(model.allowed('/client-1/a')).toEqual(new Set([absent, model.contentOf(stored)]));
+  });
+
   it('finds it out when a read says that data is lost where nothing can be', async () => {
     const lost = { createReadStream: failing('DATA_LOSS') };
     await expect(step(reading, lost)).rejects.toThrow('reading /client-1/a ended with');
-    await step(reading, lost, true);
-    await expect(step(reading, { createReadStream: failing('INTERNAL') }, true)).rejects.toThrow('INTERNAL');
-    await expect(step(listing, { list: failing('DATA_LOSS') }, true)).rejects.toThrow('listing /client-1');
+    await step(reading, lost, { mayBeLost: true });
+    await expect(
+      step(reading, { createReadStream: failing('INTERNAL') }, { mayBeLost: true }),
+    ).rejects.toThrow('INTERNAL');
+    await expect(step(listing, { list: failing('DATA_LOSS') }, { mayBeLost: true })).rejects.toThrow(
+      'listing /client-1',
+    );
   });
 });
 
