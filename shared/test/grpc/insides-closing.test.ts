@@ -21,7 +21,7 @@ afterAll(() => {
 async function startServer(program: string): Promise<number> {
   const server = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
   servers.push(server);
-  const [line] = (await once(createInterface({ input: server.stdout! }), 'line')) as [string];
+  const [line] = (await once(createInterface({ input: server.stdout }), 'line')) as [string];
   return Number(line);
 }
 
