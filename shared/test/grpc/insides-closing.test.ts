@@ -2,9 +2,11 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type Socket, connect } from 'node:net';
+import { createRequire } from 'node:module';
+import { type AddressInfo, type Socket, connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { PeerChannel, controlChannelOptions, dataChannelOptions } from '../../src/grpc/index.js';
+import { letsGoOption, patchClosing } from '../../src/grpc/insides/closing.js';
 
 const asIs = (bytes: Buffer): Buffer => bytes;
 const untilIt = async (holds: () => boolean): Promise<void> => {
@@ -17,12 +19,13 @@ afterAll(() => {
   for (const server of servers) server.kill('SIGKILL');
 });
 
-/** Resolves to its port. */
-async function startServer(program: string): Promise<number> {
+/** Its port, and what tells of the next line that it writes. */
+async function startServer(program: string): Promise<{ port: number; nextLine: Promise<unknown> }> {
   const server = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] });
   servers.push(server);
-  const [line] = (await once(createInterface({ input: server.stdout }), 'line')) as [string];
-  return Number(line);
+  const lines = createInterface({ input: server.stdout });
+  const [line] = (await once(lines, 'line')) as [string];
+  return { port: Number(line), nextLine: once(lines, 'line') };
 }
 
 const kinds = [
@@ -44,7 +47,9 @@ const server = require('node:http2').createServer({ settings: { initialWindowSiz
 server.on('session', (session) => session.setLocalWindowSize(2 ** 30));
 server.on('stream', () => {
   streams += 1;
-  if (streams === 2) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  if (streams < 2) return;
+  require('node:fs').writeSync(1, 'numb\\n');
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
 });
 server.listen(0, '127.0.0.1', () => require('node:fs').writeSync(1, server.address().port + '\\n'));`;
 
@@ -53,7 +58,7 @@ describe('a connection that is being made', () => {
   const queued: Socket[] = [];
 
   beforeAll(async () => {
-    port = await startServer(deafServer);
+    ({ port } = await startServer(deafServer));
     for (;;) {
       const socket = connect({ port, host: '127.0.0.1' });
       socket.on('error', () => undefined);
@@ -91,8 +96,51 @@ describe('a connection that is being made', () => {
   );
 });
 
+it('a connection whose peer says nothing', async () => {
+  const accepted: Socket[] = [];
+  const silent = createServer((socket) => accepted.push(socket));
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  try {
+    const channel = new PeerChannel(
+      `127.0.0.1:${(silent.address() as AddressInfo).port}`,
+      dataChannelOptions,
+    );
+    const failed = new Promise((resolve) => {
+      channel.begin().client.makeUnaryRequest('/a/b', asIs, asIs, Buffer.alloc(0), resolve);
+    });
+    await untilIt(() => accepted.length > 0);
+    const [socket] = accepted;
+    socket?.resume();
+    channel.close();
+    await failed;
+    await untilIt(() => socket?.destroyed === true);
+  } finally {
+    silent.close();
+  }
+}, 10_000);
+
+it('connections that were refused, of which nothing is left', async () => {
+  patchClosing();
+  const { Http2SubchannelConnector } = createRequire(import.meta.url)(
+    '@grpc/grpc-js/build/src/transport.js',
+  ) as {
+    Http2SubchannelConnector: new (target: object) => { connect(...given: unknown[]): Promise<unknown> };
+  };
+  let destroyed = 0;
+  const secureConnector = {
+    waitForReady: () => Promise.reject(new Error('as the test says')),
+    destroy: () => (destroyed += 1),
+  };
+  const connector = new Http2SubchannelConnector({ scheme: 'dns', path: 'nowhere' });
+  // As a program does that looks for a server for a day.
+  for (let attempts = 0; attempts < 20_000; attempts += 1)
+    await connector.connect({}, secureConnector, { [letsGoOption]: 1 }).catch(() => undefined);
+  secureConnector.destroy();
+  expect(destroyed).toBe(1);
+}, 20_000);
+
 it('bytes that were written, but for those of a call that goes on', async () => {
-  const port = await startServer(numbServer);
+  const { port, nextLine } = await startServer(numbServer);
   const begin = () => {
     const channel = new PeerChannel(`127.0.0.1:${port}`, dataChannelOptions);
     const { client } = channel.begin();
@@ -111,7 +159,10 @@ it('bytes that were written, but for those of a call that goes on', async () => 
   await new Promise((resolve) => goesOn.call.write(Buffer.alloc(1), resolve));
   const stuck = begin();
   for (let written = 0; written < 64; written += 1) stuck.call.write(Buffer.alloc(1024 ** 2));
-  await untilIt(() => writes() > 0);
+  await nextLine;
+  // The kernel still takes some, until its buffers are full: a write that nobody takes stays.
+  for (let looks = 0; looks < 60; looks = writes() > 0 ? looks + 1 : 0)
+    await new Promise((resolve) => setTimeout(resolve, 5));
   stuck.call.cancel();
   await untilIt(stuck.hasEnded);
   expect(writes()).toBe(1);

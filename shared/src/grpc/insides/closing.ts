@@ -11,8 +11,8 @@ import type { Socket } from 'node:net';
 export const letsGoOption = 'holdfast.lets_go_of_connections';
 
 /**
- * How long a connection that was closed has for its last words after its last call has ended. They are of no use but to
- * a peer that takes them at once.
+ * How long at least a connection that was closed has for its last words after its last call has ended. They are of no use
+ * but to a peer that takes them at once.
  */
 const lastWordsMs = 500;
 
@@ -28,7 +28,11 @@ interface Connection {
   shutdown(): void;
 }
 
+/** That this was done, by whichever copy of this file: grpc-js may be shared by several. */
+const isPatched = Symbol.for('holdfast.lets_go_of_connections');
+
 interface ConnectorPrototype {
+  [isPatched]?: true;
   connect(
     address: object,
     secureConnector: SecureConnector,
@@ -36,18 +40,17 @@ interface ConnectorPrototype {
   ): Promise<Connection>;
 }
 
-let isPatched = false;
-
 /** Connections are made deep inside, so their class is patched, once for the process. */
 export function patchClosing(): void {
-  if (isPatched) return;
-  isPatched = true;
   try {
     const require = createRequire(import.meta.url);
     const { Http2SubchannelConnector } = require('@grpc/grpc-js/build/src/transport.js') as {
       Http2SubchannelConnector: { prototype: ConnectorPrototype };
     };
-    patch(Http2SubchannelConnector.prototype);
+    const { prototype } = Http2SubchannelConnector;
+    if (prototype[isPatched]) return;
+    patch(prototype);
+    prototype[isPatched] = true;
   } catch {
     // Another layout of grpc-js: the kernel's patience is the process's.
   }
@@ -63,21 +66,37 @@ function patch(prototype: ConnectorPrototype): void {
     const watched: SecureConnector = Object.assign(Object.create(secureConnector) as SecureConnector, {
       connect(socket: Socket) {
         made = socket;
-        // From here on it is grpc-js that ends the connection, when the last call on it has ended.
-        secureConnector.destroy = destroy;
         return secureConnector.connect(socket);
       },
     });
-    const destroy = secureConnector.destroy.bind(secureConnector);
-    secureConnector.destroy = () => {
-      unwanted.abort();
-      destroy();
-    };
-    // It is what net.connect is given.
-    const connection = await connect.call(this, { ...address, signal: unwanted.signal }, watched, options);
-    if (made) endWith(connection, made);
-    return connection;
+    const attempts = attemptsOf(secureConnector);
+    attempts.add(unwanted);
+    try {
+      // The signal is for net.connect, which ends a socket by it also when its peer has not spoken yet.
+      const connection = await connect.call(this, { ...address, signal: unwanted.signal }, watched, options);
+      // From here on it is grpc-js that shuts the connection down, and waits for the calls that are on it.
+      if (made) endWith(connection, made);
+      return connection;
+    } finally {
+      attempts.delete(unwanted);
+    }
   };
+}
+
+const attemptsByConnector = new WeakMap<SecureConnector, Set<AbortController>>();
+
+/** The connections that are being made; they are let go of when the channel is closed. */
+function attemptsOf(secureConnector: SecureConnector): Set<AbortController> {
+  const known = attemptsByConnector.get(secureConnector);
+  if (known) return known;
+  const attempts = new Set<AbortController>();
+  attemptsByConnector.set(secureConnector, attempts);
+  const destroy = secureConnector.destroy.bind(secureConnector);
+  secureConnector.destroy = () => {
+    for (const unwanted of attempts) unwanted.abort();
+    destroy();
+  };
+  return attempts;
 }
 
 /** Ends the socket when grpc-js has shut the connection down and no call is on it any more. */
@@ -89,8 +108,11 @@ function endWith(connection: Connection, socket: Socket): void {
   connection.shutdown = () => {
     shutdown();
     if (socket.destroyed) return;
+    let wasIdle = false;
     const look = setInterval(() => {
-      if (activeCalls.size === 0) socket.destroy();
+      const isIdle = activeCalls.size === 0;
+      if (isIdle && wasIdle) socket.destroy();
+      wasIdle = isIdle;
     }, lastWordsMs).unref();
     socket.once('close', () => clearInterval(look));
   };
