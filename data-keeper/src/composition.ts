@@ -12,10 +12,10 @@ import {
   type Random,
   type Receipt,
   Worker,
-  fromErrno,
   limits,
   signReceipt,
   silentLogger,
+  makeDataDirectory,
 } from '@holdfast/shared';
 import {
   HealthService,
@@ -29,7 +29,6 @@ import {
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { type DataDirLock, acquireDataDirLock } from '@holdfast/shared/program';
 import { service as healthDefinition } from 'grpc-health-check';
-import { mkdir } from 'node:fs/promises';
 import { type CuttableFileSystem, cuttable } from './cuttable-file-system.js';
 import { chunkService, chunkServiceDefinition } from './grpc/chunk-service.js';
 import { GrpcPeerKeepers } from './grpc/grpc-peer-keepers.js';
@@ -128,9 +127,7 @@ export async function startDataKeeper(options: DataKeeperOptions): Promise<DataK
 async function lockDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<DataDirLock | undefined> {
   if (fileSystem) return undefined;
   await inspect(nodeFileSystem, dataDir);
-  await mkdir(dataDir, { recursive: true }).catch((error: unknown) => {
-    throw fromErrno(error, `cannot make the data directory ${dataDir}`);
-  });
+  await makeDataDirectory(nodeFileSystem, dataDir);
   return acquireDataDirLock(dataDir);
 }
 

@@ -11,8 +11,9 @@ import {
   type Random,
   fromErrno,
   silentLogger,
+  makeDataDirectory,
 } from '@holdfast/shared';
-import { makeDurableDirectory, nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
+import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -58,9 +59,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    await makeDurableDirectory(nodeFileSystem, dataDir).catch((error: unknown) => {
-      throw fromErrno(error, `cannot make the data directory ${dataDir}`);
-    });
+    await makeDataDirectory(nodeFileSystem, dataDir);
     const lock = await acquireDataDirLock(dataDir);
     undo.push(() => lock.release());
     const path = join(dataDir, 'metadata.sqlite');

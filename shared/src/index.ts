@@ -7,6 +7,7 @@
 export * from './errors/index.js';
 export * from './limits.js';
 export * from './ports/clock.js';
+export { makeDataDirectory } from './ports/data-directory.js';
 export * from './ports/file-system.js';
 export * from './ports/logger.js';
 export * from './ports/random.js';

@@ -77,6 +77,16 @@ export const dataKeeperGuards = [
     only: 'makes durable what an ended start had only renamed, before it counts as stored',
   },
   {
+    name: 'directory sync of trash and quarantine at the start',
+    invariant: 'S5',
+    guards: 'A piece that an ended start has moved is durable where it is before its old name may vanish.',
+    file: file('store/disk-chunk-store.ts'),
+    find: 'for (const directory of [quarantine, trash]) await fileSystem.syncDirectory(directory);',
+    replace: '',
+    test: test('store/durability.test.ts'),
+    only: 'when another start came before the power went',
+  },
+  {
     name: 'directory sync of the shards',
     invariant: 'S1',
     guards: 'Directories of pieces that an ended start has left are made durable before they are used.',

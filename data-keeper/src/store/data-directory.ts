@@ -2,8 +2,7 @@
  * The data directory's shape (docs/formats/data-directory.md): its names, and how it is formatted so that a crash
  * at any point leaves either nothing, something that the next start finishes, or the whole.
  */
-import { type FileSystem, HoldfastError, errnoOf } from '@holdfast/shared';
-import { makeDurableDirectory } from '@holdfast/shared/node';
+import { type FileSystem, HoldfastError, errnoOf, makeDataDirectory } from '@holdfast/shared';
 import { join } from 'node:path';
 import type { StorageHealth } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
@@ -75,13 +74,14 @@ export async function format(
   dataDir: string,
   finish: () => Promise<void>,
 ): Promise<void> {
-  await makeDurableDirectory(fileSystem, dataDir);
+  await makeDataDirectory(fileSystem, dataDir);
   const marker = join(dataDir, names.formatting);
   if (!(await fileSystem.stat(marker))) {
     const file = await fileSystem.open(marker, 'create');
     await file.close();
-    await fileSystem.syncDirectory(dataDir);
   }
+  // Whoever made it: what is made next would be taken for somebody else's without it.
+  await fileSystem.syncDirectory(dataDir);
   for (const folder of folders) await makeIfMissing(fileSystem, join(dataDir, folder));
   await makeShards(fileSystem, dataDir);
   await fileSystem.syncDirectory(dataDir);

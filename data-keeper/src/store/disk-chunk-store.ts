@@ -108,6 +108,10 @@ export class DiskChunkStore implements ChunkStore {
       });
     };
     const count = (_name: string, bytes: number): void => this.#space.count(bytes);
+    const quarantine = join(dataDir, names.quarantine);
+    const trash = this.#trash.directory;
+    // Before the shards, as in #syncMoves: an earlier start may have ended between a move and its sync.
+    for (const directory of [quarantine, trash]) await fileSystem.syncDirectory(directory);
     await inParallel(shards, parallelOperations, async (shard) => {
       const directory = join(dataDir, names.chunks, shard);
       const files = await fileSystem.readDirectory(directory);
@@ -119,9 +123,7 @@ export class DiskChunkStore implements ChunkStore {
         if (key) this.#census.count(key.chunkId, 1, bytes);
       });
     });
-    const quarantine = join(dataDir, names.quarantine);
     await sizes(quarantine, await fileSystem.readDirectory(quarantine), count);
-    const trash = this.#trash.directory;
     await sizes(trash, await fileSystem.readDirectory(trash), (name, bytes) => {
       this.#space.count(bytes);
       this.#trash.add(name, bytes);

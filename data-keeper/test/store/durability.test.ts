@@ -153,6 +153,35 @@ describe.each([
         expect(step).toBeLessThan(20);
       }
     });
+
+    it.each(['trash', 'quarantine'] as const)(
+      'leaves pieces on their way to the %s in one of the two places when another start came before the power went',
+      async (place) => {
+        let completed = false;
+        for (let step = 1; !completed; step += 1) {
+          const files = new ForgetfulFileSystem();
+          const chunks = await openStore(files, '/data');
+          const spec = specOf(data);
+          const neighbour = {
+            ...spec,
+            chunkId: spec.chunkId.replace(/.$/, (last) => (last === '0' ? '1' : '0')),
+          };
+          for (const each of [spec, neighbour]) await store(chunks, each, data);
+          // Only the process ends: the kernel has all that it did.
+          files.losePowerAt(step);
+          completed = await (place === 'trash' ? chunks.trash([spec.chunkId]) : chunks.quarantine(spec)).then(
+            () => true,
+            () => false,
+          );
+          files.intercept = () => undefined;
+          await openStore(files, '/data');
+          files.crash();
+          const left = files.paths().filter((path) => path.endsWith(`/${spec.chunkId}.0`));
+          expect({ step, left: left.length > 0 }).toEqual({ step, left: true });
+          expect(step).toBeLessThan(20);
+        }
+      },
+    );
   });
 
   describe('a disk that fails', () => {

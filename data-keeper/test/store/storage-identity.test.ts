@@ -73,6 +73,22 @@ describe('a data directory', () => {
     }
   });
 
+  it('can be formatted when two starts had ended in it before the power went', async () => {
+    for (let first = 1; first <= 12; first += 1) {
+      for (let second = 1; second <= 12; second += 1) {
+        const files = new ForgetfulFileSystem();
+        for (const step of [first, second]) {
+          files.losePowerAt(step);
+          await expect(open(files)).rejects.toThrow();
+        }
+        // Of what was not synced the oldest is lost, and the rest is there.
+        let lost = 0;
+        files.crash(() => lost++ > 0);
+        expect((await open(files)).incarnation).toBeGreaterThanOrEqual(1);
+      }
+    }
+  });
+
   it('remembers its cluster and the authority that it has witnessed', async () => {
     const files = new ForgetfulFileSystem();
     const identity = await open(files);
