@@ -71,7 +71,7 @@ export const dataKeeperGuards = [
     invariant: 'S1',
     guards: 'Names that an ended start has left are made durable before they count.',
     file: file('store/disk-chunk-store.ts'),
-    find: 'await fileSystem.syncDirectory(directory);',
+    find: 'if (files.length > 0) await fileSystem.syncDirectory(directory);',
     replace: '',
     test: test('store/durability.test.ts'),
     only: 'makes durable what an ended start had only renamed, before it counts as stored',
