@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { KeeperStatus } from '@holdfast/client';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type RunningCommand, run, start } from '../support/command.js';
+import { type RunningCommand, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { Network, missingForLoss, missingForNamespaces } from '../support/namespaces.js';
 import { waitFor } from '../support/wait.js';
@@ -97,9 +97,7 @@ interface Status {
 }
 
 async function statusNow(): Promise<Status> {
-  const { stdout } = await run('client', ['status', '--json', '--tracker', tracker()], {
-    wrapper: network.on('client'),
-  });
+  const { stdout } = await startClient('status', '--json').finished;
   return JSON.parse(stdout.toString()) as Status;
 }
 

@@ -3,7 +3,7 @@
  * are killed, interrupted and frozen in the middle. The same command again must always end well, some time.
  */
 import type { ChildProcess } from 'node:child_process';
-import { mkdir, readFile, rm, unlink, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { start } from '../../support/command.js';
 import { seededBytes } from '../../support/files.js';
@@ -47,7 +47,10 @@ export class Commands {
   async run(isOver: () => boolean): Promise<void> {
     const { folder, numbers } = this.#options;
     this.#isOver = isOver;
-    await mkdir(join(folder, 'tree'), { recursive: true });
+    const tree = join(folder, 'tree');
+    await mkdir(tree, { recursive: true });
+    // Of an earlier phase.
+    for (const name of await readdir(tree)) this.#tree.set(name, await readFile(join(tree, name)));
     while (!isOver()) {
       await pick(numbers, [() => this.#transfer(), () => this.#sync()])();
     }
