@@ -139,10 +139,11 @@ export class StorageIdentity {
     }
     const identity = asIdentity(dataDir, await readRecord(fileSystem, dataDir, names.identity));
     const state = asState(dataDir, await readRecord(fileSystem, dataDir, names.state));
-    await removeMarker(fileSystem, dataDir);
     const opened = new StorageIdentity(fileSystem, dataDir, health, ballast, identity, state);
     const step = 1 + Math.floor(random.fraction() * maxStep);
     await opened.#saveState({ ...state, incarnation: state.incarnation + step });
+    // With that the directory is synced: an earlier start may have ended before it could sync the name of IDENTITY.
+    await removeMarker(fileSystem, dataDir);
     return opened;
   }
 
