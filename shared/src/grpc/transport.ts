@@ -42,7 +42,14 @@ export interface Transport {
 export const grpcTransport: Transport = {
   open: (address, options) => {
     patchClosing();
-    return new Client(address, credentials.createInsecure(), options);
+    const client = new Client(address, credentials.createInsecure(), options);
+    const close = client.close.bind(client);
+    client.close = () => {
+      close();
+      // A call of the same turn of the event loop has its address only now, and a connection that would stay.
+      setImmediate(close);
+    };
+    return client;
   },
   // It is sent as a duration, so a wrong clock harms nobody.
   deadlineIn: (durationMs) => new Date(Date.now() + durationMs),

@@ -14,7 +14,7 @@ const notOurs = new Set(['EACCES', 'EPERM', 'EROFS', 'EINVAL', 'ENOSYS', 'ENOTSU
  * the ones above it, as the path is written, up to where the file system begins: also when all were there, for who made
  * them may have ended, or been refused, before it could sync them.
  *
- * @throws HoldfastError as of an errno (see fromErrno), such as PERMISSION_DENIED; DISK_FAILED for a sync
+ * @throws HoldfastError as of an errno (see fromErrno), such as PERMISSION_DENIED, OUT_OF_SPACE and DISK_FAILED
  */
 export async function makeDataDirectory(fileSystem: FileSystem, dataDir: string): Promise<void> {
   const whole = resolve(dataDir);

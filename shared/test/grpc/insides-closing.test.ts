@@ -1,5 +1,5 @@
 /** What a peer does not take keeps nobody alive once its channel is closed: neither a connection nor bytes. */
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createRequire } from 'node:module';
@@ -96,28 +96,53 @@ describe('a connection that is being made', () => {
   );
 });
 
-it('a connection whose peer says nothing', async () => {
-  const accepted: Socket[] = [];
-  const silent = createServer((socket) => accepted.push(socket));
-  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
-  try {
-    const channel = new PeerChannel(
-      `127.0.0.1:${(silent.address() as AddressInfo).port}`,
-      dataChannelOptions,
-    );
+describe('a connection whose peer says nothing', () => {
+  /** Those that were accepted, once they have said something. */
+  const heard: Socket[] = [];
+  const silent = createServer((socket) => {
+    socket.on('error', () => undefined).on('data', () => undefined);
+    socket.once('data', () => heard.push(socket));
+  });
+  const begin = (): { channel: PeerChannel; failed: Promise<unknown> } => {
+    const { port } = silent.address() as AddressInfo;
+    const channel = new PeerChannel(`127.0.0.1:${port}`, controlChannelOptions);
     const failed = new Promise((resolve) => {
       channel.begin().client.makeUnaryRequest('/a/b', asIs, asIs, Buffer.alloc(0), resolve);
     });
-    await untilIt(() => accepted.length > 0);
-    const [socket] = accepted;
-    socket?.resume();
+    return { channel, failed };
+  };
+
+  beforeAll(async () => {
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+  });
+
+  afterAll(() => {
+    for (const socket of heard) socket.destroy();
+    silent.close();
+  });
+
+  it('yet', async () => {
+    const { channel, failed } = begin();
+    await untilIt(() => heard.length > 0);
     channel.close();
     await failed;
-    await untilIt(() => socket?.destroyed === true);
-  } finally {
-    silent.close();
-  }
-}, 10_000);
+    await untilIt(() => heard.every(({ destroyed }) => destroyed));
+  }, 10_000);
+
+  it('and that was not begun when its channel was closed', async () => {
+    heard.length = 0;
+    const closed = begin();
+    closed.channel.close();
+    await closed.failed;
+    // One that comes later, so that the first one would have been heard.
+    const later = begin();
+    await untilIt(() => heard.length > 0);
+    later.channel.close();
+    await later.failed;
+    await untilIt(() => heard.every(({ destroyed }) => destroyed));
+    expect(heard).toHaveLength(1);
+  }, 10_000);
+});
 
 it('connections that were refused, of which nothing is left', async () => {
   patchClosing();
@@ -135,8 +160,11 @@ it('connections that were refused, of which nothing is left', async () => {
   // As a program does that looks for a server for a day.
   for (let attempts = 0; attempts < 20_000; attempts += 1)
     await connector.connect({}, secureConnector, { [letsGoOption]: 1 }).catch(() => undefined);
+  const abort = jest.spyOn(AbortController.prototype, 'abort');
   secureConnector.destroy();
-  expect(destroyed).toBe(1);
+  expect({ destroyed, aborted: abort.mock.calls.length }).toEqual({ destroyed: 1, aborted: 0 });
+  abort.mockRestore();
+  await expect(connector.connect({}, secureConnector, { [letsGoOption]: 1 })).rejects.toThrow('closed');
 }, 20_000);
 
 it('bytes that were written, but for those of a call that goes on', async () => {

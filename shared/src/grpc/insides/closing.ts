@@ -70,7 +70,9 @@ function patch(prototype: ConnectorPrototype): void {
       },
     });
     const attempts = attemptsOf(secureConnector);
-    attempts.add(unwanted);
+    // A subchannel that was waiting for its next attempt makes it also when its channel was closed meanwhile.
+    if (attempts.areOver) throw new Error('the channel was closed');
+    attempts.unwanted.add(unwanted);
     try {
       // The signal is for net.connect, which ends a socket by it also when its peer has not spoken yet.
       const connection = await connect.call(this, { ...address, signal: unwanted.signal }, watched, options);
@@ -78,22 +80,28 @@ function patch(prototype: ConnectorPrototype): void {
       if (made) endWith(connection, made);
       return connection;
     } finally {
-      attempts.delete(unwanted);
+      attempts.unwanted.delete(unwanted);
     }
   };
 }
 
-const attemptsByConnector = new WeakMap<SecureConnector, Set<AbortController>>();
+/** The connections that are being made for an address; they are let go of when the channel is closed. */
+interface Attempts {
+  readonly unwanted: Set<AbortController>;
+  areOver: boolean;
+}
 
-/** The connections that are being made; they are let go of when the channel is closed. */
-function attemptsOf(secureConnector: SecureConnector): Set<AbortController> {
+const attemptsByConnector = new WeakMap<SecureConnector, Attempts>();
+
+function attemptsOf(secureConnector: SecureConnector): Attempts {
   const known = attemptsByConnector.get(secureConnector);
   if (known) return known;
-  const attempts = new Set<AbortController>();
+  const attempts: Attempts = { unwanted: new Set(), areOver: false };
   attemptsByConnector.set(secureConnector, attempts);
   const destroy = secureConnector.destroy.bind(secureConnector);
   secureConnector.destroy = () => {
-    for (const unwanted of attempts) unwanted.abort();
+    attempts.areOver = true;
+    for (const each of attempts.unwanted) each.abort();
     destroy();
   };
   return attempts;
