@@ -26,9 +26,12 @@ export interface KeeperDisk {
 /** Beside the pieces: who the keeper is, what it has seen, and its lock. */
 const known = /^(IDENTITY|STATE|SCRUB|RESERVE|LOCK.*|lost\+found)$/;
 const pieceName = /^([0-9a-f]{32})\.\d{1,2}$/;
+/** Damaged copies of one piece have numbers. */
+const quarantinedName = /^([0-9a-f]{32})\.\d{1,2}(?:\.\d+)?$/;
 /** A piece that is being written, a small file that is being replaced, or a trial of what the disk takes. */
 const temporaryName =
   /^(?:([0-9a-f]{32})\.\d{1,2}\.[0-9a-f]{16}|(?:IDENTITY|STATE|SCRUB)\.new|room\.[0-9a-f]{16}|permitted)$/;
+const nameIn: Partial<Record<Place, RegExp>> = { tmp: temporaryName, quarantine: quarantinedName };
 
 /** Looks through a keeper's data directory. */
 export async function lookAtDisk(dataDir: string): Promise<KeeperDisk> {
@@ -37,7 +40,7 @@ export async function lookAtDisk(dataDir: string): Promise<KeeperDisk> {
   const take = (place: Place, folder: string, names: readonly string[]): void => {
     for (const name of names) {
       const path = join(dataDir, folder, name);
-      const [isPiece, chunkId = ''] = (place === 'tmp' ? temporaryName : pieceName).exec(name) ?? [];
+      const [isPiece, chunkId = ''] = (nameIn[place] ?? pieceName).exec(name) ?? [];
       const isAtHome = place !== 'chunks' || folder === join('chunks', chunkId.slice(0, 2));
       if (isPiece === undefined || !isAtHome) strangers.push(path);
       else files.push({ chunkId, place, path });

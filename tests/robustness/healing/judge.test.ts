@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { Cluster } from '@holdfast/local-cluster';
 import { open, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { partsOf, storedPieces } from '../../support/keeper-disk.js';
+import { lookAtDisk, partsOf, storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
 import { quickCluster, storeFiles } from '../../support/quick-cluster.js';
@@ -39,6 +39,18 @@ it('finds a flipped bit that no read has met, and a file that nobody knows', asy
     /keeper-1: piece .*block \d+ is damaged[^]*keeper-2: what is .*note\.txt\?/,
   );
 }, 180_000);
+
+it('knows what a keeper has set aside, however often', async () => {
+  const { dataDir } = cluster.keepers[0]!;
+  const [piece] = await storedPieces(dataDir);
+  const setAside = ['', '.1', '.12'].map((number) => `${piece!.chunkId}.0${number}`);
+  for (const name of [...setAside, `${piece!.chunkId}.0.x`]) {
+    await writeFile(join(dataDir, 'quarantine', name), 'damaged');
+  }
+  const { files, strangers } = await lookAtDisk(dataDir);
+  expect(files.filter(({ place }) => place === 'quarantine')).toHaveLength(setAside.length);
+  expect(strangers).toEqual([join(dataDir, 'quarantine', `${piece!.chunkId}.0.x`)]);
+});
 
 it('finds a piece that counts and is gone', async () => {
   const [piece] = await storedPieces(cluster.keepers[2]!.dataDir);
