@@ -13,9 +13,9 @@ import {
   type Receipt,
   Worker,
   limits,
+  makeDataDirectory,
   signReceipt,
   silentLogger,
-  makeDataDirectory,
 } from '@holdfast/shared';
 import {
   HealthService,

@@ -10,8 +10,8 @@ import {
   type Logger,
   type Random,
   fromErrno,
-  silentLogger,
   makeDataDirectory,
+  silentLogger,
 } from '@holdfast/shared';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';

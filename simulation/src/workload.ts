@@ -251,16 +251,16 @@ export class Workload {
       if (outcome === 'failed') {
         for (const [path, contents] of before) {
           model.was(path, contents);
-          if (kind === 'remove') this.#checkAbsence(path, contents, error);
+          if (kind === 'remove') this.#checkAbsence(path, error);
         }
       } else await process.clock.sleep(afterUnknownMs);
     }
   }
 
   /** A refusal is an answer like any other: what was acknowledged is there to be removed. */
-  #checkAbsence(path: string, before: ReadonlySet<Content>, error: HoldfastError): void {
-    const isKnown = before.size === 1 && !before.has(absent);
-    if (error.code !== 'NOT_FOUND' || !isKnown) return;
+  #checkAbsence(path: string, error: HoldfastError): void {
+    const known = this.#options.model.known(path) ?? absent;
+    if (error.code !== 'NOT_FOUND' || known === absent) return;
     throw new Violation(`${path} was acknowledged, and cannot be removed: ${error.message}`);
   }
 
