@@ -4,6 +4,7 @@
  */
 import { type Arena, Contender } from './contender.js';
 import { Contest } from './contest.js';
+import { drill, drillKinds } from './drill.js';
 import { judge } from './judge.js';
 import { Model } from './model.js';
 import { Nemesis, type PlannedFault, planFaults } from './nemesis.js';
@@ -25,6 +26,8 @@ const quietMs = 1_000;
 const drainMs = 600_000;
 /** Of a tracker that is behind its metadata, from its start to its end. */
 const rollbackMs = 900_000;
+/** Of histories, those that end with a drill: it takes half as long as all that is before it. */
+const drillShare = 0.25;
 
 export interface HistoryResult {
   readonly seed: number;
@@ -34,11 +37,12 @@ export interface HistoryResult {
   readonly trace: readonly string[];
   readonly simulatedMs: number;
   readonly messages: number;
-  /** How often: faults by kind, operations by outcome, calls by method and end, keepers' tasks by kind. */
+  /** How often: faults by kind, operations by outcome, calls by method and end, keepers' tasks by kind, drills by kind. */
   readonly faults: ReadonlyMap<string, number>;
   readonly outcomes: ReadonlyMap<string, number>;
   readonly steps: ReadonlyMap<string, number>;
   readonly tasks: ReadonlyMap<string, number>;
+  readonly drills: ReadonlyMap<string, number>;
   /** The methods that are served, called or not. */
   readonly methods: ReadonlySet<string>;
   /** A hash of what happened: equal for every run of the seed. */
@@ -67,6 +71,7 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
   for (const { disk } of cluster.keepers) disk.lies = options.lyingDisks === true;
   const nemesis = new Nemesis(cluster, new SeededRandom(seed, 'nemesis'));
   const outcomes = new Map<string, number>();
+  const drills = new Map<string, number>();
   let violation: string | undefined;
   try {
     await cluster.start();
@@ -125,13 +130,19 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
       await cluster.time.finish('going back to older metadata', rolledBack, rollbackMs);
     }
     await judge(cluster, model, arena, watcher);
+    const drilling = new SeededRandom(seed, 'drill');
+    if (drilling.chance(drillShare)) {
+      const kind = drilling.pick(drillKinds);
+      await drill(cluster, kind, drilling);
+      drills.set(kind, 1);
+    }
   } catch (error) {
     violation = error instanceof Violation ? error.message : String((error as Error).stack);
   } finally {
     cluster.dispose();
   }
   return {
-    ...{ seed, plan, trace: trace.lines, outcomes, faults: nemesis.done },
+    ...{ seed, plan, trace: trace.lines, outcomes, drills, faults: nemesis.done },
     ...{ steps: cluster.network.steps, tasks: cluster.tasks, methods: cluster.network.methods },
     ...(violation !== undefined && { violation }),
     simulatedMs: cluster.time.nowMs,

@@ -13,7 +13,7 @@ import type { Watcher } from './watcher.js';
  * add up to, if one thing has to wait for the other: a death 10 s, the lease of an upload 30 s, the trash 20 s, its grace
  * 20 s and the trash of a keeper 7 s. Most are done after 45 s, nearly all of it for the trash.
  */
-const wholeWithinMs = 180_000;
+export const wholeWithinMs = 180_000;
 /** A check reads reports that may tell of damage for the first time; after its repair there is no more of it. */
 const maxLooks = 4;
 /** Between two looks; */
@@ -113,7 +113,7 @@ async function clean(client: HoldfastClient, whole: () => Promise<void>): Promis
 }
 
 /** What the cluster says that is not as it should be. */
-async function problemsOf(client: HoldfastClient, cluster: SimulatedCluster): Promise<string[]> {
+export async function problemsOf(client: HoldfastClient, cluster: SimulatedCluster): Promise<string[]> {
   const status = await client.status().catch((error: unknown) => String(error));
   if (typeof status === 'string') return [status];
   const running = new Set(cluster.keepers.map(({ keeper }) => keeper?.keeperId));

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { HoldfastClient } from '@holdfast/client';
 import { composeClient } from '@holdfast/client/insides';
 import { type DataKeeper, startDataKeeper } from '@holdfast/data-keeper';
+import type { TrackerSettings } from '@holdfast/master-tracker';
 import {
   type SqliteStore,
   type TrackerCore,
@@ -41,7 +42,7 @@ const clientMemoryBytes = 16 * 1024 * 1024;
 const heartbeatPath = '/holdfast.tracker.v1.KeeperRegistryService/Heartbeat';
 
 /** Shorter than in production, so that deaths, leases and reclamation come to pass within a history. */
-const trackerSettings = {
+export const trackerSettings: TrackerSettings = {
   ...defaultSettings,
   suspectAfterMs: 3_000,
   deadAfterMs: 10_000,
@@ -96,6 +97,8 @@ export class SimulatedCluster {
   readonly trace: Trace;
   /** How often keepers were given each kind of task. */
   readonly tasks = new Map<string, number>();
+  /** Told of each piece that a keeper is to fetch. */
+  onFetchTask: (chunkId: string) => void = () => undefined;
   readonly #seed: number;
   readonly #directory: string;
   readonly #machines = new Map<string, Machine>();
@@ -115,7 +118,7 @@ export class SimulatedCluster {
     this.trace = trace;
     trace.useClock(() => this.time.nowMs);
     this.network = new SimulatedNetwork(this.time, this.#random('network'));
-    this.network.onAnswer = (path, answer) => this.#countTasks(path, answer);
+    this.network.onAnswer = (path, answer) => this.#noteTasks(path, answer);
     this.#directory = mkdtempSync(join(memoryDirectory(), 'holdfast-simulation-'));
     mkdirSync(join(this.#directory, this.#metadata));
     this.keepers = Array.from({ length: keepers }, (_, index) => {
@@ -345,10 +348,14 @@ export class SimulatedCluster {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #countTasks(path: string, answer: unknown): void {
+  #noteTasks(path: string, answer: unknown): void {
     if (path !== heartbeatPath) return;
-    for (const { action } of (answer as { tasks: readonly { action: string }[] }).tasks) {
+    const { tasks } = answer as {
+      tasks: readonly { action: string; fetchPiece?: { chunkId: string } | null }[];
+    };
+    for (const { action, fetchPiece } of tasks) {
       this.tasks.set(action, (this.tasks.get(action) ?? 0) + 1);
+      if (fetchPiece) this.onFetchTask(fetchPiece.chunkId);
     }
   }
 

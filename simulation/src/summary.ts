@@ -12,26 +12,28 @@ export interface HistorySum {
   /** What the processes that ran them computed. */
   readonly cpuMs: number;
   readonly messages: number;
-  /** By kind: faults, operations of clients by outcome, calls by method and end, tasks of keepers. */
+  /** By kind: faults, operations of clients by outcome, calls by method and end, tasks of keepers, drills. */
   readonly faults: Counts;
   readonly operations: Counts;
   readonly steps: Counts;
   readonly tasks: Counts;
+  readonly drills: Counts;
   /** That are served, called or not. */
   readonly methods: readonly string[];
 }
 
 export const nothing: HistorySum = {
   ...{ histories: 0, simulatedMs: 0, cpuMs: 0, messages: 0, methods: [] },
-  ...{ faults: {}, operations: {}, steps: {}, tasks: {} },
+  ...{ faults: {}, operations: {}, steps: {}, tasks: {}, drills: {} },
 };
 
 export function sumOf(result: HistoryResult, cpuMs: number): HistorySum {
-  const { simulatedMs, messages, faults, outcomes, steps, tasks, methods } = result;
+  const { simulatedMs, messages, faults, outcomes, steps, tasks, drills, methods } = result;
   return {
     ...{ histories: 1, simulatedMs, cpuMs, messages, methods: [...methods] },
     ...{ faults: Object.fromEntries(faults), operations: Object.fromEntries(outcomes) },
     ...{ steps: Object.fromEntries(steps), tasks: Object.fromEntries(tasks) },
+    drills: Object.fromEntries(drills),
   };
 }
 
@@ -45,6 +47,7 @@ export function add(one: HistorySum, other: HistorySum): HistorySum {
     operations: addCounts(one.operations, other.operations),
     steps: addCounts(one.steps, other.steps),
     tasks: addCounts(one.tasks, other.tasks),
+    drills: addCounts(one.drills, other.drills),
     methods: [...new Set([...one.methods, ...other.methods])].sort(),
   };
 }
@@ -73,7 +76,7 @@ export function summaryOf(sum: HistorySum, tookMs: number) {
     methods: { called: called.size, of: known.size, never: methods.filter((method) => !called.has(method)) },
     stepKinds: { seen: seen.length, of: known.size * stepEnds.length },
     messages: sum.messages,
-    ...{ faults, operations, tasks: sum.tasks, steps },
+    ...{ faults, operations, tasks: sum.tasks, drills: sum.drills, steps },
   };
 }
 
@@ -100,6 +103,7 @@ export function summaryLines(sum: HistorySum, tookMs: number): string[] {
     `faults (${kinds.seen} of ${kinds.of} kinds): ${counts(sum.faults)}`,
     `operations: ${counts(sum.operations)}`,
     `tasks of keepers: ${counts(sum.tasks)}`,
+    `drills: ${counts(sum.drills) || 'none'}`,
     `methods called: ${methods.called} of ${methods.of}${never.length > 0 ? `, never ${never.join(', ')}` : ''}; ` +
       `with an end that was ok, refused or unknown: ${stepKinds.seen} of ${stepKinds.of}`,
   ];
