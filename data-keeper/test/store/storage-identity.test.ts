@@ -79,7 +79,8 @@ describe('a data directory', () => {
     for (const first of [...beginning, ...end]) {
       for (const second of beginning) {
         // Of what was not synced one thing is lost, and the rest is there.
-        for (const lost of [0, 1, 2, 3]) {
+        let unsynced = 4;
+        for (let lost = 0; lost < unsynced; lost += 1) {
           const files = new ForgetfulFileSystem();
           for (const step of [first, second]) {
             files.losePowerAt(step);
@@ -92,6 +93,7 @@ describe('a data directory', () => {
             (error: unknown) => String(error),
           );
           expect({ first, second, lost, again: await again }).toMatchObject({ again: 'formatted' });
+          unsynced = Math.min(unsynced, seen);
         }
       }
     }
