@@ -8,6 +8,11 @@ import { type HistorySum, add, nothing, summaryLines, summaryOf, sumOf } from '.
 
 /** Lines of a trace that are shown after a failure. */
 const shownLines = 400;
+/**
+ * After these a process makes room for a new one. Node holds a combined AbortSignal that somebody listens to for as long as
+ * it has not aborted, and so what a killed process of a history left: some 2 MB for each history.
+ */
+const historiesOfProcess = 100;
 /** How often progress is told. */
 const tellEvery = 100;
 
@@ -73,12 +78,16 @@ async function runMany(options: SimulateOptions): Promise<number> {
   let sum = nothing;
   let next = 0;
   let failed: Answer | undefined;
-  const work = (): Promise<void> =>
+  const isDone = (): boolean => failed !== undefined || isInterrupted || next >= seeds || isTimeOver();
+  /** As many histories as one process runs, one after the other. */
+  const workOnce = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const child = fork(fileURLToPath(new URL('worker-process.js', import.meta.url)));
+      let given = 0;
       const giveNext = (): void => {
-        if (failed || isInterrupted || next >= seeds || isTimeOver()) child.disconnect();
+        if (isDone() || given === historiesOfProcess) child.disconnect();
         else child.send(firstSeed + next++);
+        given += 1;
       };
       child.on('message', (answer: Answer) => {
         sum = add(sum, answer.sum);
@@ -90,6 +99,9 @@ async function runMany(options: SimulateOptions): Promise<number> {
       child.on('exit', (code) => (code === 0 ? resolve() : reject(new Error(ended(child, code)))));
       giveNext();
     });
+  const work = async (): Promise<void> => {
+    while (!isDone()) await workOnce();
+  };
   await Promise.all(Array.from({ length: jobs }, work));
   report(sum, performance.now() - startedMs, failed ? [failed] : []);
   if (!failed && isInterrupted) say(`interrupted after ${sum.histories} histories, no violation`);
