@@ -12,6 +12,8 @@ import {
   type Random,
   type Receipt,
   Worker,
+  errnoOf,
+  fromErrno,
   limits,
   makeDataDirectory,
   signReceipt,
@@ -106,11 +108,13 @@ const healthNames = ['', ...services];
  *
  * @throws HoldfastError INVALID_ARGUMENT; DATA_DIR_LOCKED, DATA_DIR_INVALID, WRONG_CLUSTER (no piece was touched);
  *   DISK_FAILED; ADDRESS_IN_USE; UNAVAILABLE if the tracker did not answer within settings.registerTimeoutMs;
- *   CANCELLED
+ *   CANCELLED; what the operating system refuses in the directory as of its errno (see fromErrno), such as
+ *   NOT_A_DIRECTORY, PERMISSION_DENIED and OUT_OF_SPACE
  */
 export async function startDataKeeper(options: DataKeeperOptions): Promise<DataKeeper> {
-  const lock = await lockDataDir(options);
+  let lock: DataDirLock | undefined;
   try {
+    lock = await lockDataDir(options);
     const keeper = await startUnlocked(options);
     return {
       ...keeper,
@@ -119,7 +123,9 @@ export async function startDataKeeper(options: DataKeeperOptions): Promise<DataK
     };
   } catch (error) {
     await lock?.release();
-    throw error;
+    // An error without an errno that is none of ours is a defect, and stays one.
+    if (errnoOf(error) === undefined) throw error;
+    throw fromErrno(error, `cannot start the keeper of ${options.dataDir}`, 'DISK_FAILED');
   }
 }
 
