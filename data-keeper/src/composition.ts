@@ -114,7 +114,7 @@ const healthNames = ['', ...services];
 export async function startDataKeeper(options: DataKeeperOptions): Promise<DataKeeper> {
   let lock: DataDirLock | undefined;
   try {
-    lock = await lockDataDir(options);
+    lock = await prepareDataDir(options);
     const keeper = await startUnlocked(options);
     return {
       ...keeper,
@@ -129,12 +129,12 @@ export async function startDataKeeper(options: DataKeeperOptions): Promise<DataK
   }
 }
 
-/** Only a directory of this machine can be locked; and only one that is ours or empty, so that no other is touched. */
-async function lockDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<DataDirLock | undefined> {
-  if (fileSystem) return undefined;
-  await inspect(nodeFileSystem, dataDir);
-  await makeDataDirectory(nodeFileSystem, dataDir);
-  return acquireDataDirLock(dataDir);
+/** Makes the directory, and locks it. Only one that is ours or empty, so that no other is touched. */
+async function prepareDataDir({ dataDir, fileSystem }: DataKeeperOptions): Promise<DataDirLock | undefined> {
+  await inspect(fileSystem ?? nodeFileSystem, dataDir);
+  await makeDataDirectory(fileSystem ?? nodeFileSystem, dataDir);
+  // Another file system has no processes that could be at it, too.
+  return fileSystem ? undefined : acquireDataDirLock(dataDir);
 }
 
 async function startUnlocked(options: DataKeeperOptions): Promise<DataKeeper> {

@@ -1,6 +1,7 @@
-/** A keeper that cannot start says what is in its way. */
-import { afterAll, beforeAll, expect, it } from '@jest/globals';
+/** How a keeper starts in its data directory: what it makes durable, and what it says of what is in its way. */
+import { afterAll, beforeAll, expect, it, jest } from '@jest/globals';
 import { HoldfastError } from '@holdfast/shared';
+import { nodeFileSystem } from '@holdfast/shared/node';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,10 @@ afterAll(() => rm(top, { recursive: true }));
 
 /** What a start ends with that never comes to its tracker. */
 async function refusal(dataDir: string): Promise<unknown> {
-  const start = startDataKeeper({ dataDir, listen: '127.0.0.1:0', tracker: '127.0.0.1:1' });
+  const start = startDataKeeper({
+    ...{ dataDir, listen: '127.0.0.1:0', tracker: '127.0.0.1:1' },
+    settings: { registerTimeoutMs: 50 },
+  });
   return start.then(
     () => 'started',
     (error: unknown) => error,
@@ -57,4 +61,21 @@ it.each<[string, (dataDir: string) => Promise<string>]>([
     remedy: expect.stringContaining('A part of the path is a file'),
     cause: expect.objectContaining({ code: 'ENOTDIR' }),
   });
+});
+
+it('each start syncs a directory above its own once, and the first one does not sync it twice', async () => {
+  const parent = join(top, 'parent');
+  await mkdir(parent);
+  const syncDirectory = jest.spyOn(nodeFileSystem, 'syncDirectory');
+  try {
+    for (const _start of ['first', 'second']) {
+      syncDirectory.mockClear();
+      expect(await refusal(join(parent, 'data'))).toMatchObject({ code: 'UNAVAILABLE' });
+      const synced = syncDirectory.mock.calls.map(([path]) => path);
+      expect(synced.filter((path) => path === parent)).toEqual([parent]);
+      expect(synced.filter((path) => path === top)).toEqual([top]);
+    }
+  } finally {
+    syncDirectory.mockRestore();
+  }
 });

@@ -2,7 +2,7 @@
  * The data directory's shape (docs/formats/data-directory.md): its names, and how it is formatted so that a crash
  * at any point leaves either nothing, something that the next start finishes, or the whole.
  */
-import { type FileSystem, HoldfastError, errnoOf, makeDataDirectory } from '@holdfast/shared';
+import { type FileSystem, HoldfastError, errnoOf } from '@holdfast/shared';
 import { join } from 'node:path';
 import type { StorageHealth } from './disk-error.js';
 import { inParallel, parallelOperations } from './in-parallel.js';
@@ -68,13 +68,15 @@ export async function inspect(fileSystem: FileSystem, dataDir: string): Promise<
   throw invalidDirectory(dataDir, `it holds other things (${present.slice(0, 3).join(', ')})`);
 }
 
-/** Makes the folders; `finish` then writes the files, the identity last: with it the directory is formatted. */
+/**
+ * Makes the folders of a directory that is there durably (see makeDataDirectory); `finish` then writes the files, the
+ * identity last: with it the directory is formatted.
+ */
 export async function format(
   fileSystem: FileSystem,
   dataDir: string,
   finish: () => Promise<void>,
 ): Promise<void> {
-  await makeDataDirectory(fileSystem, dataDir);
   const marker = join(dataDir, names.formatting);
   if (!(await fileSystem.stat(marker))) {
     const file = await fileSystem.open(marker, 'create');

@@ -113,7 +113,7 @@ export class StorageIdentity {
   }
 
   /**
-   * Opens the data directory, formatting an empty one, and begins a new incarnation.
+   * Opens the data directory, which makeDataDirectory has made, formatting an empty one, and begins a new incarnation.
    *
    * @throws HoldfastError DATA_DIR_INVALID, and then nothing was touched; DISK_FAILED
    */

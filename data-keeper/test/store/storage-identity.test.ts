@@ -1,5 +1,6 @@
 /** Data directories: formatting that survives a crash, and strangers that are left alone. */
 import { describe, expect, it } from '@jest/globals';
+import { makeDataDirectory } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
 import { StorageHealth } from '../../src/store/disk-error.js';
 import { StorageIdentity } from '../../src/store/storage-identity.js';
@@ -7,8 +8,14 @@ import { ForgetfulFileSystem, type Operation } from '../support/forgetful-file-s
 
 const authority = { clusterId: 'a'.repeat(32), epoch: 3, instanceId: 'b'.repeat(32), transactionId: 9 };
 
-function open(files: ForgetfulFileSystem, dataDir = '/data'): Promise<StorageIdentity> {
-  return StorageIdentity.open(files, dataDir, systemRandom, new StorageHealth());
+/** As a start does. */
+async function open(
+  files: ForgetfulFileSystem,
+  dataDir = '/data',
+  health = new StorageHealth(),
+): Promise<StorageIdentity> {
+  await makeDataDirectory(files, dataDir);
+  return StorageIdentity.open(files, dataDir, systemRandom, health);
 }
 
 describe('a data directory', () => {
@@ -117,7 +124,7 @@ describe('a data directory', () => {
   ])('whose %s fails with %s for STATE is not written any more', async (operation, code, n) => {
     const files = new ForgetfulFileSystem();
     const health = new StorageHealth();
-    const identity = await StorageIdentity.open(files, '/data', systemRandom, health);
+    const identity = await open(files, '/data', health);
     files.failAt(operation, n, code);
     await expect(identity.witness(authority)).rejects.toMatchObject({ code: 'DISK_FAILED' });
     expect(health.failure).toMatchObject({ code: 'DISK_FAILED' });

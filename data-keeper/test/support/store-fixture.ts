@@ -1,5 +1,13 @@
 /** A chunk store on any file system, with a clock and a cluster of its own; and pieces to put into it. */
-import { type Clock, type FileSystem, blockChecksums, joinBytes, limits, newId } from '@holdfast/shared';
+import {
+  type Clock,
+  type FileSystem,
+  blockChecksums,
+  joinBytes,
+  limits,
+  makeDataDirectory,
+  newId,
+} from '@holdfast/shared';
 import { systemClock, systemRandom } from '@holdfast/shared/node';
 import type { ChunkStore } from '../../src/store/chunk-store.js';
 import { DiskChunkStore } from '../../src/store/disk-chunk-store.js';
@@ -15,13 +23,14 @@ export interface StoreWish {
   readonly trashTtlMs?: number;
 }
 
-/** Opens (formats) a data directory and its store, as a member of testClusterId. */
+/** Opens (makes and formats) a data directory and its store, as a member of testClusterId. */
 export async function openStore(
   fileSystem: FileSystem,
   dataDir: string,
   { clock = systemClock, capacityBytes = Infinity, trashTtlMs = 1_000 }: StoreWish = {},
 ): Promise<DiskChunkStore> {
   const health = new StorageHealth();
+  await makeDataDirectory(fileSystem, dataDir);
   const identity = await StorageIdentity.open(fileSystem, dataDir, systemRandom, health);
   if (identity.clusterId === '') await identity.join(testClusterId);
   return DiskChunkStore.open({
