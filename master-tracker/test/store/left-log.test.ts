@@ -1,6 +1,19 @@
 import { nodeFileSystem } from '@holdfast/shared/node';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { copyFile, open, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFile,
+  mkdir,
+  open,
+  readFile,
+  readdir,
+  rm,
+  stat,
+  statfs,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type LogFileSystem, takeOverLog, sizeWithoutLoggedEnd } from '../../src/store/sqlite/left-log.js';
 import { openDatabase } from '../../src/store/sqlite/database.js';
@@ -148,6 +161,49 @@ it('leaves the database as it is while another program has it open, which may re
   await takeOverLog(watched([]), path);
   expect(contents()).toEqual(everything);
 }, 20_000);
+
+/** A file system of so many bytes at `place`, as long as this process and until it is let go. */
+async function smallDisk(place: string, sizeBytes: number): Promise<() => Promise<void>> {
+  await mkdir(place);
+  // A shell that waits for the end of a pipe takes it away, however this process ends.
+  const script = 'mount -t tmpfs -o size="$2" tmpfs "$1" && echo mounted && cat; umount -l "$1"';
+  const shell = spawn('sh', ['-c', script, 'sh', place, String(sizeBytes)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const ended = once(shell, 'close');
+  await Promise.race([once(shell.stdout, 'data'), ended]);
+  return async () => {
+    shell.stdin.end();
+    await ended;
+  };
+}
+
+/** As root on Linux, if at all. */
+const mayMount = spawnSync('sh', ['-c', 'unshare -m mount -t tmpfs tmpfs /tmp']).status === 0;
+
+(mayMount ? it : it.skip)('says that the disk is full, where others fill it meanwhile', async () => {
+  const place = join(dir, 'disk');
+  const remove = await smallDisk(place, 8 * 1024 * 1024);
+  try {
+    const { before } = await leaveLog();
+    for (const end of ['', '-wal']) await copyFile(path + end, join(place, basename(path) + end));
+    const onDisk = join(place, basename(path));
+    await truncate(onDisk, before);
+    const openToCut: LogFileSystem['openToCut'] = async (name) => {
+      const { bavail, bsize } = await statfs(place);
+      await writeFile(join(place, 'of others'), Buffer.alloc(bavail * bsize));
+      return open(name, 'r+');
+    };
+    await expect(takeOverLog({ ...watched([]), openToCut }, onDisk)).rejects.toMatchObject({
+      code: 'OUT_OF_SPACE',
+      message: expect.stringContaining("the tracker's disk is full"),
+      remedy: expect.stringContaining('Free space'),
+    });
+    expect((await stat(`${onDisk}-wal`)).size).toBe((await stat(log)).size);
+  } finally {
+    await remove();
+  }
+});
 
 it('does nothing where there is no log', async () => {
   const changes: string[] = [];

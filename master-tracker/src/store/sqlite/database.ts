@@ -6,7 +6,7 @@
  *
  * Statements are cached by their text: Kysely prepares every time, which costs more than running most of ours.
  */
-import { HoldfastError } from '@holdfast/shared';
+import { HoldfastError, errnoOf } from '@holdfast/shared';
 import { createRequire } from 'node:module';
 import type { SqliteDatabase, SqliteStatement } from 'kysely';
 
@@ -137,6 +137,18 @@ export function isResult(error: unknown, name: keyof typeof resultCodes): boolea
   // better-sqlite3 names the result code, node:sqlite numbers it, with what extends it above the low byte.
   if (typeof errcode === 'number') return (errcode & 0xff) === resultCodes[name];
   return typeof code === 'string' && `${code}_`.startsWith(`SQLITE_${name}_`);
+}
+
+export function isDiskFull(error: unknown): boolean {
+  return isResult(error, 'FULL') || errnoOf(error) === 'ENOSPC';
+}
+
+/** OUT_OF_SPACE, because of an error that `isDiskFull`. */
+export function diskFull(cause: unknown): HoldfastError {
+  return new HoldfastError('OUT_OF_SPACE', "the tracker's disk is full; nothing was changed", {
+    cause,
+    remedy: 'Free space on the disk that holds the data directory of the tracker.',
+  });
 }
 
 class CachingConnection implements SqliteConnection {

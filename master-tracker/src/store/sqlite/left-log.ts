@@ -13,7 +13,7 @@
  */
 import type { FileSystem } from '@holdfast/shared';
 import { dirname } from 'node:path';
-import { openDatabase } from './database.js';
+import { type SqliteConnection, diskFull, isDiskFull, openDatabase } from './database.js';
 import { type LoggedPages, loggedPages } from './logged-pages.js';
 
 /** A log has some megabytes: see changesPerCheckpoint. After a large transaction it has more. */
@@ -39,8 +39,8 @@ const neverClosed = new Set<object>();
  * Call it before the database is opened. Afterwards there is no log any more. A crash on the way leaves both such that it
  * can be called again; after an error of SQLite it cannot by this process.
  *
- * @throws the errno of the file system, or SQLite's error; HoldfastError DATA_DIR_INVALID if another program has the
- *   database open, which then may rely on the log
+ * @throws the errno of the file system, or SQLite's error; HoldfastError OUT_OF_SPACE if the database found no room for
+ *   what the log has; DATA_DIR_INVALID if another program has the database open, which then may rely on the log
  */
 export async function takeOverLog(fileSystem: LogFileSystem, databasePath: string): Promise<void> {
   const path = `${databasePath}-wal`;
@@ -57,11 +57,19 @@ export async function takeOverLog(fileSystem: LogFileSystem, databasePath: strin
   if ((await sizeOf(fileSystem, path)) > 0) {
     const logged = await readLog(fileSystem, path);
     if (logged) await file.truncate(sizeWithoutLoggedEnd(await sizeOf(fileSystem, databasePath), logged));
-    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+    checkpoint(database);
   }
   database.close();
   await file.close();
   for (const each of [database, file]) neverClosed.delete(each);
+}
+
+function checkpoint(database: SqliteConnection): void {
+  try {
+    database.exec('PRAGMA wal_checkpoint(TRUNCATE)');
+  } catch (error) {
+    throw isDiskFull(error) ? diskFull(error) : error;
+  }
 }
 
 async function readLog(fileSystem: LogFileSystem, path: string): Promise<LoggedPages | undefined> {

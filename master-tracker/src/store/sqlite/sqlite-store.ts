@@ -9,13 +9,20 @@
  * change of another; readers have a connection of their own and never see a group that is open. A COMMIT that fails is final: the state of the disk is then unknown and a
  * second sync would lie (pages are marked clean), so the store stops, fails everything, and says so once.
  */
-import { type Clock, HoldfastError, errnoOf } from '@holdfast/shared';
+import { type Clock, HoldfastError } from '@holdfast/shared';
 import { Kysely, SqliteDialect, type SqliteStatement } from 'kysely';
 import { migrate } from '../migrations.js';
 import type { Counters, MetadataSnapshot, MetadataStore, MetadataTransaction } from '../metadata-store.js';
 import type { PreparedQuery, QueryArguments } from '../prepared.js';
 import type { MetadataTables } from '../schema.js';
-import { type SqliteConnection, type SqliteDriverName, isResult, openDatabase } from './database.js';
+import {
+  type SqliteConnection,
+  type SqliteDriverName,
+  diskFull,
+  isDiskFull,
+  isResult,
+  openDatabase,
+} from './database.js';
 
 /** More wait only if the disk stands still; the next one is told to come back. About 10 s of a slow disk. */
 const maxQueued = 4_096;
@@ -374,13 +381,6 @@ function snapshotOf(connection: SqliteConnection, db: Kysely<MetadataTables>): M
   };
 }
 
-function diskFull(cause: unknown): HoldfastError {
-  return new HoldfastError('OUT_OF_SPACE', "the tracker's disk is full; nothing was changed", {
-    cause,
-    remedy: 'Free space on the disk that holds the data directory of the tracker.',
-  });
-}
-
 function unreadable(cause: unknown): HoldfastError {
   return new HoldfastError(
     'DISK_FAILED',
@@ -395,8 +395,4 @@ function unreadable(cause: unknown): HoldfastError {
 /** A read or write of the file that failed, or a file that makes no sense. */
 function isDiskFailure(error: unknown): boolean {
   return isResult(error, 'IOERR') || isResult(error, 'CORRUPT');
-}
-
-function isDiskFull(error: unknown): boolean {
-  return isResult(error, 'FULL') || errnoOf(error) === 'ENOSPC';
 }
