@@ -35,6 +35,7 @@ import { pruneRequests } from '../requests/requests.js';
 import { batches } from '../store/batches.js';
 import type { MetadataSnapshot, MetadataStore, MetadataTransaction } from '../store/metadata-store.js';
 import { prepare } from '../store/prepared.js';
+import type { VersionsTable } from '../store/schema.js';
 import { pressureOn } from '../trash/pressure.js';
 import type { Trash } from '../trash/trash.js';
 import { giveUpNextPage } from '../uploads/leftovers.js';
@@ -79,10 +80,22 @@ export interface ReclaimParts {
   readonly retainedChanges: number;
 }
 
+/** Where a look through the versions that were given up has come to, and what of those before may be read. */
+interface Look {
+  readonly transactionId: number;
+  readonly version: number;
+  readonly heldBytes: number;
+}
+const beginning: Look = { transactionId: 0, version: 0, heldBytes: 0 };
+
 export class Reclaim {
   readonly #parts: ReclaimParts;
   /** Where the next look for garbage chunks without pieces begins. */
   #forgotten = { transactionId: 0, chunkId: '' };
+  /** Goes on from step to step while room is short. */
+  #look = beginning;
+  /** Sizes of versions that were given up and may be read, as the last whole look has found them. */
+  #heldBytes = 0;
   #madeRoomMs = -Infinity;
   #refused = false;
   #shortMs = -Infinity;
@@ -151,42 +164,73 @@ export class Reclaim {
     };
     const { isShort, giveUpBytes } = pressureOn(view);
     const nowMs = rules.clock.monotonicMs();
-    if (isShort) this.#shortMs = nowMs;
-    if (!isShort || trash.summary.versions === 0) return;
+    if (!isShort) {
+      this.#look = beginning;
+      this.#heldBytes = 0;
+      return;
+    }
+    this.#shortMs = nowMs;
+    await this.#lookOn();
+    if (trash.summary.versions === 0) return;
     // Soon after the last time, what was given up then is still on its way.
     const isOrdered = this.#isWithin(orderNewsMs, this.#orderedMs);
     if (this.#isWithin(isOrdered ? ordersPatienceMs : makeRoomIntervalMs, this.#madeRoomMs)) return;
     // What is read gives its room back late; what nobody reads may do so in its place.
-    const retiredBytes = view.retiredBytes - (await this.#heldBytes());
+    const heldBytes = Math.max(this.#heldBytes, this.#look.heldBytes);
+    const retiredBytes = Math.max(0, view.retiredBytes - heldBytes);
     const { giveUpBytes: unreadBytes } = pressureOn({ ...view, retiredBytes });
     if (unreadBytes === 0) return;
-    await trash.shorten({ unreadBytes, bytes: giveUpBytes });
-    this.#madeRoomMs = nowMs;
-  }
-
-  /** Of versions that were given up and may be read, as far as they are among the oldest. */
-  async #heldBytes(): Promise<number> {
-    const { store, readers } = this.#parts;
-    const oldest = await store.read((snapshot) =>
-      snapshot.run(retiredVersions, { through: store.transactionId }),
-    );
-    return oldest.reduce((sum, row) => sum + (readers.mayBeRead(row.version) ? row.size_bytes : 0), 0);
+    if (await trash.shorten({ unreadBytes, bytes: giveUpBytes })) this.#madeRoomMs = nowMs;
   }
 
   /**
-   * Takes extents off retired versions whose grace is over, and where room is short off those that nobody reads: all
-   * those of small ones, a part of a big one's.
+   * Looks at a page of the versions that were given up, and in the next step at the one behind it; but stays while there
+   * are some on it that can be dropped, until they are.
+   */
+  async #lookOn(): Promise<void> {
+    const { store, readers } = this.#parts;
+    const page = await store.read((snapshot) => this.#pageLookedAt(snapshot));
+    const held = page.filter((row) => readers.mayBeRead(row.version));
+    const heldBytes = held.reduce((sum, row) => sum + row.size_bytes, this.#look.heldBytes);
+    const last = page.length < stepSize ? undefined : page.at(-1);
+    if (!last) this.#heldBytes = heldBytes;
+    if (this.#unread(page).length > 0) return;
+    this.#look = last
+      ? { transactionId: last.retired_transaction_id ?? 0, version: last.version, heldBytes }
+      : beginning;
+  }
+
+  #pageLookedAt(snapshot: MetadataSnapshot): Promise<RetiredVersion[]> {
+    const { transactionId, version } = this.#look;
+    return snapshot.run(retiredVersions, {
+      transactionId,
+      version,
+      through: this.#parts.store.transactionId,
+    });
+  }
+
+  /** Of versions whose grace is not over, those that can be dropped all the same where room is short. */
+  #unread(page: readonly RetiredVersion[]): RetiredVersion[] {
+    const { times, readers } = this.#parts;
+    const through = times.horizon(lookUpMs);
+    return page.filter(
+      (row) => (row.retired_transaction_id ?? 0) <= through && !readers.mayBeRead(row.version),
+    );
+  }
+
+  /**
+   * Takes extents off retired versions whose grace is over; if there are none and room is short, off those that nobody
+   * reads, of the page that is looked at. All those of small ones, a part of a big one's.
    */
   async #dropRetired(): Promise<boolean> {
-    const { store, times, graceMs, readers } = this.#parts;
+    const { store, times, graceMs } = this.#parts;
     const overThrough = times.horizon(graceMs);
     const isShort = this.#isWithin(makeRoomIntervalMs, this.#shortMs);
-    const unreadThrough = isShort ? times.horizon(lookUpMs) : 0;
-    const find = async (snapshot: MetadataSnapshot) => {
-      const rows = await snapshot.run(retiredVersions, { through: Math.max(overThrough, unreadThrough) });
-      return rows
-        .filter((row) => (row.retired_transaction_id ?? 0) <= overThrough || !readers.mayBeRead(row.version))
-        .slice(0, versionsPerStep);
+    const find = async (snapshot: MetadataSnapshot): Promise<RetiredVersion[]> => {
+      const all = { transactionId: 0, version: 0, through: overThrough };
+      const over = await snapshot.run(retiredVersions, all);
+      const due = over.length > 0 || !isShort ? over : this.#unread(await this.#pageLookedAt(snapshot));
+      return due.slice(0, versionsPerStep);
     };
     if ((await store.read(find)).length === 0) return false;
     return store.mutate(async (tx) => {
@@ -319,14 +363,21 @@ export class Reclaim {
 
 // What is asked every second, mostly for nothing.
 
-const retiredVersions = prepare((db, { through }: { through: number }) =>
-  db
-    .selectFrom('versions')
-    .select(['version', 'size_bytes', 'retired_transaction_id'])
-    .where('retired_transaction_id', 'is not', null)
-    .where('retired_transaction_id', '<=', through)
-    .orderBy('retired_transaction_id')
-    .limit(stepSize),
+type RetiredVersion = Pick<VersionsTable, 'version' | 'size_bytes' | 'retired_transaction_id'>;
+
+const retiredVersions = prepare(
+  (db, { transactionId, version, through }: { transactionId: number; version: number; through: number }) =>
+    db
+      .selectFrom('versions')
+      .select(['version', 'size_bytes', 'retired_transaction_id'])
+      .where('retired_transaction_id', 'is not', null)
+      .where((eb) =>
+        eb(eb.refTuple('retired_transaction_id', 'version'), '>', eb.tuple(transactionId, version)),
+      )
+      .where('retired_transaction_id', '<=', through)
+      .orderBy('retired_transaction_id')
+      .orderBy('version')
+      .limit(stepSize),
 );
 
 const garbageOf = prepare((db, { keeperId }: { keeperId: string }) =>

@@ -78,9 +78,14 @@ export interface TrashSummary {
   readonly bytes: number;
 }
 
+type TrashAge = Pick<TrashTable, 'left_served_ms' | 'version'>;
+const oldest: TrashAge = { left_served_ms: 0, version: 0 };
+
 export class Trash {
   readonly #parts: TrashParts;
   #reaping: Promise<boolean> | undefined;
+  /** Behind which version the look goes on for some that room can be made of. */
+  #shortening = oldest;
 
   constructor(parts: TrashParts) {
     this.#parts = parts;
@@ -173,21 +178,22 @@ export class Trash {
 
   /**
    * Gives up the oldest before their time, of a step at most: those that nobody reads until they have `unreadBytes`, and
-   * then those that may be read, whose room comes back later, until all have `bytes`.
+   * then those that may be read, whose room comes back later, until all have `bytes`. Where `bytes` is 0, because enough was
+   * given up that may be read, it looks for the others page by page.
+   *
+   * @returns false if there was nothing to be given up on a page, and the next call looks at the one behind it
    */
-  async shorten(needed: { readonly unreadBytes: number; readonly bytes: number }): Promise<void> {
+  async shorten(needed: { readonly unreadBytes: number; readonly bytes: number }): Promise<boolean> {
     const { readers } = this.#parts;
-    const oldest = async ({ db }: Pick<MetadataSnapshot, 'db'>): Promise<TrashTable[]> => {
-      const found = await db
-        .selectFrom('trash')
-        .selectAll()
-        .orderBy('left_served_ms')
-        .orderBy('version')
-        .limit(stepSize)
-        .execute();
+    if (needed.bytes > 0) this.#shortening = oldest;
+    const from = this.#shortening;
+    let next: TrashAge | undefined;
+    const find = async (snapshot: MetadataSnapshot): Promise<TrashTable[]> => {
+      const page = await snapshot.run(trashedPage, from);
+      next = page.length < stepSize ? undefined : page.at(-1);
       const isRead = ({ version }: TrashTable): boolean => readers.mayBeRead(version);
       let bytes = 0;
-      return found
+      return page
         .sort((a, b) => Number(isRead(a)) - Number(isRead(b)))
         .filter((row) => {
           if (bytes >= (isRead(row) ? needed.bytes : needed.unreadBytes)) return false;
@@ -195,13 +201,16 @@ export class Trash {
           return true;
         });
     };
-    await this.#giveUp(oldest, async (tx, rows) => {
+    const found = await this.#giveUp(find, async (tx, rows) => {
       const bytes = rows.reduce((sum, row) => sum + row.size_bytes, 0);
       const text =
         `keepers are short of room: the ${rows.length} oldest versions in the trash, ${bytes} bytes, ` +
         'cannot be restored any more';
       await this.#parts.events.record(tx, { kind: 'trash-shortened', subject: '', text });
     });
+    if (found) return true;
+    this.#shortening = next ?? oldest;
+    return next === undefined;
   }
 
   /** Gives up what `find` finds, in one transaction; true if it found anything. */
@@ -246,6 +255,16 @@ const expiredRows = prepare((db, { deadlineMs }: { deadlineMs: number }) =>
     .selectFrom('trash')
     .selectAll()
     .where('left_served_ms', '<=', deadlineMs)
+    .orderBy('left_served_ms')
+    .orderBy('version')
+    .limit(stepSize),
+);
+
+const trashedPage = prepare((db, { left_served_ms: leftServedMs, version }: TrashAge) =>
+  db
+    .selectFrom('trash')
+    .selectAll()
+    .where((eb) => eb(eb.refTuple('left_served_ms', 'version'), '>', eb.tuple(leftServedMs, version)))
     .orderBy('left_served_ms')
     .orderBy('version')
     .limit(stepSize),

@@ -352,6 +352,61 @@ describe('the trash', () => {
       expect(tracker.store.counters).toMatchObject({ chunks: 0, retired_bytes: 0 });
     });
 
+    describe('before its time where room is short, also behind more versions that are read than a step looks at', () => {
+      const removeUnread = async (): Promise<string> => {
+        const { chunkIds } = await tracker.put('/unread');
+        await remove('/unread');
+        return chunkIds[0]!;
+      };
+      const removeManyRead = async (): Promise<void> => {
+        const put = async (_: unknown, index: number) =>
+          locate((await tracker.put(`/read/f${index}`)).version);
+        await Promise.all(Array.from({ length: 520 }, put));
+        await remove('/read', true);
+      };
+      /** Of more bytes than keepers without room lack. */
+      const giveUpLargeRead = async (): Promise<void> => {
+        await locate((await tracker.put('/large', { count: 250, lengthBytes: MiB })).version);
+        await remove('/large');
+        await empty('/large');
+      };
+      const fill = (): void => {
+        for (const keeper of tracker.keepers) keeper.freeBytes = 0;
+      };
+
+      it('where they are in the trash', async () => {
+        await giveUpLargeRead();
+        await removeManyRead();
+        const chunkId = await removeUnread();
+        fill();
+        await tracker.pass(20_000);
+        expect(await tracker.chunkState(chunkId)).toBe('garbage');
+        expect(await paths()).toHaveLength(520);
+      });
+
+      it('where they were given up', async () => {
+        await removeManyRead();
+        const chunkId = await removeUnread();
+        await empty('/');
+        await tracker.pass(5_000);
+        expect(await tracker.chunkState(chunkId)).toBe('live');
+        fill();
+        await tracker.pass(5_000);
+        expect(await tracker.chunkState(chunkId)).toBe('garbage');
+        expect(tracker.store.counters).toMatchObject({ chunks: 520, retired_bytes: 52_000 });
+      });
+
+      it('where what they have is not on its way', async () => {
+        await removeManyRead();
+        await empty('/');
+        await giveUpLargeRead();
+        const chunkId = await removeUnread();
+        fill();
+        await tracker.pass(20_000);
+        expect(await tracker.chunkState(chunkId)).toBe('garbage');
+      });
+    });
+
     it('says that room is on its way until it is there', async () => {
       await tracker.put('/file');
       await remove('/file');
