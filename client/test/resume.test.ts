@@ -1,5 +1,5 @@
 /** Uploads and downloads that were interrupted, and what the next one makes of what they left. */
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import {
   mkdtemp,
@@ -27,6 +27,8 @@ import type { AllocateChunksRequest, CommitUploadRequest } from '../src/ports/tr
 import type { UploadOptions, UploadResult } from '../src/upload/upload.js';
 import { FakeCluster } from './support/fake-cluster.js';
 
+/** Directories are not synced there. */
+const journalsNames = process.platform === 'win32';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 let dir: string;
@@ -354,6 +356,54 @@ describe('an upload', () => {
     [...cluster.sessions.values()][0]!.leaseMs = cluster.leaseMs;
     expect((await upload()).resumedBytes).toBeGreaterThan(0);
     expect(leases()).toEqual([dayMs]);
+  });
+
+  describe('has its record on stable storage', () => {
+    /** Whoever synced what; `refuse` says what a sync fails with. */
+    async function watchSyncs(refuse: (what: string) => Error | undefined = () => undefined) {
+      const handle = await open(dir);
+      const prototype = Object.getPrototypeOf(handle) as typeof handle;
+      await handle.close();
+      const synced: string[] = [];
+      const real = prototype.sync;
+      const spy = jest.spyOn(prototype, 'sync').mockImplementation(async function (this: typeof handle) {
+        const status = await this.stat();
+        const what = status.isDirectory() ? 'directory' : `file${status.size > 0 ? '' : ' without a line'}`;
+        const failure = refuse(what);
+        if (failure) throw failure;
+        await real.call(this);
+        synced.push(what);
+      });
+      return { synced, end: () => spy.mockRestore() };
+    }
+    const failure = Object.assign(new Error('EIO'), { code: 'EIO' });
+
+    it('before it asks for the long lease, and syncs it once', async () => {
+      const { synced, end } = await watchSyncs();
+      let before: string[] = [];
+      cluster.before = (name) => {
+        if (name === 'allocateChunks' && before.length === 0) before = [...synced];
+      };
+      try {
+        await upload();
+      } finally {
+        end();
+      }
+      expect(before).toEqual(journalsNames ? ['file'] : ['file', 'directory']);
+      expect(synced).toEqual(before);
+      expect(leases()).not.toContain(cluster.leaseMs);
+    });
+
+    it('or none, and no longer lease', async () => {
+      const { synced, end } = await watchSyncs((what) => (what === 'file' ? failure : undefined));
+      try {
+        await upload();
+      } finally {
+        end();
+      }
+      expect(synced).toEqual([]);
+      expect(leases()).toEqual([cluster.leaseMs]);
+    });
   });
 
   it('asks for no longer lease when its record could not be written', async () => {

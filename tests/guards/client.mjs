@@ -475,6 +475,16 @@ export const clientGuards = [
     only: 'has the answer to a commit that happened and was not heard of',
   },
   {
+    name: 'sync of the record of an upload',
+    invariant: 'liveness',
+    guards: 'No session takes room for a day whose record went with the power.',
+    file: file('local/upload-journal.ts'),
+    find: 'await this.#handle.sync();',
+    replace: '',
+    test: test('resume.test.ts'),
+    only: 'before it asks for the long lease, and syncs it once',
+  },
+  {
     name: 'long lease of an upload',
     invariant: 'liveness',
     guards: 'No session that nobody knows of takes room for a day.',

@@ -3,13 +3,14 @@
  * happens and written by no more than one process (owned-file.ts).
  *
  * A line is its CRC-32, a space and JSON. Reading ends at the first line that is torn or makes no sense, and what
- * comes before it counts; a record without a good first line is none. Nothing is synced: after a power cut some chunks
- * are sent again. What a record says of receipts is verified by the tracker, and of the source by its state.
+ * comes before it counts; a record without a good first line is none. Only that line is synced, which names the session:
+ * after a power cut some chunks are sent again, but no session is left that nobody knows of. What a record says of receipts is verified by the tracker, and of the source by its state.
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, truncate, unlink } from 'node:fs/promises';
 import { HoldfastError, type Random, type Receipt, blockChecksum, checkId, limits } from '@holdfast/shared';
+import { nodeFileSystem } from '@holdfast/shared/node';
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { AskedCommit, LeftUpload, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
 import { makeStateDirectory } from './state-directory.js';
@@ -141,6 +142,9 @@ class FileJournal implements UploadJournal {
       this.#file = { path, label: 'v1' };
       this.#keep();
       await this.#handle.write(lineOf({ format, ...headerOf(this.#identity), uploadId }));
+      await this.#handle.sync();
+      // Where directories cannot be synced, as on some network file systems, a record is worth having all the same.
+      await nodeFileSystem.syncDirectory(this.#family.directory).catch(() => undefined);
     });
   }
 

@@ -33,7 +33,7 @@ export interface UploadJournal {
   readonly abandoned: readonly string[];
   /** Whether another process would find the session. */
   readonly isKept: boolean;
-  /** A new session, in place of what was left. */
+  /** A new session, in place of what was left; found also after a power cut once it resolves, if `isKept`. */
   begin(uploadId: string): Promise<void>;
   /** Written down before the tracker is told of it. */
   seal(chunk: WrittenChunk): Promise<void>;
