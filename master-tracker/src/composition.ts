@@ -9,13 +9,14 @@ import {
   type HoldfastError,
   type Logger,
   type Random,
+  errnoOf,
   fromErrno,
   makeDataDirectory,
   silentLogger,
 } from '@holdfast/shared';
 import { nodeFileSystem, systemClock, systemRandom } from '@holdfast/shared/node';
 import { acquireDataDirLock } from '@holdfast/shared/program';
-import { open } from 'node:fs/promises';
+import { open, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buildCore } from './core.js';
 import { createTrackerServer } from './grpc/server.js';
@@ -49,6 +50,15 @@ export interface MasterTracker {
   kill(): Promise<void>;
 }
 
+/** Where a file is, or is to be: SQLite has the log beside the file itself, and not beside a link to it. */
+async function behindLinks(path: string): Promise<string> {
+  return realpath(path).catch((error: unknown) => {
+    // There is none yet, or a link that leads nowhere, of which SQLite makes what it can.
+    if (['ENOENT', 'ELOOP'].includes(errnoOf(error) ?? '')) return path;
+    throw fromErrno(error, `cannot look at ${path}`, 'DISK_FAILED');
+  });
+}
+
 /** @throws HoldfastError DATA_DIR_LOCKED, DATA_DIR_INVALID, DISK_FAILED, ADDRESS_IN_USE, INVALID_ARGUMENT, INTERNAL */
 export async function startMasterTracker(options: MasterTrackerOptions): Promise<MasterTracker> {
   const { dataDir, logger = silentLogger, clock = systemClock, random = systemRandom, onFatal } = options;
@@ -62,7 +72,7 @@ export async function startMasterTracker(options: MasterTrackerOptions): Promise
     await makeDataDirectory(nodeFileSystem, dataDir);
     const lock = await acquireDataDirLock(dataDir);
     undo.push(() => lock.release());
-    const path = join(dataDir, 'metadata.sqlite');
+    const path = await behindLinks(join(dataDir, 'metadata.sqlite'));
     await takeOverLog({ ...nodeFileSystem, openToCut: (file) => open(file, 'r+') }, path).catch(
       (error: unknown) => {
         throw fromErrno(error, `cannot take over the log beside ${path}`, 'DISK_FAILED');
