@@ -5,6 +5,7 @@
  */
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster, Member } from '@holdfast/local-cluster';
+import { expectNoFilesHeld } from './footprint.js';
 import { type KeeperDisk, checkPiece, lookAtDisk } from './keeper-disk.js';
 import type { Ledger } from './ledger.js';
 import { type Row, queryTables } from './tracker-tables.js';
@@ -23,6 +24,7 @@ const healingLimitMs = 120_000;
  * - every extent lies in a live chunk, every live chunk has as many counted pieces as its policy asks for, and
  *   nothing is left of uploads, retired versions or the repair queue;
  * - every piece that counts is on its keeper's disk, whole to its last byte, with the chunk's digest;
+ * - no process holds a piece open, nor a file that is gone;
  * - every file on a disk is in exactly one of pieces, trash, quarantine and tmp, and nothing else is there; a stored
  *   piece is one that counts, and tmp is empty.
  *
@@ -45,6 +47,7 @@ export async function expectHealed(
   // Reading may have found what nobody had seen.
   await waitFor('the cluster to be whole still', () => assertWhole(client, running), healingLimitMs);
   if (check) await assertChecked(client);
+  await expectNoFilesHeld(running);
   const matching = (): Promise<boolean> => assertTablesMatchDisks(cluster, running);
   if (stop) await cluster.stopAll().then(matching);
   else {

@@ -13,6 +13,7 @@ import type { HoldfastClient } from '@holdfast/client';
 import { defaultSettings } from '@holdfast/master-tracker';
 import { seededBytes } from './files.js';
 import type { Ledger } from './ledger.js';
+import { preloading } from './preloading.js';
 import { waitFor } from './wait.js';
 
 /** The smallest there is: many chunks in few bytes. */
@@ -40,6 +41,8 @@ export function quickCluster(keepers: number, options: StartClusterOptions = {})
 }
 
 type QuickProcessOptions = Omit<StartProcessClusterOptions, 'dataDir' | 'keepers' | 'trackerFlags'> & {
+  /** Of this directory, what the servers import before they start, beside `leaks-show.mjs`. */
+  readonly preloads?: readonly string[];
   /** By name, beside the shortened times or instead of them. */
   readonly trackerFlags?: Readonly<Record<string, string>>;
 };
@@ -48,7 +51,7 @@ type QuickProcessOptions = Omit<StartProcessClusterOptions, 'dataDir' | 'keepers
 export function quickProcessCluster(
   keepers: number,
   dataDir: string,
-  { trackerFlags = {}, ...options }: QuickProcessOptions = {},
+  { trackerFlags = {}, preloads = [], environment, ...options }: QuickProcessOptions = {},
 ): Promise<Cluster> {
   const flags = {
     'heartbeat-interval': '200ms',
@@ -64,6 +67,7 @@ export function quickProcessCluster(
     ...options,
     dataDir,
     keepers,
+    environment: { ...preloading('leaks-show.mjs', ...preloads), ...environment },
     trackerFlags: Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`),
   });
 }

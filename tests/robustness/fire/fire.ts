@@ -5,13 +5,18 @@
  */
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster, Member, UnexpectedExit } from '@holdfast/local-cluster';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { repository } from '../../support/command.js';
 import { readAll, seededBytes } from '../../support/files.js';
-import { type Footprint, footprintOf } from '../../support/footprint.js';
+import {
+  type Footprints,
+  type Holder,
+  expectNothingHeld,
+  footprintsOf,
+  serversOf,
+} from '../../support/footprint.js';
 import { Ledger, Violation } from '../../support/ledger.js';
 import { LoopDisk, missingForHungReads, missingForHungWrites } from '../../support/loop-disk.js';
 import { expectHealed } from '../../support/oracle.js';
@@ -27,6 +32,8 @@ import { Work } from './work.js';
 
 /** Lines of the log that are kept in memory, to be shown after a violation. */
 const keptLines = 200;
+/** Of the log of a process that ended by itself: its last words, with their stack. */
+const saidChars = 2_000;
 /** Below the range of ports that the system gives to connections, which would take a port while its server is down. */
 const portRange = { first: 10_000, last: 30_000 } as const;
 /** Trash, quarantine and what phases leave for some minutes fit as well. */
@@ -42,27 +49,20 @@ const workers = 3;
 const batch = { files: 6, sizeBytes: 1024 ** 2 } as const;
 /** The promise is 90 % within a minute; the machine is shared, so twice as long and a second may be its fault. */
 const goodput = { limitMs: 60_000, factor: 2, slackMs: 1_000 } as const;
-/**
- * How much more than before the fire a process may hold: a connection or two to each of the others, which come and go, and
- * V8's heap. Connections that carried blocks are let go of a minute after.
- */
-const leakLimits = { files: 8, sockets: 24, threads: 4, residentBytes: 96 * 1024 ** 2 } as const;
-const leakLimitMs = 120_000;
-/** The promise of bounded memory. */
-const residentLimitBytes = 250e6;
 
 export interface FireOptions {
   /** Where everything is kept; it is there. */
   readonly folder: string;
   readonly keepers: number;
+  /** Of tests/support, what the servers import before they start. */
+  readonly preloads?: readonly string[];
   /** Told every line of the log. */
   readonly onLine?: (line: string) => void;
 }
 
 /** How a cluster without faults stands. */
 export interface Calm {
-  /** Of each process, by its name. */
-  readonly footprints: ReadonlyMap<string, Footprint>;
+  readonly footprints: Footprints;
   readonly batchMs: number;
 }
 
@@ -101,7 +101,7 @@ export class Fire {
   }
 
   async #start(): Promise<void> {
-    const { folder, keepers } = this.#options;
+    const { folder, keepers, preloads = [] } = this.#options;
     const dataDir = join(folder, 'cluster');
     if (missingForHungWrites() === undefined) {
       this.#disk = await LoopDisk.make(join(dataDir, 'keeper-1'), join(folder, 'disk.img'), diskBytes);
@@ -111,7 +111,7 @@ export class Fire {
     const port = first + Math.floor(Math.random() * (last - first));
     this.#cluster = await quickProcessCluster(keepers, dataDir, {
       ...{ faults: true, logs: 'files', trackerPort: port, firstKeeperPort: port + 1 },
-      environment: { NODE_OPTIONS: `--import=${join(repository, 'tests/support/shifted-clock.mjs')}` },
+      preloads: ['shifted-clock.mjs', ...preloads],
       onUnexpectedExit: (exit) => (this.#unexpectedExit ??= exit),
       trackerFlags: { 'trash-retention': '5s' },
     });
@@ -121,7 +121,7 @@ export class Fire {
     await this.#watcher.start();
     this.log(`started ${keepers} keepers, disk: ${this.#diskKind()}`);
     await this.#measureBatch();
-    const before = { footprints: await this.#footprints(), batchMs: await this.#measureBatch() };
+    const before = { footprints: await footprintsOf(this.#everybody), batchMs: await this.#measureBatch() };
     this.calm = { before, after: before };
   }
 
@@ -156,6 +156,8 @@ export class Fire {
     if (!failure) this.log('everything is mended');
     const ended = Promise.all(work).then(() => true);
     const isDrained = await Promise.race([ended, sleep(drainLimitMs, false, { ref: false })]);
+    // Whoever ended is why others failed.
+    this.#assertNoneEnded();
     if (failure) throw failure.error;
     if (!isDrained) throw new Violation('an operation of a client does not end');
     await this.#judge();
@@ -221,11 +223,8 @@ export class Fire {
       },
       goodput.limitMs,
     );
-    const footprints = await waitFor(
-      'everybody to hold as much as before',
-      () => this.#assertNoLeak(before),
-      leakLimitMs,
-    );
+    const footprints = await expectNothingHeld(this.#everybody, before.footprints);
+    this.#assertNoneEnded();
     this.calm = { before, after: { footprints, batchMs } };
     const seconds = ((performance.now() - startMs) / 1_000).toFixed(0);
     this.log(
@@ -264,35 +263,14 @@ export class Fire {
   #assertNoneEnded(): void {
     if (!this.#unexpectedExit) return;
     const { command, pid, reason } = this.#unexpectedExit;
-    throw new Violation(`process ${pid} ended by itself (${reason}): ${command.join(' ')}`);
+    const dataDir = command[command.indexOf('--data-dir') + 1];
+    const said = readFileSync(`${dataDir}.log`, 'utf8').slice(-saidChars);
+    throw new Violation(`process ${pid} ended by itself (${reason}): ${command.join(' ')}\n${said}`);
   }
 
-  /** @throws Error that says who holds more than before */
-  async #assertNoLeak({ footprints: before }: Calm): Promise<ReadonlyMap<string, Footprint>> {
-    const now = await this.#footprints();
-    const problems = [...now].flatMap(([name, footprint]) => {
-      const was = before.get(name) ?? footprint;
-      const allowed = (what: keyof Footprint): number =>
-        Math.max(was[what] + leakLimits[what], what === 'residentBytes' ? residentLimitBytes : 0);
-      return Object.keys(leakLimits)
-        .map((key) => key as keyof Footprint)
-        .filter((what) => footprint[what] > allowed(what))
-        .map((what) => `${name} has ${footprint[what]} ${what}, and had ${was[what]}`);
-    });
-    if (problems.length > 0) throw new Error(problems.join('; '));
-    return now;
-  }
-
-  async #footprints(): Promise<ReadonlyMap<string, Footprint>> {
-    const found = new Map<string, Footprint>();
-    const look = async (name: string, pid: number | undefined): Promise<void> => {
-      const footprint = pid === undefined ? undefined : await footprintOf(pid);
-      if (footprint) found.set(name, footprint);
-    };
-    const { tracker, keepers } = this.cluster;
-    for (const { name, pid } of [tracker, ...keepers]) await look(name, pid);
-    await look('the clients', process.pid);
-    return found;
+  /** The servers, and the clients, which are this process. */
+  get #everybody(): readonly Holder[] {
+    return [...serversOf(this.cluster), { name: 'the clients', pid: process.pid }];
   }
 
   /** How long it takes to store and read some files. */
