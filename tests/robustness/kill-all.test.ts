@@ -4,14 +4,22 @@ import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { run } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
 import { expectChecked } from '../support/oracle.js';
+import { preloading } from '../support/preloading.js';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
+let before: Footprints;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 3 });
+  cluster = await startProcessCluster({
+    dataDir: join(folder.path, 'cluster'),
+    keepers: 3,
+    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
+  });
+  before = await footprintsOf(serversOf(cluster));
 }, 120_000);
 
 afterAll(async () => {
@@ -39,4 +47,7 @@ it.each([1, 2, 3])(
   120_000,
 );
 
-it('the check finds nothing in the end', () => expectChecked(cluster), 150_000);
+it('in the end the check finds nothing, and nobody holds more than before', async () => {
+  await expectChecked(cluster);
+  await expectNothingHeld(serversOf(cluster), before);
+}, 300_000);

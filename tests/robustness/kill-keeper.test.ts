@@ -8,7 +8,9 @@ import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { peakResidentBytesOf, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
 import { expectChecked } from '../support/oracle.js';
+import { preloading } from '../support/preloading.js';
 import { waitFor } from '../support/wait.js';
 
 const sizeBytes = 1024 ** 3;
@@ -17,6 +19,7 @@ const residentLimitBytes = 250e6;
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
+let before: Footprints;
 let source: string;
 let digest: string;
 
@@ -24,7 +27,12 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   source = join(folder.path, 'random.bin');
   digest = await writeSeededFile(source, sizeBytes, 20_261_120);
-  cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 4 });
+  cluster = await startProcessCluster({
+    dataDir: join(folder.path, 'cluster'),
+    keepers: 4,
+    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
+  });
+  before = await footprintsOf(serversOf(cluster));
 }, 120_000);
 
 afterAll(async () => {
@@ -91,7 +99,8 @@ it('a download survives kill -9 of a keeper', async () => {
   expect(Math.max(...memory, result.peakResidentBytes)).toBeLessThan(residentLimitBytes);
 }, 240_000);
 
-it('the check finds nothing in the end', async () => {
+it('in the end the check finds nothing, and nobody holds more than before', async () => {
   await cluster.keepers[0]!.start();
   await expectChecked(cluster);
-}, 150_000);
+  await expectNothingHeld(serversOf(cluster), before);
+}, 300_000);

@@ -10,7 +10,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningCommand, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
+import { type Footprints, type Holder, expectNothingHeld, footprintsOf } from '../support/footprint.js';
 import { Network, missingForLoss, missingForNamespaces } from '../support/namespaces.js';
+import { preloading } from '../support/preloading.js';
 import { waitFor } from '../support/wait.js';
 
 const missing = missingForNamespaces();
@@ -34,6 +36,7 @@ const serverLimitMs = 900_000;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let network: Network;
 let servers: RunningCommand[];
+let before: Footprints;
 let source: string;
 let digest: string;
 
@@ -48,6 +51,7 @@ beforeAll(async () => {
   await ready();
   servers.push(...keepers.map((name) => serve(name, 'data-keeper', ['--tracker', tracker()])));
   await ready();
+  before = await footprintsOf(holders());
 }, 180_000);
 
 afterAll(async () => {
@@ -68,8 +72,12 @@ function serve(
   return start(program, [...place, ...flags, '--json'], {
     wrapper: network.on(name),
     limitMs: serverLimitMs,
+    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
   });
 }
+
+const holders = (): Holder[] =>
+  servers.map(({ child: { pid } }, index) => ({ name: ['tracker', ...keepers][index]!, pid }));
 
 async function ready(): Promise<void> {
   const isReady = ({ stdout }: RunningCommand): boolean => stdout().includes('"event":"ready"');
@@ -133,6 +141,7 @@ itNeeds(missing)(
     await network.mend('keeper-3');
     await waitFor('all to be whole', isWhole);
     await waitFor('nothing to be found', isFoundWhole);
+    await expectNothingHeld(holders(), before);
   },
   // All that is waited for has a limit of its own.
   200_000,
@@ -157,6 +166,7 @@ itNeeds(missingToLose)(
     for (const name of keepers) await network.mend(name);
     await waitFor('all to be whole', isWhole);
     await waitFor('nothing to be found', isFoundWhole);
+    await expectNothingHeld(holders(), before);
   },
   330_000,
 );

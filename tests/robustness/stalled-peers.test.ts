@@ -10,7 +10,9 @@ import { join } from 'node:path';
 import { peakResidentBytesOf } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { RawClient, type Stalled } from '../support/keeper-calls.js';
+import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
 import { expectChecked } from '../support/oracle.js';
+import { preloading } from '../support/preloading.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -30,6 +32,7 @@ const sizeBytes = 40 * MiB;
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
+let before: Footprints;
 let client: HoldfastClient;
 let raw: RawClient;
 let source: string;
@@ -39,7 +42,12 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   source = join(folder.path, 'source.bin');
   digest = await writeSeededFile(source, sizeBytes, 20_261_122);
-  cluster = await startProcessCluster({ dataDir: join(folder.path, 'cluster'), keepers: 1 });
+  cluster = await startProcessCluster({
+    dataDir: join(folder.path, 'cluster'),
+    keepers: 1,
+    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
+  });
+  before = await footprintsOf(serversOf(cluster));
   client = await connect({ tracker: cluster.trackerAddress });
   raw = new RawClient(cluster.trackerAddress, cluster.keepers[0]!.address);
   await client.upload(source, '/file', { replicas: 1, minWrite: 1 });
@@ -101,4 +109,7 @@ it('writers that stand still pin little and are dropped', async () => {
   await waitFor('the temp files to be gone', async () => (await temporaryFiles()).length === 0);
 }, 120_000);
 
-it('the check finds nothing in the end', () => expectChecked(cluster), 150_000);
+it('in the end the check finds nothing, and nobody holds more than before', async () => {
+  await expectChecked(cluster);
+  await expectNothingHeld(serversOf(cluster), before);
+}, 300_000);
