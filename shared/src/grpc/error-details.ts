@@ -42,10 +42,14 @@ export function toErrorDetail(error: HoldfastError): ErrorDetail {
   };
 }
 
-/** The contract's message as a HoldfastError. A code that this version does not know is INTERNAL. */
+/**
+ * The contract's message as a HoldfastError, which is never without a word. A code that this version does not know is
+ * INTERNAL.
+ */
 export function fromErrorDetail(detail: ErrorDetailOutput): HoldfastError {
-  const code = String(detail.code).slice(enumPrefix.length);
-  return new HoldfastError(isErrorCode(code) ? code : 'INTERNAL', wireText(detail.message), {
+  const said = String(detail.code).slice(enumPrefix.length);
+  const code = isErrorCode(said) ? said : 'INTERNAL';
+  return new HoldfastError(code, wireText(detail.message) || `the peer failed without saying why (${code})`, {
     remedy: wireText(detail.remedy),
     retryable: detail.retryable,
     retryAfterMs: detail.retryAfterMs,

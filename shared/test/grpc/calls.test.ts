@@ -286,6 +286,12 @@ describe('fromErrorDetail', () => {
   });
 });
 
+it('an error that a peer sends without a word is told in words', () => {
+  const silent = { message: '', remedy: '', retryable: false, retryAfterMs: 0, facts: {} };
+  const error = fromErrorDetail({ ...silent, code: 'ERROR_CODE_NOT_FOUND' });
+  expect(error).toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('without saying why') });
+});
+
 describe('wireText', () => {
   it.each(['', 'short', 'ü'.repeat(1_000), '😀'.repeat(1_000), '\ud83d'.repeat(2_000), 'a'.repeat(1_024)])(
     'is well-formed and short',
