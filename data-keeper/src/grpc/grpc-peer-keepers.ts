@@ -6,6 +6,7 @@ import {
   type Received,
   callServerStream,
   callUnary,
+  checkBlockSize,
   checkDigest,
   checkInteger,
   checkPresent,
@@ -27,7 +28,7 @@ import type {
 } from '../replication/peer-keepers.js';
 import type { BlockRun, PieceKey } from '../store/piece.js';
 import { readBlockRun } from './block-run.js';
-import { checkBlockSize, writeReplicateRequest } from './write-order.js';
+import { writeReplicateRequest } from './write-order.js';
 
 const { ReplicateChunk } = keeperV1.ReplicaService.service;
 const StreamReplica = responseBlocks(keeperV1.ReplicaService.service.StreamReplica);

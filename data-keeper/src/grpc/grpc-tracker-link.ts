@@ -14,6 +14,7 @@ import {
   type Transport,
   callUnary,
   checkAtMost,
+  checkBlockSize,
   checkDigest,
   checkInteger,
   checkPresent,
@@ -40,7 +41,7 @@ import type {
   TaskResult,
   TrackerLink,
 } from '../tracker/tracker-link.js';
-import { checkBlockSize, checkPieceIndex } from './write-order.js';
+import { checkPieceIndex } from './write-order.js';
 
 const registry = trackerV1.KeeperRegistryService.service;
 

@@ -4,19 +4,17 @@ import type {
   ReplicateChunkRequestOutput,
   WriteChunkHeaderOutput,
 } from '@holdfast/proto';
-import { HoldfastError, type KeeperEndpoint, checkId, limits } from '@holdfast/shared';
-import { checkAtMost, checkDigest, checkInteger, readEndpoint, writeEndpoint } from '@holdfast/shared/grpc';
+import { type KeeperEndpoint, checkId, limits } from '@holdfast/shared';
+import {
+  checkAtMost,
+  checkBlockSize,
+  checkDigest,
+  checkInteger,
+  readEndpoint,
+  writeEndpoint,
+} from '@holdfast/shared/grpc';
 import type { PieceContent, WriteOrder } from '../replication/peer-keepers.js';
-import { isBlockSize } from '../store/piece.js';
 import { readBlockRun, writeSmallRun } from './block-run.js';
-
-export function checkBlockSize(bytes: number): number {
-  if (isBlockSize(bytes)) return bytes;
-  throw new HoldfastError(
-    'INVALID_ARGUMENT',
-    `block_size_bytes must be a power of two from 4096 to ${limits.messageDataBytes}, not ${bytes}`,
-  );
-}
 
 export function checkPieceIndex(value: number): number {
   return checkInteger(value, 'piece_index', 0, limits.maxPieces - 1);

@@ -2,10 +2,10 @@
  * Header and footer of a chunk file: encoding, and decoding that believes nothing. Every damage is a
  * CHECKSUM_MISMATCH that says what is wrong; another copy may be good. Pure.
  */
-import { HoldfastError, blockCount, digestBytes, digestOfTable, limits } from '@holdfast/shared';
+import { HoldfastError, blockCount, digestBytes, digestOfTable, isBlockSize, limits } from '@holdfast/shared';
 import { crc32 } from 'node:zlib';
 import { chunkFileFormat as format } from './chunk-file-format.js';
-import { type PieceKey, type PieceSpec, isBlockSize, pieceName } from './piece.js';
+import { type PieceKey, type PieceSpec, pieceName } from './piece.js';
 
 export interface ChunkFileHeader extends PieceSpec {
   readonly clusterId: string;

@@ -30,11 +30,6 @@ export interface BlockRun {
   readonly data: Bytes;
 }
 
-/** Blocks are powers of two from a page to a whole message, so that every message can hold whole blocks. */
-export function isBlockSize(bytes: number): boolean {
-  return Number.isInteger(Math.log2(bytes)) && bytes >= 4096 && bytes <= limits.messageDataBytes;
-}
-
 /** A piece's name on disk, and in messages to people. */
 export function pieceName({ chunkId, pieceIndex }: PieceKey): string {
   return `${chunkId}.${pieceIndex}`;

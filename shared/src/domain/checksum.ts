@@ -20,6 +20,15 @@ export function blockChecksum(block: Bytes): number {
   return checksum;
 }
 
+/** A page. The table of checksums of the longest chunk has 64 KiB then; of shorter blocks it would fill a memory. */
+const minBlockSizeBytes = 4 * 1024;
+
+/** Blocks are powers of two from a page to a whole message, so that every message can hold whole blocks. */
+export function isBlockSize(bytes: number): boolean {
+  const isPowerOfTwo = Number.isInteger(Math.log2(bytes));
+  return isPowerOfTwo && bytes >= minBlockSizeBytes && bytes <= limits.messageDataBytes;
+}
+
 /** How many blocks a piece of `lengthBytes` has. */
 export function blockCount(lengthBytes: number, blockSizeBytes: number = limits.blockSizeBytes): number {
   return Math.ceil(lengthBytes / blockSizeBytes);

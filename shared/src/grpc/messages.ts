@@ -13,7 +13,7 @@ import type {
   TrackerAuthorityOutput,
 } from '@holdfast/proto';
 import type { Authority } from '../domain/authority.js';
-import { digestBytes } from '../domain/checksum.js';
+import { digestBytes, isBlockSize } from '../domain/checksum.js';
 import { checkId } from '../domain/ids.js';
 import type { KeeperEndpoint } from '../domain/keeper-endpoint.js';
 import { type Policy, defaultPolicy, replicaPolicy } from '../domain/policy.js';
@@ -42,6 +42,12 @@ export function checkDigest(value: Buffer, what = 'digest'): Buffer {
     throw invalid(`${what} must have ${digestBytes} bytes, not ${value.length}`);
   // A copy: the field is a slice of the whole message and would keep all of it in memory.
   return Buffer.from(value);
+}
+
+/** See isBlockSize. */
+export function checkBlockSize(bytes: number, what = 'block_size_bytes'): number {
+  if (isBlockSize(bytes)) return bytes;
+  throw invalid(`${what} must be a power of two from 4096 to ${limits.messageDataBytes}, not ${bytes}`);
 }
 
 export function checkAtMost<T>(items: readonly T[], max: number, what: string): readonly T[] {
