@@ -8,7 +8,9 @@ import { HoldfastError } from '@holdfast/shared';
 import { localPathIn } from '../src/cli/local-names.js';
 import { terminalName } from '../src/cli/quote.js';
 import { copiesWords } from '../src/cli/words.js';
+import type { KeeperStatus } from '../src/ports/cluster-status.js';
 import { FakeCluster, hang } from './support/fake-cluster.js';
+import { keeperStatusOf } from './support/fake-status.js';
 import { cli } from './support/run-cli.js';
 
 let dir = '';
@@ -351,6 +353,23 @@ describe('the other verbs', () => {
       entries: [{ path: '/dir/Z' }, { path: '/dir/a\nb' }, { type: 'directory' }],
     });
     expect((await cli(cluster, ['ls', '-l', '/dir/Z'])).stdout).toMatch(/^-\?{9} +1 .* \/dir\/Z\n$/);
+  });
+
+  it('whatever a server has put into its words, they move no cursor of a terminal', async () => {
+    const summary = 'healthy\x1b[2J\x1b]0;title\x07';
+    cluster.status = { summary };
+    expect((await cli(cluster, ['status'])).stdout).toContain(summary);
+    const { stdout } = await cli(cluster, ['status'], { isTTY: true });
+    expect(stdout).toContain('healthy\\e[2J');
+    expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
+  it('of more keepers than a call has room for arguments are shown all the same', async () => {
+    const [keeper] = cluster.keepers;
+    cluster.status = { keepers: Array(200_000).fill(keeperStatusOf(keeper!)) as KeeperStatus[] };
+    const { status, stdout } = await cli(cluster, ['status']);
+    expect(status).toBe(0);
+    expect(stdout.split('\n').length).toBeGreaterThan(200_000);
   });
 
   it('ls of several shows the files first, so that none seems to be in a directory', async () => {

@@ -264,6 +264,43 @@ describe('a keeper that lies', () => {
     expect(target.bytes.equals(bytes)).toBe(true);
   });
 
+  it('with all the others, each block with its checksum, ends the download', async () => {
+    const { cluster, target, fetch } = stored(MiB);
+    for (const { faults } of cluster.keepers) {
+      faults.read = async function* (messages) {
+        for await (const message of messages) {
+          if (message.kind === 'header') yield* [message, run(0, other)];
+          return;
+        }
+      };
+    }
+    await expect(fetch()).rejects.toMatchObject({ code: 'DATA_LOSS' });
+    expect(target).toMatchObject({ finished: false, discarded: true });
+  });
+
+  it('about a packed file is not believed, where the digest of the file is known', async () => {
+    const cluster = new FakeCluster();
+    const bytes = randomBytes(5_000);
+    const entries = cluster.putPacked([
+      ['/before', randomBytes(block + 1)],
+      ['/file', bytes],
+      ['/after', randomBytes(3 * block)],
+    ]);
+    cluster.keeper(1).faults.read = async function* (messages) {
+      for await (const message of messages) {
+        if (message.kind === 'header') yield message;
+        else {
+          const data = Buffer.from(joinBytes(message.run.data));
+          data.fill(0);
+          yield run(message.run.offset, data);
+        }
+      }
+    };
+    const target = new MemoryTarget(bytes.length);
+    await download(cluster.context(), entries[1]!, target);
+    expect(target.bytes.equals(bytes)).toBe(true);
+  });
+
   // No digest tells of a part of a chunk: what is checked block by block is all that there is.
   const liesOfAPart: Record<string, Lie> = {
     'by a flipped bit': (bytes, digest) => {
@@ -303,6 +340,16 @@ describe('a keeper that lies', () => {
       expect(cluster.calls.filter((call) => call.startsWith('read')).length).toBeGreaterThan(1);
     },
   );
+});
+
+it('a file that is another version whenever its bytes are asked for is given up', async () => {
+  const { cluster, fetch } = stored(block);
+  cluster.before = (name) => {
+    if (name !== 'locateChunks') return;
+    cluster.put('/file', randomBytes(block));
+    throw new HoldfastError('NOT_FOUND', 'that version is gone');
+  };
+  await expect(fetch()).rejects.toMatchObject({ code: 'NOT_FOUND' });
 });
 
 describe('a tracker that makes no sense', () => {

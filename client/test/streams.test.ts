@@ -9,7 +9,7 @@ import { systemClock } from '@holdfast/shared/node';
 import { HoldfastClient } from '../src/client.js';
 import { bytesReadable } from '../src/local/streams.js';
 import { chunkSizeFor } from '../src/upload/plan.js';
-import { FakeCluster, hang } from './support/fake-cluster.js';
+import { FakeCluster, hang, runningJob } from './support/fake-cluster.js';
 
 const MiB = 1024 * 1024;
 
@@ -220,6 +220,37 @@ describe('a listing', () => {
     })();
     await expect(listing).rejects.toMatchObject({ code: 'INTERNAL' });
   });
+});
+
+it('a list whose next page is always another one, with nothing on it, is refused', async () => {
+  const { cluster, client } = connected();
+  let pages = 0;
+  const nextPageToken = () => String((pages += 1));
+  cluster.tracker.listEntries = async () => ({ entries: [], nextPageToken: nextPageToken() });
+  cluster.tracker.listTrash = async () => ({ versions: [], nextPageToken: nextPageToken() });
+  cluster.tracker.listJobs = async () => ({ jobs: [], nextPageToken: nextPageToken() });
+  for (const list of [client.list('/'), client.listTrash('/'), client.listJobs()]) {
+    await expect(list.next()).rejects.toMatchObject({ code: 'INTERNAL' });
+  }
+  expect(pages).toBeLessThan(100);
+});
+
+it('a list whose pages come again and again is refused', async () => {
+  const { cluster, client } = connected();
+  let pages = 0;
+  const nextPageToken = () => String((pages += 1));
+  const jobs = [runningJob, { ...runningJob, jobId: '8'.repeat(32) }];
+  const versions = [1, 2].map((version) => ({
+    ...{ path: '/a', version, sizeBytes: 0, trashedAtUnixMs: 0, expiresInMs: 0, replaced: false },
+  }));
+  cluster.tracker.listJobs = async () => ({ jobs, nextPageToken: nextPageToken() });
+  cluster.tracker.listTrash = async () => ({ versions, nextPageToken: nextPageToken() });
+  const walk = async (list: AsyncIterable<unknown>): Promise<void> => {
+    for await (const item of list) expect(item).toBeDefined();
+  };
+  await expect(walk(client.listJobs())).rejects.toMatchObject({ code: 'INTERNAL' });
+  await expect(walk(client.listTrash('/a'))).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(pages).toBeLessThan(100);
 });
 
 describe('a listing of the trash', () => {

@@ -49,6 +49,27 @@ describe('an upload', () => {
     expect(cluster.content('/empty')).toEqual(Buffer.alloc(0));
   });
 
+  it('takes no word of a keeper about others than those behind it', async () => {
+    const cluster = new FakeCluster(6);
+    const { keeperApi } = cluster;
+    const writeChunk = keeperApi.writeChunk.bind(keeperApi);
+    const error = new HoldfastError('UNAVAILABLE', 'gone');
+    const context = cluster.context();
+    const keepers = {
+      ...keeperApi,
+      writeChunk: async (...asked: Parameters<typeof writeChunk>) => {
+        const outcome = await writeChunk(...asked);
+        const slandered = Array.from({ length: 1_000 }, (_, n) => ({
+          keeperId: `${n}`.padStart(32, '0'),
+          error,
+        }));
+        return { ...outcome, failures: slandered };
+      },
+    };
+    await upload({ ...context, keepers }, bytesSource(randomBytes(100)), '/file', { chunkSizeBytes });
+    expect([...context.health.recentlyFailed()]).toEqual([]);
+  });
+
   it('takes a stream whose pieces have any size, and reuses their memory', async () => {
     const cluster = new FakeCluster();
     const bytes = randomBytes(3 * chunkSizeBytes + 77);

@@ -33,7 +33,7 @@ export class Reporter {
   /** A result: the words for people, or with --json the document, on a line of its own. */
   result(words: string, document: unknown): void {
     if (this.json && !this.#stdoutIsData) this.#write(this.#io.stdout, JSON.stringify(document));
-    else if (!this.json) this.#write(this.#stdoutIsData ? this.#io.stderr : this.#io.stdout, words);
+    else if (!this.json) this.#say(this.#stdoutIsData ? this.#io.stderr : this.#io.stdout, words);
   }
 
   /** A result that is good news only: --quiet does without its words. */
@@ -77,7 +77,12 @@ export class Reporter {
   }
 
   #tell(words: string): void {
-    this.#write(this.#io.stderr, this.#io.stderr.isTTY === true ? terminalWords(words) : words);
+    this.#say(this.#io.stderr, words);
+  }
+
+  /** For people. Whatever a server has put into them, no words move a cursor. */
+  #say(stream: Output, words: string): void {
+    this.#write(stream, stream.isTTY === true ? terminalWords(words) : words);
   }
 
   #write(stream: Output, line: string): void {

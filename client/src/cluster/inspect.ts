@@ -2,6 +2,7 @@
 import { HoldfastError, splitPath } from '@holdfast/shared';
 import { checkTexts } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
+import { type Page, nonsense, pagesOf } from '../core/pages.js';
 import { asking } from '../core/retrying.js';
 import type { CallSignal } from '../namespace/namespace.js';
 import type { KeeperStatus } from '../ports/cluster-status.js';
@@ -45,21 +46,11 @@ export async function* explain(
   { signal }: CallSignal = {},
 ): AsyncGenerator<ExplainedChunk, void, undefined> {
   splitPath(path);
-  let token = '';
-  let nextOffset = 0;
-  do {
-    const from = token;
-    const page = await asking(tools, signal, () => tools.tracker.explainEntry(path, from, { signal }));
-    for (const chunk of page.chunks) {
-      // Only an order that grows is sure to end.
-      if (chunk.fileOffset < nextOffset) throw nonsense('ExplainEntry', 'extents out of order');
-      nextOffset = chunk.fileOffset + chunk.lengthBytes;
-      yield chunk;
-    }
-    if (page.nextPageToken !== '' && page.chunks.length === 0)
-      throw nonsense('ExplainEntry', 'an empty page');
-    token = page.nextPageToken;
-  } while (token !== '');
+  const page = async (token: string): Promise<Page<ExplainedChunk>> => {
+    const found = await asking(tools, signal, () => tools.tracker.explainEntry(path, token, { signal }));
+    return { items: found.chunks, nextPageToken: found.nextPageToken };
+  };
+  yield* pagesOf('ExplainEntry', page, (last, next) => last.fileOffset + last.lengthBytes <= next.fileOffset);
 }
 
 /** `names`: ids, beginnings of ids, or addresses. */
@@ -99,7 +90,7 @@ export async function* events(
       tools.tracker.listEvents({ pageSize, pageToken: '', afterEventId: from }, { signal }),
     );
     for (const event of page.events) {
-      if (event.eventId <= last) throw nonsense('ListEvents', 'events out of order');
+      if (event.eventId <= last) throw nonsense('ListEvents', 'it is out of order');
       last = event.eventId;
       yield event;
     }
@@ -129,8 +120,4 @@ async function latestEvents(
 /** Where to go on from when nothing that is there is wanted. */
 async function newestId(tools: Tools, signal: AbortSignal | undefined): Promise<number> {
   return (await latestEvents(tools, 1, signal)).at(-1)?.eventId ?? 0;
-}
-
-function nonsense(call: string, what: string): HoldfastError {
-  return new HoldfastError('INTERNAL', `the tracker's answer to ${call} makes no sense: ${what}`);
 }

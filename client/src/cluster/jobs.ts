@@ -2,9 +2,10 @@
 import { HoldfastError, checkId } from '@holdfast/shared';
 import { checkTexts } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
+import { type Page, pagesOf } from '../core/pages.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { CallSignal } from '../namespace/namespace.js';
-import type { Job, JobPage } from '../ports/jobs.js';
+import type { Job } from '../ports/jobs.js';
 
 type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
 
@@ -43,15 +44,13 @@ export async function check(tools: Tools, { signal }: CallSignal = {}): Promise<
 
 /** The latest first, a page at a time. */
 export async function* list(tools: Tools, { signal }: CallSignal = {}): AsyncGenerator<Job, void, undefined> {
-  let token = '';
-  do {
-    const page: JobPage = await asking(tools, signal, () => tools.tracker.listJobs(token, { signal }));
-    yield* page.jobs;
-    if (page.nextPageToken !== '' && page.nextPageToken === token) {
-      throw new HoldfastError('INTERNAL', 'the tracker answered ListJobs with a page that repeats');
-    }
-    token = page.nextPageToken;
-  } while (token !== '');
+  const page = async (token: string): Promise<Page<Job>> => {
+    const found = await asking(tools, signal, () => tools.tracker.listJobs(token, { signal }));
+    return { items: found.jobs, nextPageToken: found.nextPageToken };
+  };
+  // The tracker keeps few, and a wall clock is no order.
+  const seen = new Set<string>();
+  yield* pagesOf('ListJobs', page, (last, next) => !seen.add(last.jobId).has(next.jobId));
 }
 
 export async function get(tools: Tools, jobId: string, { signal }: CallSignal = {}): Promise<Job> {

@@ -3,7 +3,7 @@
  * It tells whether two files are the same without moving their bytes.
  */
 import { createHash } from 'node:crypto';
-import { ChecksumTable, blockChecksums, crc32, limits } from '@holdfast/shared';
+import { type Bytes, ChecksumTable, blockChecksums, crc32, limits, partsOf } from '@holdfast/shared';
 
 /** Four bytes for a block of 64 KiB: 256 GiB that were sent past a chunk which finds no keepers. */
 const maxWaitingBytes = 16 * 1024 * 1024;
@@ -58,25 +58,40 @@ export function digestOfWhole(bytes: Uint8Array): Buffer {
 export async function digestOfBytes(
   bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<Buffer> {
-  const hash = createHash('sha256');
-  const word = Buffer.alloc(4);
-  let checksum = 0;
-  let leftBytes: number = limits.blockSizeBytes;
-  const endBlock = (): void => {
-    word.writeUInt32BE(checksum);
-    hash.update(word);
-    checksum = 0;
-    leftBytes = limits.blockSizeBytes;
-  };
-  for await (const part of bytes) {
-    for (let at = 0; at < part.length;) {
-      const taken = part.subarray(at, at + leftBytes);
-      checksum = crc32(taken, checksum);
-      at += taken.length;
-      leftBytes -= taken.length;
-      if (leftBytes === 0) endBlock();
+  const digest = new OrderedDigest();
+  for await (const part of bytes) digest.add(part);
+  return digest.digest();
+}
+
+/** The same for who is given the bytes. */
+export class OrderedDigest {
+  readonly #hash = createHash('sha256');
+  readonly #word = Buffer.alloc(4);
+  #checksum = 0;
+  #leftBytes: number = limits.blockSizeBytes;
+
+  add(bytes: Bytes): void {
+    for (const part of partsOf(bytes)) {
+      for (let at = 0; at < part.length;) {
+        const taken = part.subarray(at, at + this.#leftBytes);
+        this.#checksum = crc32(taken, this.#checksum);
+        at += taken.length;
+        this.#leftBytes -= taken.length;
+        if (this.#leftBytes === 0) this.#endBlock();
+      }
     }
   }
-  if (leftBytes < limits.blockSizeBytes) endBlock();
-  return hash.digest();
+
+  /** Called once, at the end. */
+  digest(): Buffer {
+    if (this.#leftBytes < limits.blockSizeBytes) this.#endBlock();
+    return this.#hash.digest();
+  }
+
+  #endBlock(): void {
+    this.#word.writeUInt32BE(this.#checksum);
+    this.#hash.update(this.#word);
+    this.#checksum = 0;
+    this.#leftBytes = limits.blockSizeBytes;
+  }
 }

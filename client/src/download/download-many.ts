@@ -10,6 +10,7 @@ import pLimit from 'p-limit';
 import { HoldfastError, copyBytes, hasCode, limits, throwIfCancelled } from '@holdfast/shared';
 import { ahead } from '../core/ahead.js';
 import { checkOneOfMany } from '../core/check-options.js';
+import { digestOfWhole } from '../core/content-digest.js';
 import type { ClientContext } from '../core/context.js';
 import { costOf, filesAtOnce, forEachOf, isSmall } from '../core/for-each.js';
 import { gathered } from '../core/gathered.js';
@@ -20,7 +21,7 @@ import type { Entry } from '../ports/tracker-api.js';
 import { type ChunkRun, type PlacedFile, chunkRuns } from './chunk-runs.js';
 import type { DownloadOptions, DownloadResult, DownloadTarget } from './download.js';
 import { locateFiles } from './locate.js';
-import { readRange } from './range-reader.js';
+import { readKnownRange } from './range-reader.js';
 
 export interface FileToDownload {
   /** From `list` or `stat`: exactly this version, or what its path shows if that one is gone. */
@@ -228,7 +229,11 @@ class ManyDownloads<File extends FileToDownload> {
     let readBytes = 0;
     try {
       const all = Buffer.allocUnsafeSlow(end - start);
-      await readRange(
+      const cut = files.map(({ file, extent }) => {
+        const at = extent.chunkOffset - start;
+        return { file, bytes: all.subarray(at, at + extent.lengthBytes) };
+      });
+      await readKnownRange(
         this.#context,
         range,
         async (data, chunkOffset) => {
@@ -236,14 +241,11 @@ class ManyDownloads<File extends FileToDownload> {
           this.#moved(data.length);
           readBytes += data.length;
         },
+        () => cut.every(({ file, bytes }) => mayBe(file.entry, bytes)),
         signal,
       );
       // What was bridged or came twice is nobody's, and what several files share was read once.
       this.#moved(files.reduce((sum, { extent }) => sum + extent.lengthBytes, 0) - readBytes);
-      const cut = files.map(({ file, extent }) => {
-        const at = extent.chunkOffset - start;
-        return { file, bytes: all.subarray(at, at + extent.lengthBytes) };
-      });
       await this.#writeAll(cut, startedMs);
     } catch (error) {
       this.#moved(-readBytes);
@@ -303,6 +305,11 @@ class ManyDownloads<File extends FileToDownload> {
     if (this.#options.signal.aborted) return;
     for (const file of files) this.#outcomes.give({ file, error });
   }
+}
+
+/** Whether these can be the bytes of the file, as far as anybody knows. */
+function mayBe({ contentDigest }: Entry, bytes: Buffer): boolean {
+  return contentDigest === undefined || digestOfWhole(bytes).toString('hex') === contentDigest;
 }
 
 /** Anything else goes alone, and a single download says what is wrong with it. */

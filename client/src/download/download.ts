@@ -5,6 +5,7 @@
 import pLimit from 'p-limit';
 import { type Bytes, HoldfastError, hasCode, throwIfCancelled } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { OrderedDigest } from '../core/content-digest.js';
 import { MemoryShare } from '../core/memory-share.js';
 import { asking } from '../core/retrying.js';
 import { type ResumeNotice, isWorthKeeping } from '../core/resume.js';
@@ -12,7 +13,7 @@ import { firstOf } from '../core/signals.js';
 import type { Entry, FileAttributes, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
 import type { TransferProgress } from '../upload/upload.js';
 import { locatedExtents, locatePage } from './locate.js';
-import { readRange } from './range-reader.js';
+import { readKnownRange } from './range-reader.js';
 
 /** Where a download goes. Either `finish` or `discard` is called, once, at the end. */
 export interface DownloadTarget {
@@ -121,8 +122,16 @@ interface Beginning {
   readonly first: LocatedPage | undefined;
 }
 
+/** How often a version may be gone before its bytes are asked for: nobody replaces a file as fast as it is looked up. */
+const maxVersions = 100;
+
 /** From the first answer on the tracker keeps the version; before it, one that was replaced may go for want of room. */
-async function begin(context: ClientContext, entry: Entry, signal?: AbortSignal): Promise<Beginning> {
+async function begin(
+  context: ClientContext,
+  entry: Entry,
+  signal?: AbortSignal,
+  versionsLeft = maxVersions,
+): Promise<Beginning> {
   const { path, version, sizeBytes } = entry;
   if (sizeBytes === 0) return { entry, first: undefined };
   try {
@@ -133,14 +142,14 @@ async function begin(context: ClientContext, entry: Entry, signal?: AbortSignal)
   } catch (error) {
     if (!hasCode(error, 'NOT_FOUND')) throw error;
     const now = await fileEntry(context, path, signal);
-    if (now.version === version) throw error;
-    return begin(context, now, signal);
+    if (now.version === version || versionsLeft === 0) throw error;
+    return begin(context, now, signal, versionsLeft - 1);
   }
 }
 
 async function fetchAll(
   context: ClientContext,
-  { version, sizeBytes }: Entry,
+  { version, sizeBytes, contentDigest }: Entry,
   first: LocatedPage,
   target: DownloadTarget,
   { concurrency = defaultConcurrency, onProgress, signal }: DownloadOptions,
@@ -185,13 +194,18 @@ async function fetchAll(
         }
         throwIfCancelled(either);
         const range = { version, extent, start, end: start + lengthBytes };
-        await readRange(
+        // A packed file: all of it, and a part of its chunk.
+        const digest =
+          lengthBytes === sizeBytes && contentDigest !== undefined ? new OrderedDigest() : undefined;
+        await readKnownRange(
           context,
           range,
           async (data, chunkOffset) => {
+            digest?.add(data);
             await target.write(data, fileOffset + chunkOffset - start);
             moved(data.length);
           },
+          () => digest === undefined || digest.digest().toString('hex') === contentDigest,
           either,
         );
       } finally {

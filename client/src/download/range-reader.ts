@@ -61,6 +61,30 @@ export async function readRange(
   await new RangeReader(context, range, sink, signal).run();
 }
 
+/**
+ * The same for bytes that somebody can tell from others. A range of a chunk has nothing but the checksums that the piece
+ * brings; if `isRight` says afterwards that they were made for other bytes, the whole chunk is read instead, which has a
+ * digest, and other pieces that may have it. So the sink may be given the range twice.
+ */
+export async function readKnownRange(
+  context: ClientContext,
+  range: ChunkRange,
+  sink: ByteSink,
+  isRight: () => boolean,
+  signal?: AbortSignal,
+): Promise<void> {
+  await readRange(context, range, sink, signal);
+  if (coversChunk(range) || isRight()) return;
+  const { start, end, extent } = range;
+  const whole = { ...range, start: 0, end: extent.chunkLengthBytes };
+  const inRange: ByteSink = async (data, chunkOffset) => {
+    const from = Math.max(start, chunkOffset);
+    const to = Math.min(end, chunkOffset + data.length);
+    if (from < to) await sink(data.subarray(from - chunkOffset, to - chunkOffset), from);
+  };
+  await readRange(context, whole, inRange, signal);
+}
+
 class RangeReader {
   readonly #context: ClientContext;
   readonly #range: ChunkRange;
@@ -70,6 +94,7 @@ class RangeReader {
   /** Checksums of all blocks so far, from whichever piece, when the range is a whole chunk. */
   #table: ChecksumTable | undefined;
   #position: number;
+  readonly #beganAtMs: number;
   #progressAtMs: number;
 
   constructor(context: ClientContext, range: ChunkRange, sink: ByteSink, signal: AbortSignal | undefined) {
@@ -80,7 +105,8 @@ class RangeReader {
     this.#extent = range.extent;
     this.#table = this.#newTable();
     this.#position = range.start;
-    this.#progressAtMs = context.clock.monotonicMs();
+    this.#beganAtMs = context.clock.monotonicMs();
+    this.#progressAtMs = this.#beganAtMs;
   }
 
   async run(): Promise<void> {
@@ -194,6 +220,8 @@ class RangeReader {
       if (claimed && this.#table && hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
         this.#position = this.#range.start;
         this.#table = this.#newTable();
+        // It was no progress either: keepers whose blocks match and whose chunk does not would be asked for ever.
+        this.#progressAtMs = this.#beganAtMs;
       }
       throw error;
     }

@@ -18,6 +18,7 @@ import type {
 import { HoldfastError, checkId, limits, splitPath } from '@holdfast/shared';
 import {
   checkAtMost,
+  checkBlockSize,
   checkDigest,
   checkInteger,
   checkPresent,
@@ -25,6 +26,7 @@ import {
   readAuthority,
   readEndpoint,
   readPolicy,
+  wireText,
 } from '@holdfast/shared/grpc';
 import type { ClusterStatus, KeeperStatus } from '../ports/cluster-status.js';
 import type { Job } from '../ports/jobs.js';
@@ -34,6 +36,7 @@ import type {
   Durability,
   Entry,
   FileAttributes,
+  FileVersion,
   LocatedExtent,
   PieceLocation,
   TrashedVersion,
@@ -79,6 +82,13 @@ export function readEntry(message: EntryOutput | null | undefined): Entry {
   };
 }
 
+/** The entry at `path`, which was asked for: a word about another one is none about it. */
+export function readEntryAt(path: string, message: EntryOutput | null | undefined): Entry {
+  const entry = readEntry(message);
+  if (entry.path === path) return entry;
+  throw new Error(`it is about ${JSON.stringify(entry.path)}, not about ${JSON.stringify(path)}`);
+}
+
 function readAttributes(message: EntryOutput['attributes']): FileAttributes {
   const { modifiedAtUnixMs, mode } = message ?? {};
   return {
@@ -94,14 +104,19 @@ function readDurability(message: DurabilityOutput | null | undefined): Durabilit
   return { chunks, fewest: fewestPieces, wanted: policyPieces, chunksBelowPolicy };
 }
 
-export function readCommitted({
-  path,
-  version,
-  sizeBytes,
-  durability,
-  error,
-}: CommittedFileOutput): CommittedFile | HoldfastError {
-  if (error) return fromErrorDetail(error);
+/** What became of `asked`: shown as it was asked for, or, where that was allowed, left out and why. */
+export function readCommitted(
+  asked: Pick<FileVersion, 'path' | 'sizeBytes' | 'appendToVersion'>,
+  mayBeRefused: boolean,
+  { path, version, sizeBytes, durability, error }: CommittedFileOutput,
+): CommittedFile | HoldfastError {
+  if (error && mayBeRefused) return fromErrorDetail(error);
+  // An append tells of the whole.
+  const isLength =
+    asked.appendToVersion === undefined ? sizeBytes === asked.sizeBytes : sizeBytes >= asked.sizeBytes;
+  if (error || path !== asked.path || !isLength) {
+    throw new Error(`it does not tell of ${asked.sizeBytes} bytes at ${JSON.stringify(asked.path)}`);
+  }
   return {
     path,
     version: checkInteger(version, 'version', 1),
@@ -151,7 +166,7 @@ export function readUploadPage(message: GetUploadResponseOutput): UploadPage {
     policy: readPolicy(message.policy),
     leaseMs: checkInteger(message.leaseMs, 'lease_ms', 1),
     chunkSizeBytes: checkInteger(message.chunkSizeBytes, 'chunk_size_bytes', 1, limits.maxChunkSizeBytes),
-    blockSizeBytes: checkInteger(message.blockSizeBytes, 'block_size_bytes', 1),
+    blockSizeBytes: checkBlockSize(message.blockSizeBytes),
     // A tracker of before this field has tokens of this life at least.
     tokenLifetimeMs: checkInteger(message.tokenLifetimeMs || 60_000, 'token_lifetime_ms', 1),
     sealed: checkAtMost(message.sealed, limits.maxSealedPerCall, 'sealed').map((chunk) => ({
@@ -168,7 +183,7 @@ export function readUploadPage(message: GetUploadResponseOutput): UploadPage {
 export function readLocatedExtent(message: LocatedExtentOutput): LocatedExtent {
   const extent = checkPresent(message.extent, 'extent');
   const chunkLengthBytes = checkInteger(message.chunkLength, 'chunk_length', 1, limits.maxChunkSizeBytes);
-  const blockSizeBytes = checkInteger(message.blockSizeBytes, 'block_size_bytes', 1, limits.messageDataBytes);
+  const blockSizeBytes = checkBlockSize(message.blockSizeBytes);
   return {
     chunkId: checkId(extent.chunkId, 'extent.chunk_id'),
     chunkOffset: checkInteger(extent.chunkOffset, 'extent.chunk_offset', 0, chunkLengthBytes),
@@ -177,12 +192,17 @@ export function readLocatedExtent(message: LocatedExtentOutput): LocatedExtent {
     chunkLengthBytes,
     chunkDigest: checkDigest(message.chunkDigest, 'chunk_digest'),
     blockSizeBytes,
-    pieces: message.pieces.map(readPieceLocation),
+    pieces: readPieceLocations(message.pieces),
     readToken: Buffer.from(message.readToken),
   };
 }
 
-export function readPieceLocation(message: PieceLocationOutput): PieceLocation {
+/** As many as there can be: each that is dead costs whoever reads seconds. The tracker names the best ones first. */
+export function readPieceLocations(messages: readonly PieceLocationOutput[]): PieceLocation[] {
+  return messages.slice(0, limits.maxPieces).map(readPieceLocation);
+}
+
+function readPieceLocation(message: PieceLocationOutput): PieceLocation {
   return {
     pieceIndex: checkInteger(message.pieceIndex, 'piece_index', 0, limits.maxPieces - 1),
     keeper: readEndpoint(message.keeper, 'piece.keeper'),
@@ -204,22 +224,25 @@ export function readKeeperStatus(message: KeeperStatusOutput): KeeperStatus {
     trashBytes,
     pieces: message.pieces,
     ...(message.lastHeartbeatAgeMs !== undefined && { lastHeartbeatAgeMs: message.lastHeartbeatAgeMs }),
-    softwareVersion: message.softwareVersion,
+    softwareVersion: wireText(message.softwareVersion),
     reported: message.reported,
-    storageError: message.storageError,
+    storageError: wireText(message.storageError),
     draining: message.draining,
-    identityConflict: message.identityConflict,
+    identityConflict: wireText(message.identityConflict),
     ...(message.scrub && { scrub: readScrubProgress(message.scrub) }),
   };
 }
 
+/** A chunk is to have one of these numbers of pieces, and has as many, or some more while one moves: 16 times 17 and room. */
+const maxPieceCounts = 500;
+
 export function readClusterStatus(message: GetClusterStatusResponseOutput): ClusterStatus {
   const { clusterId, epoch } = readAuthority(message.authority);
   return {
-    summary: message.summary,
+    summary: wireText(message.summary),
     clusterId,
     trackerEpoch: epoch,
-    trackerVersion: message.softwareVersion,
+    trackerVersion: wireText(message.softwareVersion),
     metadataRegressed: message.metadataRegressed,
     defaultPolicy: readPolicy(message.defaultPolicy),
     files: message.files,
@@ -231,7 +254,9 @@ export function readClusterStatus(message: GetClusterStatusResponseOutput): Clus
     openUploads: message.openUploads,
     repairsInFlight: message.repairsInFlight,
     piecesToReclaim: message.piecesToReclaim,
-    pieceCounts: message.pieceCounts.map((pieceCount) => ({ ...pieceCount })),
+    pieceCounts: checkAtMost(message.pieceCounts, maxPieceCounts, 'piece_counts').map((pieceCount) => ({
+      ...pieceCount,
+    })),
     repair: readRepairStatus(message.repair),
     reclaim: { ...checkPresent(message.reclaim, 'reclaim') },
     ...(message.scrub && { scrub: readScrubProgress(message.scrub) }),
@@ -272,8 +297,10 @@ export function readJob(message: JobOutput | null | undefined): Job {
     expected: checkInteger(job.expected, 'job.expected'),
     doneBytes: checkInteger(job.doneBytes, 'job.done_bytes'),
     ...(remainingMs !== undefined && { remainingMs: checkInteger(remainingMs, 'job.remaining_ms') }),
-    text: job.text,
-    findings: job.findings.map(({ invariant, subject, text }) => ({ invariant, subject, text })),
+    text: wireText(job.text),
+    findings: job.findings.map(({ invariant, subject, text }) => ({
+      ...{ invariant: wireText(invariant), subject: wireText(subject), text: wireText(text) },
+    })),
     findingsTotal: checkInteger(job.findingsTotal, 'job.findings_total'),
   };
 }

@@ -1,9 +1,9 @@
 /** LocateFiles' answer as the core's types: each file's extents joined with the chunks, which it names once. */
 import type { FileLocationOutput, LocateFilesResponseOutput, LocatedChunkOutput } from '@holdfast/proto';
 import { checkId, limits } from '@holdfast/shared';
-import { checkAtMost, checkDigest, checkInteger } from '@holdfast/shared/grpc';
+import { checkAtMost, checkBlockSize, checkDigest, checkInteger } from '@holdfast/shared/grpc';
 import type { LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
-import { readPieceLocation } from './answers.js';
+import { readPieceLocations } from './answers.js';
 
 type Chunk = Omit<LocatedExtent, 'chunkOffset' | 'lengthBytes' | 'fileOffset'>;
 
@@ -20,13 +20,8 @@ function readChunk(message: LocatedChunkOutput): Chunk {
     chunkId: checkId(message.chunkId, 'chunk.chunk_id'),
     chunkLengthBytes: checkInteger(message.length, 'chunk.length', 1, limits.maxChunkSizeBytes),
     chunkDigest: checkDigest(message.digest, 'chunk.digest'),
-    blockSizeBytes: checkInteger(
-      message.blockSizeBytes,
-      'chunk.block_size_bytes',
-      1,
-      limits.messageDataBytes,
-    ),
-    pieces: message.pieces.map(readPieceLocation),
+    blockSizeBytes: checkBlockSize(message.blockSizeBytes, 'chunk.block_size_bytes'),
+    pieces: readPieceLocations(message.pieces),
     // A copy: the field is a slice of the whole answer.
     readToken: Buffer.from(message.readToken),
   };

@@ -5,7 +5,7 @@ import {
   type WriteChunkResponseOutput,
   keeperV1,
 } from '@holdfast/proto';
-import { HoldfastError, checkId } from '@holdfast/shared';
+import { HoldfastError, checkId, limits } from '@holdfast/shared';
 import {
   type ChannelPool,
   type Received,
@@ -103,8 +103,8 @@ async function sendAll(
 
 function readOutcome(peer: string, answer: WriteChunkResponseOutput): WriteOutcome {
   return answerOf(peer, () => ({
-    receipts: answer.receipts.map(readReceipt),
-    failures: answer.failures.map(({ keeperId, error }) => ({
+    receipts: answer.receipts.slice(0, limits.maxPieces).map(readReceipt),
+    failures: answer.failures.slice(0, limits.maxPieces).map(({ keeperId, error }) => ({
       keeperId: checkId(keeperId, 'failure.keeper_id'),
       error: error ? fromErrorDetail(error) : new HoldfastError('UNAVAILABLE', `keeper ${keeperId} failed`),
     })),

@@ -9,7 +9,9 @@ import {
   type ChannelPool,
   callServerStream,
   callUnary,
+  checkBlockSize,
   checkInteger,
+  checkPresent,
   readPolicy,
   toErrorDetail,
   writeReceipt,
@@ -30,6 +32,7 @@ import {
   readClusterStatus,
   readCommitted,
   readEntry,
+  readEntryAt,
   readJob,
   readKeeperStatus,
   readJobId,
@@ -100,18 +103,24 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
 
   return {
     getEntry: (path, options) =>
-      call(namespaceService.GetEntry, { path }, options, ({ entry }) => readEntry(entry)),
+      call(namespaceService.GetEntry, { path }, options, ({ entry }) => readEntryAt(path, entry)),
     listEntries: (path, pageToken, options) =>
       call(namespaceService.ListEntries, { path, pageToken }, options, (page) => ({
         entries: page.entries.map(readEntry),
         nextPageToken: page.nextPageToken,
       })),
     createDirectory: (request, options) =>
-      call(namespaceService.CreateDirectory, request, options, ({ entry }) => readEntry(entry)),
+      call(namespaceService.CreateDirectory, request, options, ({ entry }) =>
+        readEntryAt(request.path, entry),
+      ),
     moveEntry: (request, options) =>
-      call(namespaceService.MoveEntry, defined(request), options, ({ entry }) => readEntry(entry)),
+      call(namespaceService.MoveEntry, defined(request), options, ({ entry }) =>
+        readEntryAt(request.destinationPath, entry),
+      ),
     copyEntry: (request, options) =>
-      call(namespaceService.CopyEntry, defined(request), options, ({ entry }) => readEntry(entry)),
+      call(namespaceService.CopyEntry, defined(request), options, ({ entry }) =>
+        readEntryAt(request.destinationPath, entry),
+      ),
     deleteEntry: (request, options) =>
       call(namespaceService.DeleteEntry, defined(request), options, ({ deletedEntries }) => deletedEntries),
     listTrash: (path, pageToken, options) =>
@@ -120,7 +129,9 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         nextPageToken: page.nextPageToken,
       })),
     restoreEntry: (request, options) =>
-      call(namespaceService.RestoreEntry, request, options, ({ entry }) => readEntry(entry)),
+      call(namespaceService.RestoreEntry, request, options, ({ entry }) =>
+        readEntryAt(request.destinationPath, entry),
+      ),
     emptyTrash: (request, options) =>
       call(namespaceService.EmptyTrash, request, options, ({ versions, bytes }) => ({ versions, bytes })),
     watchEntries: (request, options) =>
@@ -132,7 +143,7 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         leaseMs: checkInteger(session.leaseMs, 'lease_ms', 1),
         policy: readPolicy(session.policy),
         chunkSizeBytes: checkInteger(session.chunkSizeBytes, 'chunk_size_bytes', 1, limits.maxChunkSizeBytes),
-        blockSizeBytes: checkInteger(session.blockSizeBytes, 'block_size_bytes', 1),
+        blockSizeBytes: checkBlockSize(session.blockSizeBytes),
         allocations: readAllocations(session.allocations),
         tokenLifetimeMs: checkInteger(session.tokenLifetimeMs, 'token_lifetime_ms', 1),
       })),
@@ -144,7 +155,9 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
     commitUpload: (request, options) =>
       call(uploadService.CommitUpload, commitMessage(request), options, ({ files }) => {
         if (files.length !== request.files.length) throw new Error(`it tells of ${files.length} files`);
-        return files.map(readCommitted);
+        return request.files.map((asked, index) =>
+          readCommitted(asked, request.skipRefused, checkPresent(files[index], 'file')),
+        );
       }),
     getUpload: (uploadId, pageToken, options) =>
       call(uploadService.GetUpload, { uploadId, pageToken }, options, readUploadPage),

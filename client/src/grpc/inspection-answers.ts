@@ -1,4 +1,7 @@
-/** What the tracker tells operators, as the core's types, with every check of form (see answers.ts). */
+/**
+ * What the tracker tells operators, as the core's types, with every check of form (see answers.ts). Its words are no longer
+ * than it sends them: one of megabytes would be as wide as each line of the table it comes to stand in.
+ */
 import type {
   EventOutput,
   ExplainedChunkOutput,
@@ -8,7 +11,7 @@ import type {
   ScrubProgressOutput,
 } from '@holdfast/proto';
 import { checkId, splitPath } from '@holdfast/shared';
-import { checkInteger, checkPresent, readEndpoint } from '@holdfast/shared/grpc';
+import { checkInteger, checkPresent, readEndpoint, wireText } from '@holdfast/shared/grpc';
 import type { KeeperStatus, RepairStatus, ScrubProgress } from '../ports/cluster-status.js';
 import type { ClusterEvent, ExplainedChunk, ExplainedPiece, LossPreview } from '../ports/inspection.js';
 
@@ -41,7 +44,7 @@ function readPiece(message: ExplainedPieceOutput): ExplainedPiece {
     counted: message.counted,
     ...(verifiedSinceUnixMs !== undefined && { verifiedSinceUnixMs }),
     ...(writtenAtUnixMs !== undefined && { writtenAtUnixMs }),
-    placedBecause: message.placedBecause,
+    placedBecause: wireText(message.placedBecause),
   };
 }
 
@@ -53,13 +56,14 @@ export function readExplainedChunk(message: ExplainedChunkOutput): ExplainedChun
     policyPieces: message.policyPieces,
     countedPieces: message.countedPieces,
     pieces: message.pieces.map(readPiece),
-    text: message.text,
+    text: wireText(message.text),
   };
 }
 
 export function readLossPreview(message: PreviewKeeperLossResponseOutput): LossPreview {
   for (const path of message.lostPaths) splitPath(path);
-  const { summary, lostChunks, lostBytes, lostFiles, lostPaths, endangeredChunks } = message;
+  const summary = wireText(message.summary);
+  const { lostChunks, lostBytes, lostFiles, lostPaths, endangeredChunks } = message;
   const { chunksBelowPolicy, bytesToCopy, roomBytes, canWrite } = message;
   return {
     ...{ summary, lostChunks, lostBytes, lostFiles, lostPaths, endangeredChunks },
@@ -68,14 +72,17 @@ export function readLossPreview(message: PreviewKeeperLossResponseOutput): LossP
 }
 
 export function readEvent({ eventId, atUnixMs, kind, subject, text }: EventOutput): ClusterEvent {
-  return { eventId: checkInteger(eventId, 'event_id', 1), atUnixMs, kind, subject, text };
+  return {
+    ...{ eventId: checkInteger(eventId, 'event_id', 1), atUnixMs },
+    ...{ kind: wireText(kind), subject: wireText(subject), text: wireText(text) },
+  };
 }
 
 export function readRepairStatus(message: RepairStatusOutput | null): RepairStatus {
   const repair = checkPresent(message, 'repair');
   const { remainingMs } = repair;
   return {
-    text: repair.text,
+    text: wireText(repair.text),
     chunksQueued: repair.chunksQueued,
     copiesInFlight: repair.copiesInFlight,
     bytesPerSecond: repair.bytesPerSecond,
@@ -83,7 +90,7 @@ export function readRepairStatus(message: RepairStatusOutput | null): RepairStat
     ...(remainingMs !== undefined && { remainingMs }),
     braked: repair.braked,
     safeMode: repair.safeMode,
-    blocked: repair.blocked.map(({ reason, chunks }) => ({ reason, chunks })),
+    blocked: repair.blocked.map(({ reason, chunks }) => ({ reason: wireText(reason), chunks })),
   };
 }
 

@@ -1,9 +1,10 @@
 /** The namespace calls: checked paths in, checked answers out, retries in between. */
-import { HoldfastError, baseName, hasCode, parentPath, splitPath } from '@holdfast/shared';
+import { HoldfastError, hasCode, parentPath, splitPath } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { type Page, compareBytes, nonsense, pagesOf } from '../core/pages.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { ClusterStatus } from '../ports/cluster-status.js';
-import type { Entry, EntryPage } from '../ports/tracker-api.js';
+import type { Entry } from '../ports/tracker-api.js';
 
 type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
 
@@ -95,23 +96,14 @@ async function* listDirectory(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Entry, void, undefined> {
   splitPath(path);
-  let token = '';
-  let last: Buffer | undefined;
-  do {
-    const page: EntryPage = await asking(tools, signal, () =>
+  const page = async (token: string): Promise<Page<Entry>> => {
+    const { entries, nextPageToken } = await asking(tools, signal, () =>
       tools.tracker.listEntries(path, token, { signal }),
     );
-    for (const entry of page.entries) {
-      const name = nameIn(path, entry);
-      // Only an order that grows is sure to end.
-      if (last && Buffer.compare(last, name) >= 0)
-        throw nonsense(`${JSON.stringify(entry.path)} out of order`);
-      last = name;
-      yield entry;
-    }
-    if (page.nextPageToken !== '' && page.nextPageToken === token) throw nonsense('a page that repeats');
-    token = page.nextPageToken;
-  } while (token !== '');
+    for (const entry of entries) checkIsIn(path, entry);
+    return { items: entries, nextPageToken };
+  };
+  yield* pagesOf('ListEntries', page, (last, next) => compareBytes(last.path, next.path) < 0);
 }
 
 export async function move(tools: Tools, source: string, destination: string, options: MoveOptions = {}) {
@@ -158,14 +150,8 @@ export async function status(tools: Tools, { signal }: CallSignal = {}): Promise
   return asking(tools, signal, () => tools.tracker.clusterStatus({ signal }));
 }
 
-/** The name of an entry that really is in the directory, as bytes. A wrong one could lead a caller astray. */
-function nameIn(directory: string, entry: Entry): Buffer {
-  if (splitPath(entry.path).length > 0 && parentPath(entry.path) === directory) {
-    return Buffer.from(baseName(entry.path));
-  }
-  throw nonsense(`${JSON.stringify(entry.path)} in ${JSON.stringify(directory)}`);
-}
-
-function nonsense(what: string): HoldfastError {
-  return new HoldfastError('INTERNAL', `the tracker's answer to ListEntries makes no sense: ${what}`);
+/** An entry that is not in the directory could lead a caller astray. */
+function checkIsIn(directory: string, { path }: Entry): void {
+  if (splitPath(path).length > 0 && parentPath(path) === directory) return;
+  throw nonsense('ListEntries', `${JSON.stringify(path)} in ${JSON.stringify(directory)}`);
 }

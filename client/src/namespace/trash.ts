@@ -1,6 +1,7 @@
 /** What was deleted or replaced: listing it, bringing it back, giving it up. */
-import { HoldfastError, hasCode, splitPath } from '@holdfast/shared';
+import { hasCode, splitPath } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { type Page, compareBytes, nonsense, pagesOf } from '../core/pages.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { Entry, TrashSummary, TrashedVersion } from '../ports/tracker-api.js';
 import type { CallSignal } from './namespace.js';
@@ -28,24 +29,25 @@ export async function* listTrash(
   { signal }: CallSignal = {},
 ): AsyncGenerator<TrashedVersion, void, undefined> {
   const names = splitPath(path);
-  let token = '';
-  let last = Buffer.alloc(0);
-  do {
-    const page = await asking(tools, signal, () =>
+  const page = async (token: string): Promise<Page<TrashedVersion>> => {
+    const { versions, nextPageToken } = await asking(tools, signal, () =>
       tools.tracker.listTrash(path, token, { signal, deadlineMs }),
     );
-    for (const version of page.versions) {
-      const found = splitPath(version.path);
-      const bytes = Buffer.from(version.path);
-      if (!names.every((name, depth) => found[depth] === name) || Buffer.compare(last, bytes) > 0) {
-        throw nonsense(`${JSON.stringify(version.path)} out of place`);
-      }
-      last = bytes;
-      yield version;
+    for (const { path: found } of versions) {
+      const foundNames = splitPath(found);
+      const isBelow = names.every((name, depth) => foundNames[depth] === name);
+      if (!isBelow)
+        throw nonsense('ListTrash', `${JSON.stringify(found)} at or below ${JSON.stringify(path)}`);
     }
-    if (page.nextPageToken !== '' && page.nextPageToken === token) throw nonsense('a page that repeats');
-    token = page.nextPageToken;
-  } while (token !== '');
+    return { items: versions, nextPageToken };
+  };
+  /** Of the path that was last: those that left it come in the order of their leaving. */
+  let seen = new Set<number>();
+  yield* pagesOf('ListTrash', page, (last, next) => {
+    const order = compareBytes(last.path, next.path);
+    seen = order < 0 ? new Set() : seen.add(last.version);
+    return order <= 0 && !seen.has(next.version);
+  });
 }
 
 export async function restore(tools: Tools, path: string, options: RestoreOptions = {}): Promise<Entry> {
@@ -78,8 +80,4 @@ export async function emptyTrash(
   return mutating(tools, signal, (requestId) =>
     tools.tracker.emptyTrash({ path, requestId }, { signal, deadlineMs }),
   );
-}
-
-function nonsense(what: string): HoldfastError {
-  return new HoldfastError('INTERNAL', `the tracker's answer to ListTrash makes no sense: ${what}`);
 }

@@ -12,7 +12,6 @@ import {
   type RetryPolicy,
   blockChecksums,
   hasCode,
-  limits,
   withRetry,
 } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
@@ -128,7 +127,10 @@ export class ChunkWriter {
     const sending = new Sending(chunk, this.#session.blockSizeBytes, listener);
     try {
       const outcome = await this.#send(allocation, chunk, sending, signal);
+      const chain = new Set(allocation.keepers.map(({ keeperId }) => keeperId));
       for (const { keeperId } of outcome.failures) {
+        // A head can tell of those behind it, and of nobody else.
+        if (!chain.has(keeperId)) continue;
         failed.add(keeperId);
         health.noteFailure(keeperId);
       }
@@ -289,12 +291,4 @@ class Sending {
     this.#listener.onProgress(-this.#sentBytes);
     this.#sentBytes = 0;
   }
-}
-
-/** A block size that this client can send: messages carry whole blocks. */
-export function checkBlockSize(blockSizeBytes: number): number {
-  if (blockSizeBytes >= 1 && limits.messageDataBytes % blockSizeBytes === 0) return blockSizeBytes;
-  throw new HoldfastError('INTERNAL', `the tracker asks for blocks of ${blockSizeBytes} bytes`, {
-    remedy: 'Use a client of the same version as the tracker.',
-  });
 }

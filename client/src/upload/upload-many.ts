@@ -29,7 +29,7 @@ import { firstOf, orAborted } from '../core/signals.js';
 import type { FileAttributes, FileVersion, SealedChunk, UploadSession } from '../ports/tracker-api.js';
 import { ChunkAllocator } from './allocator.js';
 import type { ChunkSource } from './chunk-source.js';
-import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
+import { ChunkWriter } from './chunk-writer.js';
 import { Pack, type PackedFile, maxPackBytes, maxPackFiles, maxPackedFileBytes } from './pack.js';
 import { chunkSizeFor } from './plan.js';
 import { type RoomOptions, awaitingRoom } from './room.js';
@@ -347,7 +347,6 @@ class ManyUpload<File extends FileToUpload> {
     const { files } = pack;
     const session = await this.#openSession(pack.lengthBytes);
     try {
-      checkBlockSize(session.blockSizeBytes);
       const chunk = pack.lengthBytes === 0 ? undefined : await this.#write(session, pack);
       const request = {
         files: files.map((packed): FileVersion => {

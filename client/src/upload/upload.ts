@@ -24,7 +24,7 @@ import type {
 import type { AskedCommit, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
 import { ChunkAllocator } from './allocator.js';
 import type { ChunkSource, SourceChunk } from './chunk-source.js';
-import { ChunkWriter, checkBlockSize } from './chunk-writer.js';
+import { ChunkWriter } from './chunk-writer.js';
 import { chunkSizeFor, cutSizeFor } from './plan.js';
 import { type FoundUpload, assertFree, commitAgain, commitResumable, findUpload } from './resume.js';
 import { type RoomOptions, awaitingRoom } from './room.js';
@@ -225,7 +225,6 @@ class Upload {
       if ('result' in found) return found.result;
       ({ session } = found);
       throwIfCancelled(this.#signal);
-      checkBlockSize(found.session.blockSizeBytes);
       const result = await this.#write(found.session, found.stored);
       await this.#journal?.forget();
       return result;

@@ -20,6 +20,7 @@ import {
   replicaPolicy,
 } from '@holdfast/shared';
 import { systemRandom } from '@holdfast/shared/node';
+import { digestOfWhole } from '../../src/core/content-digest.js';
 import type { ClientContext } from '../../src/core/context.js';
 import { KeeperHealth } from '../../src/core/keeper-health.js';
 import type { CallOptions } from '../../src/ports/call-options.js';
@@ -215,10 +216,11 @@ export class FakeCluster {
     const chunkId = newId(systemRandom);
     for (const { chunks } of this.keepers) chunks.set(chunkId, chunk);
     let chunkOffset = 0;
-    return files.map(([path, { length: lengthBytes }]) => {
+    return files.map(([path, bytes]) => {
+      const { length: lengthBytes } = bytes;
       const extents = lengthBytes === 0 ? [] : [{ chunkId, chunkOffset, lengthBytes }];
       chunkOffset += lengthBytes;
-      return this.#show(path, lengthBytes, extents, {}, 3);
+      return this.#show(path, lengthBytes, extents, {}, 3, digestOfWhole(bytes).toString('hex'));
     });
   }
 
