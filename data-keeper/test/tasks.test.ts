@@ -4,7 +4,7 @@ import type { CompleteTaskRequestOutput, KeeperTask } from '@holdfast/proto';
 import { HoldfastError, newId, receiptIsValid } from '@holdfast/shared';
 import { readReceipt } from '@holdfast/shared/grpc';
 import { systemRandom } from '@holdfast/shared/node';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
 import { frozenPeer } from './support/frozen-peer.js';
@@ -176,6 +176,18 @@ it('a task that makes no sense is answered, and costs neither the others nor the
   const nonsense = await carryOut({ trashPieces: { chunkIds: ['../IDENTITY'] } });
   expect(nonsense.error?.code).toBe('ERROR_CODE_INVALID_ARGUMENT');
   expect((await carryOut({ trashPieces: { chunkIds: [chunkId] } })).error).toBeNull();
+});
+
+it('a task whose id makes no sense, so that nobody can answer it, is left out', async () => {
+  cluster = await TestCluster.start(1);
+  const { tracker } = cluster;
+  const chunkId = await write();
+  for (const taskId of ['', 'two words', 'x'.repeat(65), 'a\nb']) {
+    tracker.tasks.set(taskId, { taskId, trashPieces: { chunkIds: [chunkId] } });
+  }
+  expect((await carryOut({ trashPieces: { chunkIds: [newId(systemRandom)] } })).error).toBeNull();
+  expect(tracker.completed).toHaveLength(1);
+  expect((await stat(cluster.pathOf(0, chunkId))).isFile()).toBe(true);
 });
 
 it('more tasks than there are slots for are asked for as slots become free, not a heartbeat interval later', async () => {

@@ -200,6 +200,15 @@ describe('heartbeats', () => {
     await until(async () => (await refused()) === undefined);
   });
 
+  it('come at least once a lease, however seldom the tracker wants them', async () => {
+    cluster = await TestCluster.start(0);
+    const { tracker } = cluster;
+    tracker.leaseMs = 50;
+    tracker.heartbeatIntervalMs = 2 ** 32 - 1;
+    await cluster.add();
+    await until(() => tracker.heartbeats.length >= 3);
+  });
+
   it('say goodbye when the keeper stops, and not when it is killed', async () => {
     cluster = await TestCluster.start(2);
     const { tracker } = cluster;

@@ -8,7 +8,7 @@ import {
   type ScrubProgress as ScrubProgressMessage,
   trackerV1,
 } from '@holdfast/proto';
-import { HoldfastError, checkId, checkRequestId, limits } from '@holdfast/shared';
+import { HoldfastError, checkId, isRequestId, limits } from '@holdfast/shared';
 import {
   PeerChannel,
   type Transport,
@@ -100,15 +100,21 @@ function readAction(task: KeeperTaskOutput): KeeperTask['action'] {
   throw new HoldfastError('UNIMPLEMENTED', 'this keeper does not know that kind of task');
 }
 
-/** One task that makes no sense is answered so; it does not cost the others, or the lease. */
-function readTask(task: KeeperTaskOutput): KeeperTask {
-  const taskId = checkRequestId(task.taskId);
-  try {
-    return { taskId, action: readAction(task) };
-  } catch (error) {
-    if (!HoldfastError.is(error)) throw error;
-    return { taskId, action: { kind: 'unknown', error } };
-  }
+/**
+ * One task that makes no sense is answered so; it does not cost the others, or the lease. One whose id makes none cannot
+ * be answered, and is left out.
+ */
+function readTasks(tasks: readonly KeeperTaskOutput[]): KeeperTask[] {
+  return tasks.flatMap((task): KeeperTask[] => {
+    const { taskId } = task;
+    if (!isRequestId(taskId)) return [];
+    try {
+      return [{ taskId, action: readAction(task) }];
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      return [{ taskId, action: { kind: 'unknown', error } }];
+    }
+  });
 }
 
 export class GrpcTrackerLink implements TrackerLink {
@@ -134,10 +140,15 @@ export class GrpcTrackerLink implements TrackerLink {
       ...(witnessed && { witnessed: writeAuthority(witnessed, 0) }),
     };
     const answer = await callUnary(this.#others, this.#name, registry.RegisterKeeper, message, options);
+    const leaseMs = checkInteger(answer.leaseMs, 'lease_ms', 1);
     return {
       authority: readAuthority(answer.authority),
-      heartbeatIntervalMs: checkInteger(answer.heartbeatIntervalMs, 'heartbeat_interval_ms', 1),
-      leaseMs: checkInteger(answer.leaseMs, 'lease_ms', 1),
+      // Whatever it is told: a keeper that says less than a word in its lease is lost until somebody starts it anew.
+      heartbeatIntervalMs: Math.min(
+        checkInteger(answer.heartbeatIntervalMs, 'heartbeat_interval_ms', 1),
+        leaseMs,
+      ),
+      leaseMs,
       tokenKey: checkKey(answer.tokenKey, 'token_key'),
       receiptKey: checkKey(answer.receiptKey, 'receipt_key'),
     };
@@ -160,7 +171,7 @@ export class GrpcTrackerLink implements TrackerLink {
     return {
       authority: readAuthority(answer.authority),
       leaseMs: checkInteger(answer.leaseMs, 'lease_ms', 1),
-      tasks: answer.tasks.map(readTask),
+      tasks: readTasks(answer.tasks),
       wantedReport: answer.wantedReport === '' ? '' : checkId(answer.wantedReport, 'wanted_report'),
     };
   }

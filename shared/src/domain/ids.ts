@@ -17,9 +17,13 @@ export function checkId(value: string, what: string): string {
   throw new HoldfastError('INVALID_ARGUMENT', `${what} is not 32 lower-case hexadecimal digits`);
 }
 
+export function isRequestId(value: string): boolean {
+  return value.length <= limits.maxRequestIdLength && /^[\x21-\x7e]+$/.test(value);
+}
+
 /** Returns `value` if it can be a request_id; throws INVALID_ARGUMENT otherwise. */
 export function checkRequestId(value: string): string {
-  if (value.length <= limits.maxRequestIdLength && /^[\x21-\x7e]+$/.test(value)) return value;
+  if (isRequestId(value)) return value;
   throw new HoldfastError(
     'INVALID_ARGUMENT',
     `request_id must be 1 to ${limits.maxRequestIdLength} printable ASCII characters without spaces`,
