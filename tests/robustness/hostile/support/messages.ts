@@ -5,7 +5,16 @@
  */
 import type { Choices } from './random.js';
 import { type Contract, type Field, type Shape } from './contract.js';
-import { type WireType, bytesOf, delimited, readFields, tag, varint } from './wire.js';
+import {
+  type WireField,
+  type WireType,
+  bytesOf,
+  delimited,
+  readFields,
+  tag,
+  varint,
+  writeFields,
+} from './wire.js';
 
 /** Longer texts and more repetitions than anything allows, in few enough bytes to send many of them. */
 const longText = 10_000;
@@ -266,6 +275,118 @@ const mutations: readonly ((choices: Choices, bytes: Buffer) => Buffer)[] = [
 /** One change. */
 export function mutate(choices: Choices, bytes: Buffer): Buffer {
   return choices.one(mutations)(choices, bytes);
+}
+
+/** How often a field that is repeated is there, at most more often than any answer may have it. */
+const repetitions = [2, 17, 1_100, 20_000];
+/** However short it is, so many bytes of it are enough. */
+const repeatedBytes = 4 * 1024 * 1024;
+
+/** A true message in which one thing is not true: it is left out, said again and again, another one, or one too many. */
+export function alter(maker: MessageMaker, shape: Shape, message: Buffer, depth = 0): Buffer {
+  const { choices, contract } = maker;
+  const fields = fieldsIn(message);
+  if (!fields) return mutate(choices, message);
+  const at = choices.below(Math.max(1, fields.length));
+  const chosen = fields[at];
+  const field = shape.fields.find(({ number }) => number === chosen?.number);
+  if (!chosen || !field || choices.once(8)) {
+    if (shape.fields.length === 0) return mutate(choices, message);
+    return Buffer.concat([message, encodeField(maker, choices.one(shape.fields), shape.name, depth)]);
+  }
+  const instead = (...values: readonly WireField[]): Buffer =>
+    writeFields(fields.toSpliced(at, 1, ...values));
+  if (field.kind === 'message' && Buffer.isBuffer(chosen.value) && !choices.once(4)) {
+    const nested = contract.shape(field.typeName, shape.name);
+    return instead({ ...chosen, value: alter(maker, nested, chosen.value, depth + 1) });
+  }
+  const isOfField = ({ number }: WireField): boolean => number === chosen.number;
+  switch (choices.below(6)) {
+    case 0:
+      return instead();
+    case 1:
+      return writeFields(fields.filter((each) => !isOfField(each)));
+    case 2: {
+      const most = Math.ceil(repeatedBytes / (1 + (Buffer.isBuffer(chosen.value) ? chosen.value.length : 1)));
+      return instead(...Array<WireField>(Math.min(most, choices.one(repetitions))).fill(chosen));
+    }
+    case 3: {
+      // In another order.
+      const turned = fields.filter(isOfField).reverse();
+      return writeFields(fields.map((each) => (isOfField(each) ? turned.shift()! : each)));
+    }
+    case 4:
+      return instead({ ...chosen, value: nearby(choices, field, chosen.value) });
+    default: {
+      const other = encodeField(maker, field, shape.name, depth);
+      const [before, after] = [fields.slice(0, at), fields.slice(at + 1)].map(writeFields);
+      return Buffer.concat([before!, other, after!]);
+    }
+  }
+}
+
+/** Nothing if it is no message at all, as lies about lies may be. */
+function fieldsIn(message: Buffer): WireField[] | undefined {
+  try {
+    return readFields(message);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A true message with up to 65 more things in one of its lists. */
+export function lengthen(maker: MessageMaker, shape: Shape, message: Buffer): Buffer {
+  const lists = shape.fields.filter(({ repeated }) => repeated);
+  if (lists.length === 0) return message;
+  const field = maker.choices.one(lists);
+  const more = Array.from({ length: maker.choices.one([1, 2, 17, 65]) }, () =>
+    encodeField(maker, field, shape.name, 0),
+  );
+  return Buffer.concat([message, ...more]);
+}
+
+/** Almost the same value. */
+function nearby(choices: Choices, { kind, name }: Field, value: bigint | Buffer): bigint | Buffer {
+  if (!Buffer.isBuffer(value)) {
+    return choices.one([value + 1n, value - 1n, 2n * value, value / 2n, 0n, -value, value + 2n ** 53n]);
+  }
+  if (kind !== 'text' || choices.once(3)) return mutate(choices, value);
+  const text = value.toString();
+  const endings = [
+    '/',
+    '/.',
+    '/..',
+    '/../../escaped',
+    '\0',
+    '\n',
+    '\x1b[31m',
+    '\u202e',
+    '\\..\\escaped',
+    text,
+  ];
+  const beginnings = ['/..', '..', '/', '//', '../..', '\x1b]0;', text];
+  if (name.endsWith('path') && choices.once(2)) return Buffer.from(choices.one(beginnings) + text);
+  return Buffer.from(text + choices.one(endings));
+}
+
+/** The same message with all that has a length, at any depth, as `change` has it. */
+export function replaced(
+  contract: Contract,
+  shape: Shape,
+  message: Buffer,
+  change: (field: Field, value: Buffer) => Buffer,
+): Buffer {
+  return writeFields(
+    readFields(message).map((each) => {
+      const field = shape.fields.find(({ number }) => number === each.number);
+      if (!field || !Buffer.isBuffer(each.value)) return each;
+      const value =
+        field.kind === 'message'
+          ? replaced(contract, contract.shape(field.typeName, shape.name), each.value, change)
+          : change(field, each.value);
+      return { ...each, value };
+    }),
+  );
 }
 
 /** Every text of a message of a known shape, to see what it asked for. */

@@ -68,6 +68,16 @@ export function readFields(message: Buffer): WireField[] {
   return fields;
 }
 
+/** A message of the fields, in their order. */
+export function writeFields(fields: readonly WireField[]): Buffer {
+  return Buffer.concat(
+    fields.map(({ number, wireType, value }) => {
+      if (!Buffer.isBuffer(value)) return Buffer.concat([tag(number, wireType), varint(value)]);
+      return wireType === 2 ? delimited(number, value) : Buffer.concat([tag(number, wireType), value]);
+    }),
+  );
+}
+
 /** All values of the field with a length, and of one. */
 export function bytesOf(fields: readonly WireField[], number: number): Buffer[] {
   return fields.flatMap((field) =>
