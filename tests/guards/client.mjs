@@ -36,6 +36,38 @@ export const clientGuards = [
     only: 'is not believed',
   },
   {
+    name: 'digest of a packed file',
+    invariant: 'S3',
+    guards:
+      'Blocks of a part of a chunk that each match their checksums, and are not those of the file, are found out.',
+    file: file('download/range-reader.ts'),
+    find: 'if (coversChunk(range) || isRight()) return;',
+    replace: 'if (coversChunk(range) || isRight() || range.start >= 0) return;',
+    test: test('download.test.ts'),
+    only: 'about a packed file',
+  },
+  {
+    name: 'end of a read in vain',
+    invariant: 'S3',
+    guards: 'A chunk whose every piece is found out at its end is an error, and is not read again for ever.',
+    file: file('download/range-reader.ts'),
+    find: 'this.#progressAtMs = this.#beganAtMs;\n      }',
+    replace: '}',
+    test: test('download.test.ts'),
+    only: 'with all the others',
+  },
+  {
+    name: 'commit of what was asked for',
+    invariant: 'S1',
+    guards:
+      'A word about another file, or another length, is not taken for the acknowledgement of an upload.',
+    file: file('grpc/answers.ts'),
+    find: 'if (error || path !== asked.path || !isLength) {',
+    replace: 'if (error) {',
+    test: test('answers.test.ts'),
+    only: 'tells of the file that was asked for',
+  },
+  {
     name: 'blocks in order',
     invariant: 'S3',
     guards: 'Blocks go where they were asked for.',

@@ -21,10 +21,10 @@ import type { Target } from './target.js';
 const { BeginUpload } = trackerV1.UploadService.service;
 
 /**
- * By when everything is over, by a clock that is 40 times as fast: asking for a minute, three times one after the other
- * (an upload's beginning, a chunk of it, its commit), and the pauses of a busy machine.
+ * By when everything is over, by a clock that is 40 times as fast: asking for a minute, again and again for each call that
+ * a command makes one after the other (some ten), and the pauses of a busy machine.
  */
-const patienceMs = 10_000;
+const patienceMs = 25_000;
 /** Whoever is told to stop does so in this time. */
 const stopMs = 5_000;
 /** Longer texts than any that a person is to read. */
