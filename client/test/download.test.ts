@@ -5,6 +5,7 @@ import { HoldfastError, blockChecksums, joinBytes, limits } from '@holdfast/shar
 import { type DownloadTarget, download } from '../src/download/download.js';
 import { readBytes } from '../src/download/read-stream.js';
 import type { PieceMessage } from '../src/ports/keeper-api.js';
+import type { LocatedExtent } from '../src/ports/tracker-api.js';
 import { FakeCluster, hang } from './support/fake-cluster.js';
 
 const MiB = 1024 * 1024;
@@ -342,6 +343,37 @@ describe('a keeper that lies', () => {
       expect(cluster.calls.filter((call) => call.startsWith('read')).length).toBeGreaterThan(1);
     },
   );
+});
+
+it.each<[string, Partial<LocatedExtent>]>([
+  ['digest', { chunkDigest: randomBytes(32) }],
+  ['block size', { blockSizeBytes: 4_096 }],
+  ['length', { chunkLengthBytes: 2 * block + 1 }],
+])('a chunk whose %s is another one when it is looked up again is not believed', async (_what, changes) => {
+  const { cluster, target, fetch } = stored(2 * block);
+  for (const { faults } of cluster.keepers) {
+    faults.read = () => {
+      cluster.locate = (extents) => extents.map((extent) => ({ ...extent, ...changes }));
+      throw new HoldfastError('UNAVAILABLE', 'connection refused');
+    };
+  }
+  await expect(fetch()).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(target.finished).toBe(false);
+});
+
+it('a version that is shorter by its second page than by its first is not believed', async () => {
+  const { cluster, target, fetch } = stored(6 * block, block);
+  cluster.locatePageSize = 3;
+  const locateChunks = cluster.tracker.locateChunks.bind(cluster.tracker);
+  cluster.tracker.locateChunks = async (...asked) => {
+    const page = await locateChunks(...asked);
+    const [extent] = page.extents;
+    return page.nextOffset === 0 && extent
+      ? { ...page, sizeBytes: extent.fileOffset + extent.lengthBytes, extents: [extent] }
+      : page;
+  };
+  await expect(fetch()).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(target.finished).toBe(false);
 });
 
 it('a file that is another version whenever its bytes are asked for is given up', async () => {

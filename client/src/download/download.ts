@@ -12,7 +12,7 @@ import { type ResumeNotice, isWorthKeeping } from '../core/resume.js';
 import { firstOf } from '../core/signals.js';
 import type { Entry, FileAttributes, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
 import type { TransferProgress } from '../upload/upload.js';
-import { locatedExtents, locatePage } from './locate.js';
+import { checkLength, locatedExtents, locatePage } from './locate.js';
 import { readKnownRange } from './range-reader.js';
 
 /** Where a download goes. Either `finish` or `discard` is called, once, at the end. */
@@ -162,12 +162,7 @@ async function fetchAll(
   const abort = new AbortController();
   const either = firstOf(signal, abort.signal);
   const memory = new MemoryShare(context.memory);
-  if (first.sizeBytes !== sizeBytes) {
-    throw new HoldfastError(
-      'INTERNAL',
-      `version ${version} has two lengths: ${sizeBytes}, ${first.sizeBytes}`,
-    );
-  }
+  checkLength(first, { version, sizeBytes });
   const extents = locatedExtents(context, first, sizeBytes, either);
   const oneAtATime = pLimit(1);
   const moved = (bytes: number): void => {

@@ -86,7 +86,16 @@ export async function* locatedExtents(
     const target = { version: first.version };
     const range = { offset: page.nextOffset, lengthBytes: endOffset - page.nextOffset };
     page = await locatePage(tools, { target, ...range }, signal);
+    checkLength(page, first);
   }
+}
+
+/** Every word about a version is of one length: a page that ends sooner would leave out the rest of the file. */
+export function checkLength(
+  { sizeBytes }: Pick<LocatedPage, 'sizeBytes'>,
+  { version, sizeBytes: known }: Pick<LocatedPage, 'version' | 'sizeBytes'>,
+): void {
+  if (sizeBytes !== known) throw nonsense(`version ${version} has two lengths: ${known}, ${sizeBytes}`);
 }
 
 /** The same extent with the places and the token of now. */
@@ -99,8 +108,19 @@ export async function locateAgain(
   const { fileOffset: offset, lengthBytes } = extent;
   const page = await locatePage(tools, { target: { version }, offset, lengthBytes }, signal);
   const [found] = page.extents;
-  if (found?.chunkId !== extent.chunkId || found.fileOffset !== extent.fileOffset) {
-    throw nonsense('a version changed its chunks');
-  }
+  if (!found || !isSameChunk(found, extent)) throw nonsense('a version changed its chunks');
   return found;
+}
+
+/** All but who has it now, and the token. */
+function isSameChunk(one: LocatedExtent, other: LocatedExtent): boolean {
+  return (
+    one.chunkId === other.chunkId &&
+    one.chunkDigest.equals(other.chunkDigest) &&
+    one.chunkLengthBytes === other.chunkLengthBytes &&
+    one.blockSizeBytes === other.blockSizeBytes &&
+    one.fileOffset === other.fileOffset &&
+    one.chunkOffset === other.chunkOffset &&
+    one.lengthBytes === other.lengthBytes
+  );
 }

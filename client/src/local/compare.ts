@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises';
 import { type Bytes, HoldfastError, fromErrno, limits, partsOf } from '@holdfast/shared';
 import { digestOfBytes } from '../core/content-digest.js';
 import type { ClientContext } from '../core/context.js';
-import { locatePage, locatedExtents } from '../download/locate.js';
+import { checkLength, locatePage, locatedExtents } from '../download/locate.js';
 import { readBytes } from '../download/read-stream.js';
 import type { CallSignal } from '../namespace/namespace.js';
 import type { Entry, LocatedExtent } from '../ports/tracker-api.js';
@@ -35,6 +35,7 @@ export async function compareFile(
   if (sizeBytes === 0) return 'same';
   const target = { version };
   const first = await locatePage(context, { target, offset: 0, lengthBytes: 0 }, signal);
+  checkLength(first, { version, sizeBytes });
   let comparison: Comparison = 'same';
   for await (const extent of locatedExtents(context, first, sizeBytes, signal)) {
     const range = { start: extent.fileOffset, end: extent.fileOffset + extent.lengthBytes - 1 };

@@ -13,9 +13,9 @@ import { DeceivedKeeper } from './support/deceived-keeper.js';
 import { Choices, fuzzMs, seeds } from './support/random.js';
 import { Target } from './support/target.js';
 
-const quickMs = 2_000;
+const quickMs = 1_500;
 /** Clients at a time, each with lying servers of its own. */
-const clients = 12;
+const clients = 8;
 /** The clients, and all who lie to them, are in this process. */
 const residentBytes = 1_500 * 1024 ** 2;
 /** As of servers to which strangers send nonsense: rpc-fuzz.test.ts. */
