@@ -53,7 +53,7 @@ export interface Entry {
   readonly durability?: Durability;
 }
 
-export interface EntryPage {
+interface EntryPage {
   readonly entries: readonly Entry[];
   /** '' on the last page. */
   readonly nextPageToken: string;

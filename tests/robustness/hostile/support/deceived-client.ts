@@ -21,10 +21,10 @@ import type { Target } from './target.js';
 const { BeginUpload } = trackerV1.UploadService.service;
 
 /**
- * By when everything is over, by a clock that is 40 times as fast: asking for a minute, again and again for each call that
+ * By when everything is over, by a clock that is 20 times as fast: asking for a minute, again and again for each call that
  * a command makes one after the other (some ten), and the pauses of a busy machine.
  */
-const patienceMs = 25_000;
+const patienceMs = 30_000;
 /** Whoever is told to stop does so in this time. */
 const stopMs = 5_000;
 /** Longer texts than any that a person is to read. */
@@ -202,7 +202,7 @@ export class DeceivedClient {
     // A file's bytes are as they are.
     if (what.includes('head') || what.includes('--json')) return;
     // The bar of a job is drawn with codes of ours.
-    const found = control.exec(words.replaceAll(/\r(\x1b\[K)?/g, ''));
+    const found = control.exec(words.replaceAll('\r\x1b[K', '').replaceAll('\r', ''));
     if (found) {
       const around = words.slice(Math.max(0, found.index - 60), found.index + 60);
       this.#find(`${what}: control characters on the terminal: ${JSON.stringify(around)}`);

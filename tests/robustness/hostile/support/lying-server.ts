@@ -4,7 +4,6 @@
  */
 import { Metadata, Server, ServerCredentials, type StatusObject, status } from '@grpc/grpc-js';
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { Writable } from 'node:stream';
 import type { Method } from './contract.js';
 import { openRaw } from './raw-calls.js';
 
@@ -86,7 +85,7 @@ export class LyingServer {
       ...([method.path, plain, plain, new Metadata(), { deadline }] as const),
     );
     real.on('error', () => undefined);
-    call.pipe(real as unknown as Writable);
+    call.on('data', (message: Buffer) => real.write(message)).on('end', () => real.end());
     call.once('cancelled', () => real.cancel());
     let index = 0;
     let last: Buffer = Buffer.alloc(0);
