@@ -283,7 +283,7 @@ describe('a keeper that lies', () => {
 
   it('about a packed file is not believed, where the digest of the file is known', async () => {
     const cluster = new FakeCluster();
-    const bytes = randomBytes(5_000);
+    const bytes = randomBytes(3 * block + 5);
     const entries = cluster.putPacked([
       ['/before', randomBytes(block + 1)],
       ['/file', bytes],

@@ -190,8 +190,14 @@ async function fetchAll(
         throwIfCancelled(either);
         const range = { version, extent, start, end: start + lengthBytes };
         // A packed file: all of it, and a part of its chunk.
-        const digest =
-          lengthBytes === sizeBytes && contentDigest !== undefined ? new OrderedDigest() : undefined;
+        const isAll = lengthBytes === sizeBytes && contentDigest !== undefined;
+        // Of the first pass: a second one is right by the digest of its chunk.
+        let digest = isAll ? new OrderedDigest() : undefined;
+        const isRight = (): boolean => {
+          const found = digest?.digest().toString('hex');
+          digest = undefined;
+          return !isAll || found === contentDigest;
+        };
         await readKnownRange(
           context,
           range,
@@ -200,7 +206,7 @@ async function fetchAll(
             await target.write(data, fileOffset + chunkOffset - start);
             moved(data.length);
           },
-          () => digest === undefined || digest.digest().toString('hex') === contentDigest,
+          isRight,
           either,
         );
       } finally {
