@@ -13,7 +13,7 @@ import { firstOf } from '../core/signals.js';
 import type { Entry, FileAttributes, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
 import type { TransferProgress } from '../upload/upload.js';
 import { checkLength, locatedExtents, locatePage } from './locate.js';
-import { readKnownRange } from './range-reader.js';
+import { coversChunk, readKnownRange } from './range-reader.js';
 
 /** Where a download goes. Either `finish` or `discard` is called, once, at the end. */
 export interface DownloadTarget {
@@ -189,14 +189,14 @@ async function fetchAll(
         }
         throwIfCancelled(either);
         const range = { version, extent, start, end: start + lengthBytes };
-        // A packed file: all of it, and a part of its chunk.
-        const isAll = lengthBytes === sizeBytes && contentDigest !== undefined;
+        // A packed file is a part of its chunk, whose digest does not tell of it; the file's own does.
+        const isPacked = lengthBytes === sizeBytes && !coversChunk(range);
         // Of the first pass: a second one is right by the digest of its chunk.
-        let digest = isAll ? new OrderedDigest() : undefined;
+        let digest = isPacked && contentDigest !== undefined ? new OrderedDigest() : undefined;
         const isRight = (): boolean => {
           const found = digest?.digest().toString('hex');
           digest = undefined;
-          return !isAll || found === contentDigest;
+          return found === undefined || found === contentDigest;
         };
         await readKnownRange(
           context,
