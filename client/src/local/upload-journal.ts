@@ -4,7 +4,8 @@
  *
  * A line is its CRC-32, a space and JSON. Reading ends at the first line that is torn or makes no sense, and what
  * comes before it counts; a record without a good first line is none. Only that line is synced, which names the session:
- * after a power cut some chunks are sent again, but no session is left that nobody knows of. What a record says of receipts is verified by the tracker, and of the source by its state.
+ * after a power cut some chunks are sent again, but no session is left that nobody knows of. What a record says of receipts
+ * is verified by the tracker, and of the source by its state.
  */
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
