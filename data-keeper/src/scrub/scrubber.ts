@@ -106,7 +106,12 @@ export class Scrubber {
     };
   }
 
-  /** Begins a round for the task, or goes on with the one it began; resolves when that is whole. */
+  /**
+   * Begins a round for the task, or goes on with the one it began; resolves when that is whole.
+   *
+   * @throws HoldfastError DISK_FAILED, PERMISSION_DENIED if the storage cannot be written: what was found damaged could
+   *   not be set aside then, and the next start knows nothing of it
+   */
   async runTask(taskId: string, signal: AbortSignal): Promise<void> {
     while (this.#completedTaskId !== taskId) {
       signal.throwIfAborted();
@@ -125,6 +130,8 @@ export class Scrubber {
         signal.addEventListener('abort', done, { once: true });
       });
     }
+    const { failure } = this.#deps.store;
+    if (failure) throw failure;
   }
 
   /** Everything that was read and everything that is still to be read: the pieces that came and went are in it. */

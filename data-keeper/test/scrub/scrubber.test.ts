@@ -173,6 +173,23 @@ describe('a round', () => {
     expect(bench.scrubber.progress.rounds).toBe(2);
     await bench.scrubber.stop(false);
   });
+
+  it('that a task asks for has failed where the storage cannot be written, as the next start forgets it', async () => {
+    const bench = await Bench.start(4);
+    bench.files.contentOf(bench.pathOf(2))[4_096 + 7]! ^= 1;
+    bench.files.intercept = (called) => {
+      if (called === 'rename') throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    };
+    const { signal } = new AbortController();
+    const task = bench.scrubber.runTask('a'.repeat(32), signal);
+    await expect(task).rejects.toMatchObject({ code: 'DISK_FAILED' });
+    expect(bench.badPieces.next()).toHaveLength(1);
+    await bench.scrubber.stop(true);
+    bench.files.intercept = () => undefined;
+    await bench.open();
+    expect(bench.badPieces.next()).toEqual([]);
+    await bench.scrubber.stop(false);
+  });
 });
 
 describe('a piece', () => {
