@@ -156,8 +156,10 @@ export class Tracer {
     child.stderr.on('data', (part: Buffer) => (said += part.toString()));
     const tracer = new Tracer(pid, child, log);
     await waitFor(`strace at process ${pid}`, () => {
+      // It may be done with it already.
+      if (/attached/.test(said)) return true;
       if (tracer.#hasEnded) throw new Error(said);
-      return /attached/.test(said);
+      return false;
     });
     return tracer;
   }

@@ -144,7 +144,13 @@ export const steps: readonly Step[] = [
       file[4_096 + 5] = file[4_096 + 5]! ^ 1;
       await writeFile(piece!.path, file);
       return async () => {
-        await world.client.scrub([world.member('keeper').keeperId]);
+        const { keeperId } = world.member('keeper');
+        // One whose disk fails meanwhile says so, and is asked again.
+        await waitFor(
+          'a scrub that ends well',
+          async () => (await world.client.waitForJob(await world.client.scrub([keeperId]))).state === 'done',
+          60_000,
+        );
         await waitFor(
           'the damaged piece to be whole again',
           async () => {
