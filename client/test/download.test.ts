@@ -281,6 +281,49 @@ describe('a keeper that lies', () => {
     expect(target).toMatchObject({ finished: false, discarded: true });
   });
 
+  it('about a whole chunk ends the download, also where another one has some of its blocks', async () => {
+    const { cluster, fetch } = stored(MiB);
+    const [first, second, third] = [1, 2, 3].map((number) => cluster.keeper(number));
+    let reads = 0;
+    first!.faults.read = async function* (messages, { offset }) {
+      if ((reads += 1) > 1_000) throw new Error('it is asked for ever');
+      for await (const message of messages) {
+        if (message.kind === 'header') yield* [message, run(offset, other.subarray(offset))];
+        return;
+      }
+    };
+    const [chunkId, chunk] = [...second!.chunks][0]!;
+    const rotten = Buffer.from(chunk);
+    rotten[6 * block]! ^= 1;
+    second!.chunks.set(chunkId, rotten);
+    third!.faults.read = () => {
+      throw new HoldfastError('UNAVAILABLE', 'down');
+    };
+    await expect(fetch()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('about a whole chunk, slowly, takes no patience from one that restarts', async () => {
+    const { cluster, bytes, target, fetch } = stored(MiB, MiB, 2);
+    const { clock } = cluster;
+    cluster.keeper(1).faults.read = async function* (messages, { offset }) {
+      for await (const message of messages) {
+        if (message.kind !== 'header') return;
+        yield message;
+        for (let at = offset; at < MiB; at += block) {
+          yield run(at, other.subarray(at, at + block));
+          await clock.sleep(2_200);
+        }
+        return;
+      }
+    };
+    cluster.keeper(2).faults.read = (messages) => {
+      if (clock.monotonicMs() < 40_000) throw new HoldfastError('UNAVAILABLE', 'it restarts');
+      return messages;
+    };
+    await fetch();
+    expect(target.bytes.equals(bytes)).toBe(true);
+  });
+
   it('about a packed file is not believed, where the digest of the file is known', async () => {
     const cluster = new FakeCluster();
     const bytes = randomBytes(3 * block + 5);

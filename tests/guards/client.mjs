@@ -51,10 +51,10 @@ export const clientGuards = [
     invariant: 'S3',
     guards: 'A chunk whose every piece is found out at its end is an error, and is not read again for ever.',
     file: file('download/range-reader.ts'),
-    find: 'this.#progressAtMs = this.#beganAtMs;\n      }',
-    replace: '}',
+    find: 'this.#inVain = true;',
+    replace: '',
     test: test('download.test.ts'),
-    only: 'with all the others',
+    only: 'ends the download',
   },
   {
     name: 'commit of what was asked for',

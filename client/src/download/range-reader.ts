@@ -94,7 +94,8 @@ class RangeReader {
   /** Checksums of all blocks so far, from whichever piece, when the range is a whole chunk. */
   #table: ChecksumTable | undefined;
   #position: number;
-  readonly #beganAtMs: number;
+  /** All blocks came and were not those of the chunk: from then on more of them are no progress. */
+  #inVain = false;
   #progressAtMs: number;
 
   constructor(context: ClientContext, range: ChunkRange, sink: ByteSink, signal: AbortSignal | undefined) {
@@ -105,8 +106,7 @@ class RangeReader {
     this.#extent = range.extent;
     this.#table = this.#newTable();
     this.#position = range.start;
-    this.#beganAtMs = context.clock.monotonicMs();
-    this.#progressAtMs = this.#beganAtMs;
+    this.#progressAtMs = context.clock.monotonicMs();
   }
 
   async run(): Promise<void> {
@@ -206,7 +206,7 @@ class RangeReader {
       });
     const onPosition = (position: number): void => {
       this.#position = position;
-      this.#progressAtMs = clock.monotonicMs();
+      if (!this.#inVain) this.#progressAtMs = clock.monotonicMs();
     };
     try {
       const table = this.#table;
@@ -220,8 +220,8 @@ class RangeReader {
       if (claimed && this.#table && hasCode(error, 'CHECKSUM_MISMATCH') && this.#position === end) {
         this.#position = this.#range.start;
         this.#table = this.#newTable();
-        // It was no progress either: keepers whose blocks match and whose chunk does not would be asked for ever.
-        this.#progressAtMs = this.#beganAtMs;
+        // Or keepers whose blocks match and whose chunk does not would be asked for ever.
+        this.#inVain = true;
       }
       throw error;
     }
