@@ -143,10 +143,10 @@ export class GrpcTrackerLink implements TrackerLink {
     const leaseMs = checkInteger(answer.leaseMs, 'lease_ms', 1);
     return {
       authority: readAuthority(answer.authority),
-      // Whatever it is told: a keeper that says less than a word in its lease is lost until somebody starts it anew.
+      // Whatever it is told: with a word a lease, the lease is over for a moment each time, and with less for good.
       heartbeatIntervalMs: Math.min(
         checkInteger(answer.heartbeatIntervalMs, 'heartbeat_interval_ms', 1),
-        leaseMs,
+        Math.ceil(leaseMs / 3),
       ),
       leaseMs,
       tokenKey: checkKey(answer.tokenKey, 'token_key'),
