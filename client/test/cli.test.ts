@@ -9,7 +9,7 @@ import { localPathIn } from '../src/cli/local-names.js';
 import { terminalName } from '../src/cli/quote.js';
 import { copiesWords } from '../src/cli/words.js';
 import type { KeeperStatus } from '../src/ports/cluster-status.js';
-import { FakeCluster, hang } from './support/fake-cluster.js';
+import { FakeCluster, hang, runningJob } from './support/fake-cluster.js';
 import { keeperStatusOf } from './support/fake-status.js';
 import { cli } from './support/run-cli.js';
 
@@ -362,6 +362,14 @@ describe('the other verbs', () => {
     const { stdout } = await cli(cluster, ['status'], { isTTY: true });
     expect(stdout).toContain('healthy\\e[2J');
     expect(stdout).not.toMatch(/[^\P{Cc}\n]/u);
+  });
+
+  it('the line of a job that is waited for moves no cursor but its own', async () => {
+    const running = { ...runningJob, text: 'a\x1b[2J\nb' };
+    cluster.jobs = [running, { ...running, state: 'done' }];
+    const { stderr } = await cli(cluster, ['rebalance', '--wait'], { isTTY: true });
+    expect(stderr).toContain('a\\e[2J b');
+    expect(stderr.replaceAll('\r\x1b[K', '')).not.toMatch(/\p{Cc}/u);
   });
 
   it('of more keepers than a call has room for arguments are shown all the same', async () => {

@@ -4,6 +4,7 @@ import type { HoldfastClient } from '../client.js';
 import { shortId } from '../cluster/find-keeper.js';
 import type { Job } from '../ports/jobs.js';
 import type { CommandContext } from './command.js';
+import { terminalWords } from './quote.js';
 import { durationWords, sizeWords, timeWords } from './words.js';
 
 /** Between two lines where there is no terminal. */
@@ -72,7 +73,11 @@ function progressOf({ io, report }: CommandContext): { job: (job: Job) => void; 
   if (io.stderr.isTTY === true) {
     const columns = io.stderr.columns ?? 80;
     return {
-      job: (job) => void io.stderr.write(`\r\x1b[K${jobWords(job).slice(0, columns - 1)}`),
+      job: (job) => {
+        // On one line, whatever a server has put into its words.
+        const words = terminalWords(jobWords(job).replaceAll('\n', ' '));
+        io.stderr.write(`\r\x1b[K${words.slice(0, columns - 1)}`);
+      },
       stop: () => void io.stderr.write('\r\x1b[K'),
     };
   }

@@ -561,6 +561,8 @@ export class FakeCluster {
         this.#call('reportBadPiece', piece, o?.signal, () => void this.bad.push(piece)),
       checkCluster: (requestId, o) =>
         this.#call('checkCluster', { requestId }, o?.signal, () => (this.jobs[0] ?? runningJob).jobId),
+      rebalanceCluster: (requestId, o) =>
+        this.#call('rebalanceCluster', { requestId }, o?.signal, () => (this.jobs[0] ?? runningJob).jobId),
       trashUnknownPieces: (request, o) =>
         this.#call('trashUnknownPieces', request, o?.signal, () => {
           const known = this.keepers.some(({ keeperId }) => keeperId === request.keeperId);
@@ -604,7 +606,6 @@ export class FakeCluster {
           };
         }),
       drainKeeper: notInThisFake,
-      rebalanceCluster: notInThisFake,
       scrubKeepers: notInThisFake,
       listJobs: notInThisFake,
       cancelJob: notInThisFake,
