@@ -6,6 +6,7 @@ import { type DownloadTarget, download } from '../src/download/download.js';
 import { readBytes } from '../src/download/read-stream.js';
 import type { PieceMessage } from '../src/ports/keeper-api.js';
 import type { LocatedExtent } from '../src/ports/tracker-api.js';
+import type { TransferProgress } from '../src/upload/upload.js';
 import { FakeCluster, hang } from './support/fake-cluster.js';
 
 const MiB = 1024 * 1024;
@@ -343,8 +344,13 @@ describe('a keeper that lies', () => {
       }
     };
     const target = new MemoryTarget(bytes.length);
-    await download(cluster.context(), entries[1]!, target);
+    const told: number[] = [];
+    const onProgress = ({ transferredBytes }: TransferProgress) => void told.push(transferredBytes);
+    await download(cluster.context(), entries[1]!, target, { onProgress });
     expect(target.bytes.equals(bytes)).toBe(true);
+    // Read twice, and counted once.
+    expect(Math.max(...told)).toBe(bytes.length);
+    expect(told.at(-1)).toBe(bytes.length);
   });
 
   // No digest tells of a part of a chunk: what is checked block by block is all that there is.

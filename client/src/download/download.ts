@@ -198,13 +198,18 @@ async function fetchAll(
           digest = undefined;
           return found === undefined || found === contentDigest;
         };
+        // Bytes that come again were counted.
+        let countedTo = start;
         await readKnownRange(
           context,
           range,
           async (data, chunkOffset) => {
             digest?.add(data);
             await target.write(data, fileOffset + chunkOffset - start);
-            moved(data.length);
+            const fresh = chunkOffset + data.length - countedTo;
+            if (fresh <= 0) return;
+            countedTo += fresh;
+            moved(fresh);
           },
           isRight,
           either,
