@@ -2,8 +2,10 @@
 import { describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { HoldfastError, limits, type Receipt } from '@holdfast/shared';
+import type { ClientContext } from '../src/core/context.js';
 import { MemoryShare } from '../src/core/memory-share.js';
 import { contentDigest } from '../src/local/content-digest.js';
+import type { KeeperApi } from '../src/ports/keeper-api.js';
 import { bytesSource } from '../src/upload/bytes-source.js';
 import type { ChunkSource } from '../src/upload/chunk-source.js';
 import { streamSource } from '../src/upload/stream-source.js';
@@ -49,25 +51,38 @@ describe('an upload', () => {
     expect(cluster.content('/empty')).toEqual(Buffer.alloc(0));
   });
 
-  it('takes no word of a keeper about others than those behind it', async () => {
-    const cluster = new FakeCluster(6);
-    const { keeperApi } = cluster;
-    const writeChunk = keeperApi.writeChunk.bind(keeperApi);
-    const error = new HoldfastError('UNAVAILABLE', 'gone');
-    const context = cluster.context();
-    const keepers = {
-      ...keeperApi,
-      writeChunk: async (...asked: Parameters<typeof writeChunk>) => {
-        const outcome = await writeChunk(...asked);
-        const slandered = Array.from({ length: 1_000 }, (_, n) => ({
-          keeperId: `${n}`.padStart(32, '0'),
-          error,
-        }));
-        return { ...outcome, failures: slandered };
-      },
-    };
-    await upload({ ...context, keepers }, bytesSource(randomBytes(100)), '/file', { chunkSizeBytes });
-    expect([...context.health.recentlyFailed()]).toEqual([]);
+  describe('takes no word of a keeper about others than those behind it', () => {
+    /** Uploads to keepers of which each, at the head, says that the others and itself have failed. */
+    async function putToSlanderers(cluster: FakeCluster): Promise<ClientContext> {
+      const context = cluster.context();
+      const error = new HoldfastError('UNAVAILABLE', 'it is said to be gone');
+      const keepers: KeeperApi = {
+        ...context.keepers,
+        writeChunk: async (head, ...asked) => {
+          const outcome = await context.keepers.writeChunk(head, ...asked);
+          const strangers = Array.from({ length: 1_000 }, (_, n) => `${n}`.padStart(32, '0'));
+          const slandered = [head.keeperId, ...strangers].map((keeperId) => ({ keeperId, error }));
+          return { ...outcome, failures: [...outcome.failures, ...slandered] };
+        },
+      };
+      await upload({ ...context, keepers }, bytesSource(randomBytes(100)), '/file', { chunkSizeBytes });
+      return context;
+    }
+
+    it('whom it shuns', async () => {
+      const { health } = await putToSlanderers(new FakeCluster(6));
+      expect([...health.recentlyFailed()]).toEqual([]);
+    });
+
+    it('when it says why copies are too few', async () => {
+      const cluster = new FakeCluster(3);
+      for (const { faults } of cluster.keepers) {
+        faults.follow = () => new HoldfastError('DISK_FAILED', 'its disk is broken');
+      }
+      const error = await putToSlanderers(cluster).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ message: expect.stringContaining('its disk is broken') });
+      expect(error).toMatchObject({ message: expect.not.stringContaining('is said to be gone') });
+    });
   });
 
   it('takes a stream whose pieces have any size, and reuses their memory', async () => {

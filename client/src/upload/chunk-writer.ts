@@ -127,10 +127,7 @@ export class ChunkWriter {
     const sending = new Sending(chunk, this.#session.blockSizeBytes, listener);
     try {
       const outcome = await this.#send(allocation, chunk, sending, signal);
-      const chain = new Set(allocation.keepers.map(({ keeperId }) => keeperId));
       for (const { keeperId } of outcome.failures) {
-        // A head can tell of those behind it, and of nobody else.
-        if (!chain.has(keeperId)) continue;
         failed.add(keeperId);
         health.noteFailure(keeperId);
       }
@@ -177,10 +174,13 @@ export class ChunkWriter {
       writeToken: allocation.writeToken,
     };
     try {
-      return await keepers.writeChunk(head, request, sending.runs(watchdog, stuck), {
+      const outcome = await keepers.writeChunk(head, request, sending.runs(watchdog, stuck), {
         signal: watchdog.signal,
         deadlineMs: transferDeadlineMs(chunk.lengthBytes) + progressTimeoutMs,
       });
+      // A head can tell of those behind it, and of nobody else.
+      const behind = new Set(followers.map(({ keeperId }) => keeperId));
+      return { ...outcome, failures: outcome.failures.filter(({ keeperId }) => behind.has(keeperId)) };
     } finally {
       watchdog.stop();
     }
