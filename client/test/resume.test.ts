@@ -376,7 +376,7 @@ describe('an upload', () => {
       });
       return { synced, end: () => spy.mockRestore() };
     }
-    const failure = Object.assign(new Error('EIO'), { code: 'EIO' });
+    const failureOf = (code: string) => Object.assign(new Error(code), { code });
 
     it('before it asks for the long lease, and syncs it once', async () => {
       const { synced, end } = await watchSyncs();
@@ -389,21 +389,69 @@ describe('an upload', () => {
       } finally {
         end();
       }
-      expect(before).toEqual(journalsNames ? ['file'] : ['file', 'directory']);
+      expect(before).toEqual(journalsNames ? ['file'] : ['directory', 'file', 'directory']);
       expect(synced).toEqual(before);
       expect(leases()).not.toContain(cluster.leaseMs);
     });
 
-    it('or none, and no longer lease', async () => {
-      const { synced, end } = await watchSyncs((what) => (what === 'file' ? failure : undefined));
+    it('with the names of the directories that were made for it', async () => {
+      const { synced, end } = await watchSyncs();
       try {
-        await upload();
+        await upload({ resume: join(records, 'holdfast', 'uploads') });
       } finally {
         end();
       }
-      expect(synced).toEqual([]);
-      expect(leases()).toEqual([cluster.leaseMs]);
+      const above = journalsNames ? [] : ['directory', 'directory', 'directory'];
+      expect(synced.slice(0, above.length + 1)).toEqual([...above, 'file']);
     });
+
+    it('or none, and no longer lease', async () => {
+      const { synced, end } = await watchSyncs((what) => (what === 'file' ? failureOf('EIO') : undefined));
+      try {
+        await interrupted();
+      } finally {
+        end();
+      }
+      expect(synced).toEqual(journalsNames ? [] : ['directory']);
+      expect(leases()).toEqual([cluster.leaseMs]);
+      expect(await readdir(records)).toEqual([]);
+    });
+
+    it.each(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'])(
+      'as far as its file system can: not where a sync is %s',
+      async (code) => {
+        const { end } = await watchSyncs(() => failureOf(code));
+        try {
+          await interrupted();
+        } finally {
+          end();
+        }
+        expect(leases()).toEqual([dayMs]);
+        expect((await upload()).resumedBytes).toBeGreaterThan(0);
+      },
+    );
+  });
+
+  it('goes on where its record ends, when that could not be written any further', async () => {
+    const handle = await open(dir);
+    const prototype = Object.getPrototypeOf(handle) as { write: (line: Buffer) => Promise<unknown> };
+    await handle.close();
+    const real = prototype.write;
+    let lines = 0;
+    const writing = jest.spyOn(prototype, 'write').mockImplementation(async function (this: object, line) {
+      lines += 1;
+      if (lines !== 5) return real.call(this, line);
+      await real.call(this, line.subarray(0, 20));
+      throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' });
+    });
+    try {
+      await interrupted();
+    } finally {
+      writing.mockRestore();
+    }
+    expect((await upload()).resumedBytes).toBe(3 * chunkSizeBytes);
+    expect(said()).toEqual(['kept', 'resumed']);
+    expect(await readdir(records)).toEqual([]);
   });
 
   it('asks for no longer lease when its record could not be written', async () => {

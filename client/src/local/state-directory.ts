@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { errnoOf } from '@holdfast/shared';
+import { nodeFileSystem } from '@holdfast/shared/node';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,16 +37,22 @@ function homeOfUser(): string | undefined {
 }
 
 /**
- * Makes such a directory with what is missing above it, for nobody else to read. Node's own way tries for ever where
- * something cannot be made in a directory that is there, as below /proc.
+ * Makes such a directory with what is missing above it, for nobody else to read, and syncs the names of those that it makes
+ * where that can be done. Node's own way tries for ever where something cannot be made in a directory that is there, as
+ * below /proc.
  *
  * @throws whatever the file system does
  */
 export async function makeStateDirectory(path: string): Promise<void> {
-  const make = (): Promise<void> =>
-    mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
-      if (errnoOf(error) !== 'EEXIST') throw error;
-    });
+  const make = async (): Promise<void> => {
+    try {
+      await mkdir(path, { mode: 0o700 });
+    } catch (error) {
+      if (errnoOf(error) === 'EEXIST') return;
+      throw error;
+    }
+    await nodeFileSystem.syncDirectory(dirname(path)).catch(() => undefined);
+  };
   try {
     await make();
   } catch (error) {

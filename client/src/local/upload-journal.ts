@@ -10,7 +10,15 @@
 import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { type FileHandle, open, truncate, unlink } from 'node:fs/promises';
-import { HoldfastError, type Random, type Receipt, blockChecksum, checkId, limits } from '@holdfast/shared';
+import {
+  HoldfastError,
+  type Random,
+  type Receipt,
+  blockChecksum,
+  checkId,
+  errnoOf,
+  limits,
+} from '@holdfast/shared';
 import { nodeFileSystem } from '@holdfast/shared/node';
 import type { FileAttributes } from '../ports/tracker-api.js';
 import type { AskedCommit, LeftUpload, UploadJournal, WrittenChunk } from '../ports/upload-journal.js';
@@ -25,6 +33,8 @@ const maxLineBytes = 64 * 1024;
 const maxRecordBytes = 256 * 1024 * 1024;
 /** The tracker is told of chunks within some tens of them, so the receipts of those before the last of these are its. */
 const keptReceipts = 1_000;
+/** Of a file system that syncs nothing, as some in user space or on a network: a record is worth having there too. */
+const cannotSync = new Set(['EINVAL', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP']);
 const newline = 10;
 const ending = 'upload';
 const format = 2;
@@ -111,6 +121,8 @@ class FileJournal implements UploadJournal {
   #file: OwnedFile | undefined;
   #handle: FileHandle | undefined;
   #touching: NodeJS.Timeout | undefined;
+  /** A line could not be written: behind it nothing would be read. */
+  #isTorn = false;
   /** One write at a time, in order. */
   #last: Promise<void> = Promise.resolve();
 
@@ -143,8 +155,10 @@ class FileJournal implements UploadJournal {
       this.#file = { path, label: 'v1' };
       this.#keep();
       await this.#handle.write(lineOf({ format, ...headerOf(this.#identity), uploadId }));
-      await this.#handle.sync();
-      // Where directories cannot be synced, as on some network file systems, a record is worth having all the same.
+      await this.#handle.sync().catch((error: unknown) => {
+        if (!cannotSync.has(errnoOf(error) ?? '')) throw error;
+      });
+      // Not all that sync files sync directories.
       await nodeFileSystem.syncDirectory(this.#family.directory).catch(() => undefined);
     });
   }
@@ -184,9 +198,14 @@ class FileJournal implements UploadJournal {
 
   #append(what: object): Promise<void> {
     return this.#write(async () => {
-      if (!this.#file) return;
-      this.#handle ??= await openAt(this.#file.path, this.#goodBytes);
-      await this.#handle.write(lineOf(what));
+      if (!this.#file || this.#isTorn) return;
+      try {
+        this.#handle ??= await openAt(this.#file.path, this.#goodBytes);
+        await this.#handle.write(lineOf(what));
+      } catch {
+        // What it has is right, and names a session that is kept for long.
+        this.#isTorn = true;
+      }
     });
   }
 
@@ -203,6 +222,7 @@ class FileJournal implements UploadJournal {
   async #leave(): Promise<OwnedFile | undefined> {
     const file = this.#file;
     this.#file = undefined;
+    this.#isTorn = false;
     clearInterval(this.#touching);
     this.#touching = undefined;
     await this.#close();
@@ -215,10 +235,10 @@ class FileJournal implements UploadJournal {
     await handle?.close();
   }
 
-  /** A record that cannot be written is given up: without it chunks are sent again, and nothing is wrong. */
+  /** A record that cannot be begun is given up: without it chunks are sent again, and nothing is wrong. */
   #write(work: () => Promise<void>): Promise<void> {
     this.#last = this.#last.then(work).catch(async () => {
-      await this.#leave().catch(() => undefined);
+      await this.#drop().catch(() => undefined);
     });
     return this.#last;
   }
