@@ -204,8 +204,8 @@ export class Trash {
     const found = await this.#giveUp(find, async (tx, rows) => {
       const bytes = rows.reduce((sum, row) => sum + row.size_bytes, 0);
       const text =
-        `keepers are short of room: the ${rows.length} oldest versions in the trash, ${bytes} bytes, ` +
-        'cannot be restored any more';
+        `keepers are short of room: ${rows.length} versions in the trash, ${bytes} bytes, ` +
+        'cannot be restored any more (the oldest that nobody reads first)';
       await this.#parts.events.record(tx, { kind: 'trash-shortened', subject: '', text });
     });
     if (found) return true;

@@ -307,7 +307,10 @@ describe('the trash', () => {
       await tracker.pass(1_000);
       expect(await paths()).toEqual([]);
       const [event] = await tracker.core.events.latest(1, Infinity);
-      expect(event).toMatchObject({ kind: 'trash-shortened', text: expect.stringMatching(/4 oldest/) });
+      expect(event).toMatchObject({
+        kind: 'trash-shortened',
+        text: expect.stringMatching(/: 4 versions .*the oldest that nobody reads first/),
+      });
     });
 
     const locate = (version: number) =>
