@@ -7,6 +7,7 @@ import {
   readClusterStatus,
   readCommitted,
   readEntryAt,
+  readJobOf,
   readKeeperStatus,
   readLocatedExtent,
   readUploadPage,
@@ -16,7 +17,7 @@ import { readFileLocations } from '../src/grpc/file-locations.js';
 const { GetEntry } = trackerV1.NamespaceService.service;
 const { CommitUpload, GetUpload } = trackerV1.UploadService.service;
 const { LocateChunks, LocateFiles } = trackerV1.ChunkLocationService.service;
-const { ListKeepers, GetClusterStatus } = trackerV1.ClusterService.service;
+const { ListKeepers, GetClusterStatus, GetJob } = trackerV1.ClusterService.service;
 
 const id = 'ab'.repeat(16);
 const malformed = expect.objectContaining({
@@ -39,6 +40,12 @@ it('an entry is the one that was asked for', () => {
   const { entry } = received(GetEntry, { entry: { path: '/other', type: 'ENTRY_TYPE_FILE', version: 1 } });
   expect(readEntryAt('/other', entry)).toMatchObject({ path: '/other' });
   expect(reading(() => readEntryAt('/file', entry))).toThrow(malformed);
+});
+
+it('a job is the one that was asked for', () => {
+  const { job } = received(GetJob, { job: { jobId: id, kind: 'JOB_KIND_DRAIN', state: 'JOB_STATE_DONE' } });
+  expect(readJobOf(id, job)).toMatchObject({ jobId: id });
+  expect(reading(() => readJobOf('cd'.repeat(16), job))).toThrow(malformed);
 });
 
 describe('a commit', () => {

@@ -304,3 +304,10 @@ export function readJob(message: JobOutput | null | undefined): Job {
     findingsTotal: checkInteger(job.findingsTotal, 'job.findings_total'),
   };
 }
+
+/** The job that was asked for. */
+export function readJobOf(jobId: string, message: JobOutput | null | undefined): Job {
+  const job = readJob(message);
+  if (job.jobId === jobId) return job;
+  throw new Error(`it is about the job ${job.jobId}, not about ${jobId}`);
+}

@@ -36,6 +36,7 @@ import {
   readJob,
   readKeeperStatus,
   readJobId,
+  readJobOf,
   readLocatedExtent,
   readTrashedVersion,
   readUploadPage,
@@ -214,9 +215,10 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
         jobs: page.jobs.map(readJob),
         nextPageToken: page.nextPageToken,
       })),
-    getJob: (jobId, options) => call(clusterService.GetJob, { jobId }, options, ({ job }) => readJob(job)),
+    getJob: (jobId, options) =>
+      call(clusterService.GetJob, { jobId }, options, ({ job }) => readJobOf(jobId, job)),
     cancelJob: (jobId, options) =>
-      call(clusterService.CancelJob, { jobId }, options, ({ job }) => readJob(job)),
+      call(clusterService.CancelJob, { jobId }, options, ({ job }) => readJobOf(jobId, job)),
     setMaintenance: (request, options) =>
       call(clusterService.SetMaintenance, request, options, () => undefined),
     forgetKeeper: (keeperId, requestId, options) =>
