@@ -433,7 +433,11 @@ it('a file that is another version whenever its bytes are asked for is given up'
     cluster.put('/file', randomBytes(block));
     throw new HoldfastError('NOT_FOUND', 'that version is gone');
   };
-  await expect(fetch()).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  await expect(fetch()).rejects.toMatchObject({
+    code: 'UNAVAILABLE',
+    message: expect.stringContaining('"/file" is replaced faster than it can be read'),
+    cause: expect.objectContaining({ code: 'NOT_FOUND' }),
+  });
 });
 
 describe('a tracker that makes no sense', () => {

@@ -142,8 +142,13 @@ async function begin(
   } catch (error) {
     if (!hasCode(error, 'NOT_FOUND')) throw error;
     const now = await fileEntry(context, path, signal);
-    if (now.version === version || versionsLeft === 0) throw error;
-    return begin(context, now, signal, versionsLeft - 1);
+    if (now.version === version) throw error;
+    if (versionsLeft > 0) return begin(context, now, signal, versionsLeft - 1);
+    throw new HoldfastError(
+      'UNAVAILABLE',
+      `${JSON.stringify(path)} is replaced faster than it can be read: ${maxVersions} versions were gone`,
+      { remedy: 'Try again when it is replaced less often.', cause: error },
+    );
   }
 }
 
