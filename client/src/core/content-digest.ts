@@ -55,15 +55,13 @@ export function digestOfWhole(bytes: Uint8Array): Buffer {
 }
 
 /** The content digest of bytes that come in order, in pieces of any length. */
-export async function digestOfBytes(
-  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-): Promise<Buffer> {
+export async function digestOfBytes(bytes: AsyncIterable<Bytes> | Iterable<Bytes>): Promise<Buffer> {
   const digest = new OrderedDigest();
   for await (const part of bytes) digest.add(part);
   return digest.digest();
 }
 
-/** The same for who is given the bytes. */
+/** The content digest of bytes that are handed over in order, in pieces of any length. */
 export class OrderedDigest {
   readonly #hash = createHash('sha256');
   readonly #word = Buffer.alloc(4);

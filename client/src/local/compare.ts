@@ -4,7 +4,7 @@
  * fetched if that is asked for.
  */
 import { stat } from 'node:fs/promises';
-import { type Bytes, HoldfastError, fromErrno, limits, partsOf } from '@holdfast/shared';
+import { HoldfastError, fromErrno, limits } from '@holdfast/shared';
 import { digestOfBytes } from '../core/content-digest.js';
 import type { ClientContext } from '../core/context.js';
 import { checkLength, locatePage, locatedExtents } from '../download/locate.js';
@@ -39,7 +39,7 @@ export async function compareFile(
   let comparison: Comparison = 'same';
   for await (const extent of locatedExtents(context, first, sizeBytes, signal)) {
     const range = { start: extent.fileOffset, end: extent.fileOffset + extent.lengthBytes - 1 };
-    const bytes = () => partsIn(readBytes(context, target, { ...range, signal }));
+    const bytes = () => readBytes(context, target, { ...range, signal });
     const there = digestOf(extent) ?? (fetch ? await digestOfBytes(bytes()) : undefined);
     if (!there) comparison = 'unknown';
     else if (!there.equals(await digestOfRange(localPath, range, signal))) return 'different';
@@ -57,10 +57,6 @@ function digestOf({
 }: LocatedExtent) {
   const isWhole = chunkOffset === 0 && lengthBytes === chunkLengthBytes;
   return isWhole && blockSizeBytes === limits.blockSizeBytes ? chunkDigest : undefined;
-}
-
-async function* partsIn(items: AsyncIterable<Bytes>): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const item of items) yield* partsOf(item);
 }
 
 /** @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, INVALID_ARGUMENT for a pipe or a device */
