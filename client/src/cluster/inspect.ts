@@ -2,7 +2,8 @@
 import { HoldfastError, splitPath } from '@holdfast/shared';
 import { checkTexts } from '../core/check-options.js';
 import type { ClientContext } from '../core/context.js';
-import { type Page, nonsense, pagesOf } from '../core/pages.js';
+import { nonsense } from '../core/nonsense.js';
+import { type Page, pagesOf } from '../core/pages.js';
 import { asking } from '../core/retrying.js';
 import type { CallSignal } from '../namespace/namespace.js';
 import type { KeeperStatus } from '../ports/cluster-status.js';
@@ -50,7 +51,12 @@ export async function* explain(
     const found = await asking(tools, signal, () => tools.tracker.explainEntry(path, token, { signal }));
     return { items: found.chunks, nextPageToken: found.nextPageToken };
   };
-  yield* pagesOf('ExplainEntry', page, (last, next) => last.fileOffset + last.lengthBytes <= next.fileOffset);
+  yield* pagesOf(
+    'ExplainEntry',
+    page,
+    ({ fileOffset }) => fileOffset,
+    (last, next) => last.fileOffset + last.lengthBytes <= next.fileOffset,
+  );
 }
 
 /** `names`: ids, beginnings of ids, or addresses. */
@@ -90,7 +96,7 @@ export async function* events(
       tools.tracker.listEvents({ pageSize, pageToken: '', afterEventId: from }, { signal }),
     );
     for (const event of page.events) {
-      if (event.eventId <= last) throw nonsense('ListEvents', 'it is out of order');
+      if (event.eventId <= last) throw nonsense('ListEvents', `it is out of order at ${event.eventId}`);
       last = event.eventId;
       yield event;
     }

@@ -50,7 +50,12 @@ export async function* list(tools: Tools, { signal }: CallSignal = {}): AsyncGen
   };
   // The tracker keeps few, and a wall clock is no order.
   const seen = new Set<string>();
-  yield* pagesOf('ListJobs', page, (last, next) => !seen.add(last.jobId).has(next.jobId));
+  yield* pagesOf(
+    'ListJobs',
+    page,
+    ({ jobId }) => jobId,
+    (last, next) => !seen.add(last.jobId).has(next.jobId),
+  );
 }
 
 export async function get(tools: Tools, jobId: string, { signal }: CallSignal = {}): Promise<Job> {

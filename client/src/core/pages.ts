@@ -2,7 +2,7 @@
  * Lists that come in pages. The failure it answers: a tracker whose answers always name another page, so that who lists
  * never gets to an end, and fills its memory or waits for ever.
  */
-import { HoldfastError } from '@holdfast/shared';
+import { nonsense } from './nonsense.js';
 
 export interface Page<Item> {
   readonly items: readonly Item[];
@@ -15,12 +15,14 @@ export interface Page<Item> {
  *
  * @param call for messages: `ListEntries`
  * @param ask for the page of a token; '' asks for the first one
+ * @param nameOf what an item is called in messages
  * @param follows whether one item may come after another; an order that grows is sure to end
  * @throws HoldfastError INTERNAL for a page out of order, and for one with nothing on it that names another one
  */
 export async function* pagesOf<Item>(
   call: string,
   ask: (token: string) => Promise<Page<Item>>,
+  nameOf: (item: Item) => string | number,
   follows: (last: Item, next: Item) => boolean,
 ): AsyncGenerator<Item, void, undefined> {
   let token = '';
@@ -28,20 +30,15 @@ export async function* pagesOf<Item>(
   do {
     const page = await ask(token);
     for (const item of page.items) {
-      if (last !== undefined && !follows(last, item)) throw nonsense(call, 'it is out of order');
+      if (last !== undefined && !follows(last, item)) {
+        throw nonsense(call, `it is out of order at ${JSON.stringify(nameOf(item))}`);
+      }
       last = item;
       yield item;
     }
     token = page.nextPageToken;
     if (token !== '' && page.items.length === 0) throw nonsense(call, 'an empty page is not the last one');
   } while (token !== '');
-}
-
-/** An answer of the tracker that is well-formed and cannot be true. */
-export function nonsense(call: string, what: string): HoldfastError {
-  return new HoldfastError('INTERNAL', `the tracker's answer to ${call} makes no sense: ${what}`, {
-    remedy: 'Use a client of the same version as the tracker; if it is, this is a defect.',
-  });
 }
 
 /** As the tracker orders texts: by their bytes. */

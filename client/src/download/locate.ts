@@ -3,18 +3,13 @@
  * page has named the version, all others are asked for by it, so a reader sees one version whatever is
  * committed meanwhile.
  */
-import { HoldfastError, hasCode } from '@holdfast/shared';
+import { hasCode } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { nonsense } from '../core/nonsense.js';
 import { asking } from '../core/retrying.js';
 import type { LocateChunksRequest, LocatedExtent, LocatedPage } from '../ports/tracker-api.js';
 
 type Tools = Pick<ClientContext, 'tracker' | 'clock' | 'random'>;
-
-function nonsense(what: string): HoldfastError {
-  return new HoldfastError('INTERNAL', `the tracker's answer about where bytes are makes no sense: ${what}`, {
-    remedy: 'Use a client of the same version as the tracker; if it is, this is a defect.',
-  });
-}
 
 /** One page, checked: contiguous from `request.offset` on, and going forward. */
 export async function locatePage(
@@ -23,7 +18,7 @@ export async function locatePage(
   signal?: AbortSignal,
 ): Promise<LocatedPage> {
   const page = await asking(tools, signal, () => tools.tracker.locateChunks(request, { signal }));
-  checkPage(page, request);
+  checkPage('LocateChunks', page, request);
   return page;
 }
 
@@ -44,32 +39,36 @@ export async function locateFiles(
       throw error;
     },
   );
-  if (pages.length !== versions.length) throw nonsense(`of ${pages.length} files, not ${versions.length}`);
+  if (pages.length !== versions.length)
+    throw nonsense('LocateFiles', `of ${pages.length} files, not ${versions.length}`);
   for (const [index, version] of versions.entries()) {
     const page = pages[index];
-    if (page) checkPage(page, { target: { version }, offset: 0, lengthBytes: 0 });
+    if (page) checkPage('LocateFiles', page, { target: { version }, offset: 0, lengthBytes: 0 });
   }
   return pages;
 }
 
-function checkPage(page: LocatedPage, request: LocateChunksRequest): void {
+function checkPage(call: string, page: LocatedPage, request: LocateChunksRequest): void {
   const { offset, target } = request;
-  if ('version' in target && page.version !== target.version) throw nonsense('it is of another version');
+  if ('version' in target && page.version !== target.version) {
+    throw nonsense(call, 'it is of another version');
+  }
   let reached = offset;
   for (const extent of page.extents) {
     const { fileOffset, lengthBytes, chunkOffset, chunkLengthBytes } = extent;
     const startsWell = extent === page.extents[0] ? fileOffset <= offset : fileOffset === reached;
-    if (!startsWell) throw nonsense(`there is a gap before ${fileOffset}`);
-    if (chunkOffset + lengthBytes > chunkLengthBytes) throw nonsense('an extent passes the end of its chunk');
+    if (!startsWell) throw nonsense(call, `there is a gap before ${fileOffset}`);
+    if (chunkOffset + lengthBytes > chunkLengthBytes)
+      throw nonsense(call, 'an extent passes the end of its chunk');
     reached = fileOffset + lengthBytes;
-    if (reached <= offset || reached > page.sizeBytes) throw nonsense(`an extent ends at ${reached}`);
+    if (reached <= offset || reached > page.sizeBytes) throw nonsense(call, `an extent ends at ${reached}`);
   }
   if (page.nextOffset !== 0 && (page.nextOffset !== reached || page.extents.length === 0)) {
-    throw nonsense(`it goes on at ${page.nextOffset} after ${reached}`);
+    throw nonsense(call, `it goes on at ${page.nextOffset} after ${reached}`);
   }
   const end = request.lengthBytes === 0 ? page.sizeBytes : offset + request.lengthBytes;
   if (page.nextOffset === 0 && reached < Math.min(end, page.sizeBytes)) {
-    throw nonsense(`it ends at ${reached} of ${page.sizeBytes} bytes`);
+    throw nonsense(call, `it ends at ${reached} of ${page.sizeBytes} bytes`);
   }
 }
 
@@ -95,7 +94,8 @@ export function checkLength(
   { sizeBytes }: Pick<LocatedPage, 'sizeBytes'>,
   { version, sizeBytes: known }: Pick<LocatedPage, 'version' | 'sizeBytes'>,
 ): void {
-  if (sizeBytes !== known) throw nonsense(`version ${version} has two lengths: ${known}, ${sizeBytes}`);
+  if (sizeBytes !== known)
+    throw nonsense('LocateChunks', `version ${version} has two lengths: ${known}, ${sizeBytes}`);
 }
 
 /** The same extent with the places and the token of now. */
@@ -108,7 +108,7 @@ export async function locateAgain(
   const { fileOffset: offset, lengthBytes } = extent;
   const page = await locatePage(tools, { target: { version }, offset, lengthBytes }, signal);
   const [found] = page.extents;
-  if (!found || !isSameChunk(found, extent)) throw nonsense('a version changed its chunks');
+  if (!found || !isSameChunk(found, extent)) throw nonsense('LocateChunks', 'a version changed its chunks');
   return found;
 }
 

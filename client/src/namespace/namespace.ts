@@ -1,7 +1,8 @@
 /** The namespace calls: checked paths in, checked answers out, retries in between. */
 import { HoldfastError, hasCode, parentPath, splitPath } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
-import { type Page, compareBytes, nonsense, pagesOf } from '../core/pages.js';
+import { nonsense } from '../core/nonsense.js';
+import { type Page, compareBytes, pagesOf } from '../core/pages.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { ClusterStatus } from '../ports/cluster-status.js';
 import type { Entry } from '../ports/tracker-api.js';
@@ -103,7 +104,8 @@ async function* listDirectory(
     for (const entry of entries) checkIsIn(path, entry);
     return { items: entries, nextPageToken };
   };
-  yield* pagesOf('ListEntries', page, (last, next) => compareBytes(last.path, next.path) < 0);
+  const nameOf = (entry: Entry): string => entry.path;
+  yield* pagesOf('ListEntries', page, nameOf, (last, next) => compareBytes(last.path, next.path) < 0);
 }
 
 export async function move(tools: Tools, source: string, destination: string, options: MoveOptions = {}) {

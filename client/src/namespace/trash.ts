@@ -1,7 +1,8 @@
 /** What was deleted or replaced: listing it, bringing it back, giving it up. */
 import { hasCode, splitPath } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
-import { type Page, compareBytes, nonsense, pagesOf } from '../core/pages.js';
+import { nonsense } from '../core/nonsense.js';
+import { type Page, compareBytes, pagesOf } from '../core/pages.js';
 import { asking, mutating } from '../core/retrying.js';
 import type { Entry, TrashSummary, TrashedVersion } from '../ports/tracker-api.js';
 import type { CallSignal } from './namespace.js';
@@ -43,7 +44,8 @@ export async function* listTrash(
   };
   /** Of the path that was last: those that left it come in the order of their leaving. */
   let seen = new Set<number>();
-  yield* pagesOf('ListTrash', page, (last, next) => {
+  const nameOf = (version: TrashedVersion): string => version.path;
+  yield* pagesOf('ListTrash', page, nameOf, (last, next) => {
     const order = compareBytes(last.path, next.path);
     seen = order < 0 ? new Set() : seen.add(last.version);
     return order <= 0 && !seen.has(next.version);

@@ -4,6 +4,7 @@
  */
 import { HoldfastError, digestOfTable, hasCode, limits, namespaceRefusals, newId } from '@holdfast/shared';
 import type { ClientContext } from '../core/context.js';
+import { nonsense } from '../core/nonsense.js';
 import { alreadyExists } from '../core/refusals.js';
 import { asking } from '../core/retrying.js';
 import type {
@@ -99,9 +100,7 @@ async function describe(context: ClientContext, uploadId: string, signal: AbortS
     const next = await page(token);
     chunks.push(...next.sealed);
     if (next.sealed.length === 0 || chunks.length > 2 * limits.maxExtentsPerCommit) {
-      throw new HoldfastError('INTERNAL', 'the list of an upload has no end', {
-        remedy: 'Use a client of the same version as the tracker; if it is, this is a defect.',
-      });
+      throw nonsense('GetUpload', 'the list of its chunks has no end');
     }
     token = next.nextPageToken;
   }
