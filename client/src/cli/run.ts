@@ -105,7 +105,11 @@ export async function runCli(
   try {
     await checkTypedBytes(argv, io);
     parsed = await parseCommandLine(argv, {
-      ...{ program: io.program, version: ownVersion(), commands, groups, columns },
+      program: io.program,
+      version: ownVersion(),
+      commands,
+      groups,
+      columns,
     });
   } catch (error) {
     // Before the flags are understood, --json is a word on the line.

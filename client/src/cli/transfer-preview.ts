@@ -33,7 +33,10 @@ export async function previewUploads(
   const looking = { overwrite, createParents: flags.isSet('parents'), signal };
   const tell = (local: string, path: string): void =>
     report.result(`${report.name(local)} → ${report.name(path)}`, {
-      ...{ event: 'uploaded', local, path, dryRun: true },
+      event: 'uploaded',
+      local,
+      path,
+      dryRun: true,
     });
   const tops: (Entry | undefined)[] = [];
   for (const { status, remote } of sources) {

@@ -299,7 +299,9 @@ export function readJob(message: JobOutput | null | undefined): Job {
     ...(remainingMs !== undefined && { remainingMs: checkInteger(remainingMs, 'job.remaining_ms') }),
     text: wireText(job.text),
     findings: job.findings.map(({ invariant, subject, text }) => ({
-      ...{ invariant: wireText(invariant), subject: wireText(subject), text: wireText(text) },
+      invariant: wireText(invariant),
+      subject: wireText(subject),
+      text: wireText(text),
     })),
     findingsTotal: checkInteger(job.findingsTotal, 'job.findings_total'),
   };

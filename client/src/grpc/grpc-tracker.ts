@@ -194,14 +194,16 @@ export function createGrpcTracker(pool: ChannelPool, addresses: readonly string[
       call(clusterService.ListKeepers, {}, options, ({ keepers }) => keepers.map(readKeeperStatus)),
     explainEntry: (path, pageToken, options) =>
       call(clusterService.ExplainEntry, { path, pageToken }, options, ({ chunks, nextPageToken }) => ({
-        ...{ chunks: chunks.map(readExplainedChunk), nextPageToken },
+        chunks: chunks.map(readExplainedChunk),
+        nextPageToken,
       })),
     previewKeeperLoss: (keeperIds, options) =>
       call(clusterService.PreviewKeeperLoss, { keeperIds: [...keeperIds] }, options, readLossPreview),
     listEvents: ({ afterEventId, ...request }, options) => {
       const message = { ...request, ...(afterEventId !== undefined && { afterEventId }) };
       return call(clusterService.ListEvents, message, options, ({ events, nextPageToken }) => ({
-        ...{ events: events.map(readEvent), nextPageToken },
+        events: events.map(readEvent),
+        nextPageToken,
       }));
     },
     drainKeeper: (keeperId, requestId, options) =>

@@ -73,8 +73,11 @@ export function readLossPreview(message: PreviewKeeperLossResponseOutput): LossP
 
 export function readEvent({ eventId, atUnixMs, kind, subject, text }: EventOutput): ClusterEvent {
   return {
-    ...{ eventId: checkInteger(eventId, 'event_id', 1), atUnixMs },
-    ...{ kind: wireText(kind), subject: wireText(subject), text: wireText(text) },
+    eventId: checkInteger(eventId, 'event_id', 1),
+    atUnixMs,
+    kind: wireText(kind),
+    subject: wireText(subject),
+    text: wireText(text),
   };
 }
 

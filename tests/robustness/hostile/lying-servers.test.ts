@@ -47,7 +47,8 @@ beforeAll(async () => {
   ];
   const small = names.flatMap((name, index) =>
     [`/tree/${name}`, `/tree/deep/${name}`].map((path, at) => ({
-      ...{ path, bytes: seededBytes(100 + 2 * index + at, 300 + 3_000 * index) },
+      path,
+      bytes: seededBytes(100 + 2 * index + at, 300 + 3_000 * index),
     })),
   );
   await target.client.makeDirectory('/tree/deep', { parents: true });

@@ -80,7 +80,10 @@ async function showOne(
     }
     first = false;
     report.result(`- ${report.name(entry.path)}${entry.type === 'directory' ? '/' : ''}`, {
-      ...{ event: 'removed', path: entry.path, type: entry.type, dryRun: true },
+      event: 'removed',
+      path: entry.path,
+      type: entry.type,
+      dryRun: true,
     });
   }
 }

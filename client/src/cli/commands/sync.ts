@@ -107,9 +107,7 @@ function uploads(client: HoldfastClient, options: UploadManyOptions): CopyFiles<
 
 function downloads(client: HoldfastClient, options: DownloadOptions): CopyFiles<RemoteNode> {
   return async function* copyDown(files, onProgress) {
-    const sources = mapped(files, (file) => ({
-      ...{ file, entry: dated(file.source.entry), localPath: file.to },
-    }));
+    const sources = mapped(files, (file) => ({ file, entry: dated(file.source.entry), localPath: file.to }));
     const outcomes = client.downloadMany(sources, { ...options, onProgress });
     for await (const { file, ...what } of outcomes) yield { file: file.file, ...what };
   };

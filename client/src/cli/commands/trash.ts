@@ -115,7 +115,10 @@ async function restoreTree(
   }
   const failures = failed > 0 ? `, ${failed} failed` : '';
   report.done(`restored ${countWords(files, 'file')}, ${sizeWords(bytes)}${failures}`, {
-    ...{ event: 'summary', files, sizeBytes: bytes, failed },
+    event: 'summary',
+    files,
+    sizeBytes: bytes,
+    failed,
   });
   return batch.exitStatus;
 }
