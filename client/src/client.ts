@@ -264,6 +264,11 @@ export class HoldfastClient {
    * Reads a file, or bytes `start` to `end` of it (`end` included, as in node:fs), as a stream. It stays one
    * version to the end, whatever is committed meanwhile. Destroying the stream stops the transfer.
    *
+   * Every block is held against its checksum. A chunk of up to 4 MiB that is read whole is held against its digest too; of a
+   * part of a chunk, as of a longer one or of a small file that shares its chunk with others, a reader has the checksums
+   * alone that the keeper brings. They find what was damaged, not a keeper that makes them for other bytes; `download`
+   * finds that too, of such a small file by its `contentDigest`.
+   *
    * @example
    * let bytes = 0;
    * for await (const part of client.createReadStream('/log', { start: 1_000, end: 1_999 })) bytes += part.length;
@@ -293,7 +298,7 @@ export class HoldfastClient {
   /**
    * Reads a file, or bytes `start` to `end` of it (`end` included), into one Buffer, or into a string if an encoding
    * is given that is not null, as of node:fs/promises. More than `maxBytes` (64 MiB unless said) is refused before any
-   * byte is read.
+   * byte is read. The bytes are held against checksums as those of `createReadStream` are.
    *
    * @throws HoldfastError NOT_FOUND, IS_A_DIRECTORY, LIMIT_EXCEEDED, DATA_LOSS, UNAVAILABLE …
    * @example
