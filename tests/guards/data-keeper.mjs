@@ -479,6 +479,17 @@ export const dataKeeperGuards = [
     only: 'that may not be read is not condemned, nor is one for which there are too many open files',
   },
   {
+    name: 'no scrub that is done without its storage',
+    invariant: 'S3',
+    guards:
+      'A scrub that could not set aside what it found has failed: the next start of the keeper forgets it.',
+    file: file('scrub/scrubber.ts'),
+    find: 'if (failure) throw failure;',
+    replace: 'if (failure && taskId === this.#wantedTaskId) throw failure;',
+    test: test('scrub/scrubber.test.ts'),
+    only: 'that a task asks for has failed where the storage cannot be written',
+  },
+  {
     name: 'scrub of the medium',
     invariant: 'S1',
     guards: 'A scrub reads the disk and not what the page cache remembers of it.',
