@@ -112,7 +112,8 @@ export function planRepair(view: RepairView): RepairPlan {
 
 /**
  * True if so many keepers were lost at once that it is more likely the network than the keepers. Those that
- * have been dead for longer than the window neither count as gone nor as keepers.
+ * have been dead for longer than the window neither count as gone nor as keepers, and neither do those in whose place
+ * others are.
  */
 export function isBraked(view: Pick<RepairView, 'limits' | 'keepers' | 'nowMs'>): boolean {
   const { brakeShare, brakeMinKeepers, brakeWindowMs } = view.limits;
@@ -120,7 +121,8 @@ export function isBraked(view: Pick<RepairView, 'limits' | 'keepers' | 'nowMs'>)
   let present = 0;
   for (const keeper of view.keepers) {
     if (keeper.state !== 'dead') present++;
-    else if (keeper.deadSinceMs !== null && view.nowMs - keeper.deadSinceMs < brakeWindowMs) gone++;
+    else if (keeper.succeeded || keeper.deadSinceMs === null) continue;
+    else if (view.nowMs - keeper.deadSinceMs < brakeWindowMs) gone++;
   }
   return gone >= brakeMinKeepers && gone > (gone + present) * brakeShare;
 }

@@ -40,6 +40,8 @@ export interface RepairKeeper {
   readonly state: KeeperState;
   /** When its lease ran out, on the tracker's monotonic clock; null unless dead. */
   readonly deadSinceMs: number | null;
+  /** True if another keeper is at its address by now: what was lost is its storage, and not the way to it. */
+  readonly succeeded: boolean;
   readonly totalBytes: number;
   readonly freeBytes: number;
   /** What uploads allocated there since its last heartbeat. The planner adds the copies in flight itself. */

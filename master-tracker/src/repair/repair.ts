@@ -331,11 +331,14 @@ export class Repair {
   #keepers(): RepairKeeper[] {
     const nowMs = this.#parts.clock.monotonicMs();
     const counts = this.#parts.inFlight.countsByKeeper();
-    return this.#parts.membership.list().map((keeper) => ({
+    const keepers = this.#parts.membership.list();
+    const present = new Set(keepers.flatMap(({ state, address }) => (state === 'dead' ? [] : [address])));
+    return keepers.map((keeper) => ({
       keeperId: keeper.keeperId,
       zone: keeper.zone,
       state: keeper.state,
       deadSinceMs: keeper.deadSinceMs,
+      succeeded: keeper.state === 'dead' && present.has(keeper.address),
       totalBytes: keeper.capacity.totalBytes,
       freeBytes: keeper.capacity.freeBytes,
       reservedBytes: keeper.reservedBytes,

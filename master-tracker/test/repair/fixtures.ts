@@ -13,6 +13,7 @@ export function keeper(keeperId: string, changes: Partial<RepairKeeper> = {}): R
     zone: '',
     state: 'live',
     deadSinceMs: null,
+    succeeded: false,
     totalBytes: 1_000 * MIB,
     freeBytes: 500 * MIB,
     reservedBytes: 0,

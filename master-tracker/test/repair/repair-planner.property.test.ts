@@ -25,6 +25,7 @@ const anyKeeper = (keeperId: string): fc.Arbitrary<RepairKeeper> =>
       freeBytes: fc.integer({ min: 0, max: 300 * unit }),
       reservedBytes: fc.integer({ min: 0, max: 100 * unit }),
       draining: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
+      succeeded: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, fc.constant(true)),
       storageWritable: fc.oneof({ weight: 4, arbitrary: fc.constant(true) }, fc.constant(false)),
       copiesAsTarget: fc.integer({ min: 0, max: 3 }),
       copiesAsSource: fc.integer({ min: 0, max: 3 }),

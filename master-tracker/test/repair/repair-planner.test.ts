@@ -318,6 +318,14 @@ describe('the brake', () => {
     expect(planRepair(view([...live('a', 'b'), justLost('x')], [])).summary.braked).toBe(false);
   });
 
+  it('does not hold for keepers in whose place others are', () => {
+    const wiped = ['x', 'y'].map((id) => lost(id, { deadSinceMs: NOW_MS - 1_000, succeeded: true }));
+    const keepers = [...live('a', 'b', 'c', 'd'), ...wiped];
+    expect(planRepair(view(keepers, chunks)).summary.braked).toBe(false);
+    expect(planRepair(view([...keepers, justLost('z')], chunks)).summary.braked).toBe(false);
+    expect(planRepair(view([...keepers, justLost('z'), justLost('w')], chunks)).summary.braked).toBe(true);
+  });
+
   it('ends ten minutes after the last loss', () => {
     const at = (deadSinceMs: number) => {
       const keepers = [...live('a', 'b', 'c', 'd'), ...['x', 'y'].map((id) => lost(id, { deadSinceMs }))];

@@ -144,12 +144,13 @@ describe('repair', () => {
       expect(await tracker.pieces(chunkId)).toMatchObject({ [target.keeperId]: 'durable' });
   });
 
+  const events = async () =>
+    (await tracker.core.events.after(100, 0))
+      .map(({ kind }) => kind)
+      .filter((kind) => ['repair-braked', 'repair-released'].includes(kind));
+
   it('says when the brake takes hold, and when it lets go', async () => {
     const { chunkIds } = await tracker.put('/file', { count: 3, on: tracker.keepers.slice(0, 3) });
-    const events = async () =>
-      (await tracker.core.events.after(100, 0))
-        .map(({ kind }) => kind)
-        .filter((kind) => ['repair-braked', 'repair-released'].includes(kind));
     const [first, second, ...alive] = tracker.keepers;
     await tracker.pass(31_000, alive);
     await tracker.core.repair.step();
@@ -164,6 +165,26 @@ describe('repair', () => {
     for (const keeper of [first!, second!]) await keeper.register();
     await tracker.core.repair.step();
     expect(await events()).toEqual(['repair-braked', 'repair-released']);
+  });
+
+  it('does not take a keeper that was wiped again and again for many that vanished', async () => {
+    const { chunkIds } = await tracker.put('/file', { count: 3, on: tracker.keepers.slice(0, 3) });
+    const [wiped, ...others] = tracker.keepers;
+    const port = Number(wiped!.address.split(':')[1]);
+    const again = await tracker.addKeeper(port);
+    await tracker.pass(31_000, [...others, again]);
+    const last = await tracker.addKeeper(port);
+    const alive = [...others, last];
+    await tracker.pass(31_000, alive);
+    expect(tracker.core.membership.list().filter(({ state }) => state === 'dead')).toHaveLength(2);
+    await tracker.core.repair.step();
+    await work(alive);
+    expect(await events()).toEqual([]);
+    for (const chunkId of chunkIds) {
+      const pieces = await tracker.pieces(chunkId);
+      const there = alive.filter(({ keeperId }) => pieces[keeperId] === 'durable');
+      expect(there.length).toBeGreaterThanOrEqual(3);
+    }
   });
 
   it('under the brake copies nothing that has a copy to spare, until the keepers are given up', async () => {

@@ -206,8 +206,8 @@ export class TestTracker {
     return tracker;
   }
 
-  async addKeeper(): Promise<FakeKeeper> {
-    const keeper = new FakeKeeper(this, 7_500 + this.keepers.length);
+  async addKeeper(port = 7_500 + this.keepers.length): Promise<FakeKeeper> {
+    const keeper = new FakeKeeper(this, port);
     this.keepers.push(keeper);
     await keeper.register();
     await keeper.report([]);
