@@ -119,10 +119,9 @@ export function isBraked(view: Pick<RepairView, 'limits' | 'keepers' | 'nowMs'>)
   const { brakeShare, brakeMinKeepers, brakeWindowMs } = view.limits;
   let gone = 0;
   let present = 0;
-  for (const keeper of view.keepers) {
-    if (keeper.state !== 'dead') present++;
-    else if (keeper.succeeded || keeper.deadSinceMs === null) continue;
-    else if (view.nowMs - keeper.deadSinceMs < brakeWindowMs) gone++;
+  for (const { state, deadSinceMs, succeeded } of view.keepers) {
+    if (state !== 'dead') present++;
+    else if (!succeeded && deadSinceMs !== null && view.nowMs - deadSinceMs < brakeWindowMs) gone++;
   }
   return gone >= brakeMinKeepers && gone > (gone + present) * brakeShare;
 }
