@@ -45,6 +45,12 @@ import { checkPieceIndex } from './write-order.js';
 
 const registry = trackerV1.KeeperRegistryService.service;
 
+/**
+ * Whatever interval a keeper is told: with one word a lease, the lease is over for a moment each time, and with less for
+ * good. So one may be lost, and the next one late.
+ */
+const leastHeartbeatsPerLease = 3;
+
 /** A key has at least the strength of the MAC. */
 function checkKey(key: Buffer, what: string): Buffer {
   if (key.length >= 16 && key.length <= 64) return Buffer.from(key);
@@ -143,10 +149,9 @@ export class GrpcTrackerLink implements TrackerLink {
     const leaseMs = checkInteger(answer.leaseMs, 'lease_ms', 1);
     return {
       authority: readAuthority(answer.authority),
-      // Whatever it is told: with a word a lease, the lease is over for a moment each time, and with less for good.
       heartbeatIntervalMs: Math.min(
         checkInteger(answer.heartbeatIntervalMs, 'heartbeat_interval_ms', 1),
-        Math.ceil(leaseMs / 3),
+        Math.ceil(leaseMs / leastHeartbeatsPerLease),
       ),
       leaseMs,
       tokenKey: checkKey(answer.tokenKey, 'token_key'),
