@@ -51,12 +51,10 @@ export async function* explain(
     const found = await asking(tools, signal, () => tools.tracker.explainEntry(path, token, { signal }));
     return { items: found.chunks, nextPageToken: found.nextPageToken };
   };
-  yield* pagesOf(
-    'ExplainEntry',
-    page,
-    ({ fileOffset }) => fileOffset,
-    (last, next) => last.fileOffset + last.lengthBytes <= next.fileOffset,
-  );
+  const nameOf = ({ fileOffset }: ExplainedChunk): string => String(fileOffset);
+  const order = (last: ExplainedChunk, next: ExplainedChunk): number =>
+    last.fileOffset + last.lengthBytes <= next.fileOffset ? -1 : 1;
+  yield* pagesOf('ExplainEntry', page, nameOf, order);
 }
 
 /** `names`: ids, beginnings of ids, or addresses. */

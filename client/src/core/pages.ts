@@ -15,24 +15,28 @@ export interface Page<Item> {
  *
  * @param call for messages: `ListEntries`
  * @param ask for the page of a token; '' asks for the first one
- * @param nameOf what an item is called in messages
- * @param follows whether one item may come after another; an order that grows is sure to end
+ * @param nameOf what an item is called in messages, which tells it from those that may come in any order with it
+ * @param order below 0 where the second item comes after the first, 0 where they may come in any order, but each once
  * @throws HoldfastError INTERNAL for a page out of order, and for one with nothing on it that names another one
  */
 export async function* pagesOf<Item>(
   call: string,
   ask: (token: string) => Promise<Page<Item>>,
-  nameOf: (item: Item) => string | number,
-  follows: (last: Item, next: Item) => boolean,
+  nameOf: (item: Item) => string,
+  order: (last: Item, next: Item) => number,
 ): AsyncGenerator<Item, void, undefined> {
   let token = '';
   let last: Item | undefined;
+  /** Of the last one, and of those that may come in any order with it: what comes once is sure to end. */
+  const seen = new Set<string>();
   do {
     const page = await ask(token);
     for (const item of page.items) {
-      if (last !== undefined && !follows(last, item)) {
-        throw nonsense(call, `it is out of order at ${JSON.stringify(nameOf(item))}`);
-      }
+      const name = nameOf(item);
+      const ordered = last === undefined ? -1 : order(last, item);
+      if (ordered < 0) seen.clear();
+      if (ordered > 0 || seen.has(name)) throw nonsense(call, `it is out of order at ${name}`);
+      seen.add(name);
       last = item;
       yield item;
     }

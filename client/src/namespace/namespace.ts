@@ -104,8 +104,8 @@ async function* listDirectory(
     for (const entry of entries) checkIsIn(path, entry);
     return { items: entries, nextPageToken };
   };
-  const nameOf = (entry: Entry): string => entry.path;
-  yield* pagesOf('ListEntries', page, nameOf, (last, next) => compareBytes(last.path, next.path) < 0);
+  const nameOf = (entry: Entry): string => JSON.stringify(entry.path);
+  yield* pagesOf('ListEntries', page, nameOf, (last, next) => compareBytes(last.path, next.path));
 }
 
 export async function move(tools: Tools, source: string, destination: string, options: MoveOptions = {}) {

@@ -42,14 +42,9 @@ export async function* listTrash(
     }
     return { items: versions, nextPageToken };
   };
-  /** Of the path that was last: those that left it come in the order of their leaving. */
-  let seen = new Set<number>();
-  const nameOf = (version: TrashedVersion): string => version.path;
-  yield* pagesOf('ListTrash', page, nameOf, (last, next) => {
-    const order = compareBytes(last.path, next.path);
-    seen = order < 0 ? new Set() : seen.add(last.version);
-    return order <= 0 && !seen.has(next.version);
-  });
+  const nameOf = (one: TrashedVersion): string => `${JSON.stringify(one.path)}, version ${one.version}`;
+  // Versions of one path come in the order in which they left it, which is no order of their numbers.
+  yield* pagesOf('ListTrash', page, nameOf, (last, next) => compareBytes(last.path, next.path));
 }
 
 export async function restore(tools: Tools, path: string, options: RestoreOptions = {}): Promise<Entry> {
