@@ -23,11 +23,9 @@ const goodputShare = 0.9;
 const windowMs = 10_000;
 /** From the begin of one operation to the next: some twenty reads and ten writes in a window. */
 const paceMs = { read: 500, write: 1_000 } as const;
-/** As many chunks as it takes for some of every keeper, */
+/** As many chunks as it takes for some of every keeper. */
 const fileCount = 6;
 const mostBytes = 150_000;
-/** and each of them with one piece left when a keeper is gone. */
-const replicas = 2;
 const lookMs = 500;
 
 /** Resolves to what ends it. */
@@ -35,6 +33,8 @@ type Fault = (cluster: SimulatedCluster, keeper: SimulatedKeeper) => () => void;
 
 interface Exercise {
   readonly fault: Fault;
+  /** How many it happens to at once; every chunk has one piece more. */
+  readonly keepers: number;
   /** It ends by then; it stays if there is none. */
   readonly lastsMs?: number;
   /** Whether reads find what they need elsewhere: not where nobody can say where that is. */
@@ -43,28 +43,35 @@ interface Exercise {
   readonly copies?: 'soon' | 'none';
 }
 
-const ofKeeper = (fault: Fault): Exercise => ({ fault, readsGoOn: true, copies: 'soon' });
+const ofKeeper = (fault: Fault): Exercise => ({ fault, keepers: 1, readsGoOn: true, copies: 'soon' });
+/** The brake on repair holds then, but not for last pieces. */
+const ofTwoKeepers = (fault: Fault): Exercise => ({ ...ofKeeper(fault), keepers: 2 });
 /** The tracker goes on hearing of the keeper, so that what it has counts. */
-const ofLiveKeeper = (fault: Fault): Exercise => ({ fault, readsGoOn: true });
+const ofLiveKeeper = (fault: Fault): Exercise => ({ fault, keepers: 1, readsGoOn: true });
 /** Clients wait for a tracker for longer than this. */
-const ofTracker = (fault: Fault): Exercise => ({ fault, readsGoOn: false, lastsMs: 10_000 });
+const ofTracker = (fault: Fault): Exercise => ({ fault, keepers: 1, readsGoOn: false, lastsMs: 10_000 });
+
+const isKilled: Fault = (cluster, keeper) => {
+  keeper.wanted = false;
+  cluster.killKeeper(keeper);
+  return () => cluster.startKeeper(keeper);
+};
+const isFrozen: Fault = (_, { process }) => {
+  process?.freeze();
+  return () => process?.thaw();
+};
 
 const exercises: Readonly<Record<string, Exercise>> = {
-  'a keeper is killed': ofKeeper((cluster, keeper) => {
-    keeper.wanted = false;
-    cluster.killKeeper(keeper);
-    return () => cluster.startKeeper(keeper);
-  }),
+  'a keeper is killed': ofKeeper(isKilled),
+  'two keepers are killed': ofTwoKeepers(isKilled),
   "a keeper's power is cut": ofKeeper((cluster, keeper) => {
     keeper.wanted = false;
     cluster.killKeeper(keeper, 'silent');
     keeper.disk.losePower();
     return () => cluster.startKeeper(keeper);
   }),
-  'a keeper is frozen': ofKeeper((_, { process }) => {
-    process?.freeze();
-    return () => process?.thaw();
-  }),
+  'a keeper is frozen': ofKeeper(isFrozen),
+  'two keepers are frozen': ofTwoKeepers(isFrozen),
   'a keeper hangs': ofLiveKeeper(({ network }, { name }) => {
     network.hang(name);
     return () => network.unhang(name);
@@ -103,7 +110,10 @@ const exercises: Readonly<Record<string, Exercise>> = {
   }),
 };
 
-export const drillKinds: readonly string[] = Object.keys(exercises);
+/** What can happen in a cluster of so many keepers: two are left, as many as acknowledge a write. */
+export function drillKinds(keepers: number): string[] {
+  return Object.keys(exercises).filter((kind) => (exercises[kind]?.keepers ?? 0) + 2 <= keepers);
+}
 
 /** A disk that was not well is not trusted again by the process that saw it. */
 function restart(cluster: SimulatedCluster, keeper: SimulatedKeeper): void {
@@ -125,7 +135,7 @@ export async function drill(cluster: SimulatedCluster, kind: string, random: See
   const whole = async (): Promise<void> => {
     while ((await problemsOf(client, cluster)).length > 0) await process.clock.sleep(lookMs);
   };
-  const work = new Work(client, process, random);
+  const work = new Work(client, process, random, exercise.keepers + 1);
   /** Resolves to whether it came to be in time. */
   const until = async (isDone: () => boolean, atMs: number): Promise<boolean> => {
     const isIt = await time.runUntil(() => work.failure !== undefined || isDone(), atMs - time.nowMs);
@@ -138,18 +148,21 @@ export async function drill(cluster: SimulatedCluster, kind: string, random: See
   work.start();
   await until(never, time.nowMs + windowMs);
   const calm = work.calm();
-  const keeper = random.pick(cluster.keepers);
-  const lastPieces = lastPiecesWithout(cluster, keeper);
+  const first = random.integer(0, cluster.keepers.length - 1);
+  // Two in a row are any two.
+  const hit = [...cluster.keepers, ...cluster.keepers].slice(first, first + exercise.keepers);
+  const lastPieces = lastPiecesWithout(cluster, hit);
   const copied = new Set<string>();
   cluster.onFetchTask = (chunkId) => copied.add(chunkId);
-  trace.add('drill', `${kind}: ${keeper.name}; ${lastPieces.length} chunks with one more piece`);
+  const names = hit.map(({ name }) => name).join(' and ');
+  trace.add('drill', `${kind}: ${names}; ${lastPieces.length} chunks with one more piece`);
 
   const { lastsMs = 0, readsGoOn, copies } = exercise;
   const beganMs = time.nowMs;
-  let end: (() => void) | undefined = exercise.fault(cluster, keeper);
+  let ends = hit.map((keeper) => exercise.fault(cluster, keeper));
   const endOnce = (): void => {
-    end?.();
-    end = undefined;
+    ends.forEach((end) => end());
+    ends = [];
   };
   if (lastsMs > 0) time.after(lastsMs, endOnce);
   if (readsGoOn) work.mostReadMs = failoverMs + calm.slowestReadMs;
@@ -175,13 +188,14 @@ export async function drill(cluster: SimulatedCluster, kind: string, random: See
   await until(never, time.nowMs);
 }
 
-/** The chunks that have one piece if the keeper is gone. */
-function lastPiecesWithout(cluster: SimulatedCluster, { keeper }: SimulatedKeeper): string[] {
+/** The chunks that have one piece left if these keepers are gone. */
+function lastPiecesWithout(cluster: SimulatedCluster, keepers: readonly SimulatedKeeper[]): string[] {
+  const ids = keepers.map(({ keeper }) => `'${keeper?.keeperId}'`).join(', ');
   return cluster
     .query(
       `SELECT chunk_id AS id FROM chunks JOIN pieces USING (chunk_id) JOIN keepers USING (keeper_id)
          WHERE chunks.state = 'live' AND pieces.state = 'durable' AND dead = 0
-         GROUP BY chunk_id HAVING count(*) = 2 AND sum(keeper_id = '${keeper?.keeperId}') = 1`,
+         GROUP BY chunk_id HAVING count(*) > 1 AND sum(keeper_id NOT IN (${ids})) = 1`,
     )
     .map(({ id }) => String(id));
 }
@@ -190,6 +204,7 @@ function lastPiecesWithout(cluster: SimulatedCluster, { keeper }: SimulatedKeepe
 class Work {
   readonly #client: HoldfastClient;
   readonly #process: SimulatedProcess;
+  readonly #replicas: number;
   readonly #files: readonly { readonly path: string; readonly content: Buffer }[];
   /** When operations ended, in order. */
   readonly #doneMs: number[] = [];
@@ -201,9 +216,11 @@ class Work {
   /** Of an operation: none may fail, as each file has a piece elsewhere, and clients wait for a tracker. */
   failure: { readonly error: unknown } | undefined;
 
-  constructor(client: HoldfastClient, process: SimulatedProcess, random: SeededRandom) {
+  /** @param replicas of everything that is stored */
+  constructor(client: HoldfastClient, process: SimulatedProcess, random: SeededRandom, replicas: number) {
     this.#client = client;
     this.#process = process;
+    this.#replicas = replicas;
     this.#files = Array.from({ length: fileCount }, (_, index) => ({
       path: `/drill/${index}`,
       content: random.bytes(random.integer(1, mostBytes)),
@@ -212,7 +229,7 @@ class Work {
 
   async store(): Promise<void> {
     for (const { path, content } of this.#files) {
-      await this.#client.upload(content, path, { replicas, createParents: true });
+      await this.#client.upload(content, path, { replicas: this.#replicas, createParents: true });
     }
   }
 
@@ -279,6 +296,7 @@ class Work {
 
   async #write(turn: number): Promise<void> {
     const { content } = this.#files[turn % this.#files.length] ?? {};
-    if (content) await this.#client.upload(content, '/drill/written', { replicas, overwrite: true });
+    const options = { replicas: this.#replicas, overwrite: true };
+    if (content) await this.#client.upload(content, '/drill/written', options);
   }
 }

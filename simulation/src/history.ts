@@ -132,7 +132,7 @@ export async function runHistory(seed: number, options: HistoryOptions = {}): Pr
     await judge(cluster, model, arena, watcher);
     const drilling = new SeededRandom(seed, 'drill');
     if (drilling.chance(drillShare)) {
-      const kind = drilling.pick(drillKinds);
+      const kind = drilling.pick(drillKinds(cluster.keepers.length));
       await drill(cluster, kind, drilling);
       drills.set(kind, 1);
     }
