@@ -5,16 +5,14 @@
  */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type HoldfastClient, connect } from '@holdfast/client';
-import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import type { Cluster } from '@holdfast/local-cluster';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Finished, run } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { checkHealth } from '../support/keeper-calls.js';
 import { LoopDisk, hungThreads, missingForHungReads, missingForHungWrites } from '../support/loop-disk.js';
-import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
-import { expectChecked } from '../support/oracle.js';
-import { preloading } from '../support/preloading.js';
+import { startMeasuredCluster } from '../support/measured-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const sizeBytes = 48 * 1024 ** 2;
@@ -29,7 +27,7 @@ const needing = (what: string | undefined): string => (what === undefined ? '' :
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let disk: LoopDisk;
 let cluster: Cluster;
-let before: Footprints;
+let expectAsBefore: () => Promise<void>;
 let client: HoldfastClient;
 let source: string;
 let digest: string;
@@ -41,12 +39,7 @@ beforeAll(async () => {
   digest = await writeSeededFile(source, sizeBytes, 20_261_121);
   const dataDir = join(folder.path, 'cluster');
   disk = await LoopDisk.make(join(dataDir, 'keeper-1'), join(folder.path, 'disk.img'), 4 * 1024 ** 3);
-  cluster = await startProcessCluster({
-    dataDir,
-    keepers: 3,
-    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
-  });
-  before = await footprintsOf(serversOf(cluster));
+  ({ cluster, expectAsBefore } = await startMeasuredCluster(3, dataDir));
   client = await connect({ tracker: cluster.trackerAddress });
   await upload('/first');
 }, 120_000);
@@ -120,8 +113,7 @@ async function isWholeAgain(paths: readonly string[]): Promise<void> {
   await waitFor('all to be live', async () =>
     (await client.status()).keepers.every(({ state, reported }) => state === 'live' && reported),
   );
-  await expectChecked(cluster);
-  await expectNothingHeld(serversOf(cluster), before);
+  await expectAsBefore();
 }
 
 function temporaryFiles(): Promise<string[]> {

@@ -4,13 +4,11 @@
  */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { connect } from '@holdfast/client';
-import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import type { Cluster } from '@holdfast/local-cluster';
 import { join } from 'node:path';
 import { peakResidentBytesOf, start } from '../support/command.js';
 import { sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
-import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
-import { expectChecked } from '../support/oracle.js';
-import { preloading } from '../support/preloading.js';
+import { startMeasuredCluster } from '../support/measured-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const sizeBytes = 1024 ** 3;
@@ -19,7 +17,7 @@ const residentLimitBytes = 250e6;
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
-let before: Footprints;
+let expectAsBefore: () => Promise<void>;
 let source: string;
 let digest: string;
 
@@ -27,12 +25,7 @@ beforeAll(async () => {
   folder = await temporaryFolder();
   source = join(folder.path, 'random.bin');
   digest = await writeSeededFile(source, sizeBytes, 20_261_120);
-  cluster = await startProcessCluster({
-    dataDir: join(folder.path, 'cluster'),
-    keepers: 4,
-    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
-  });
-  before = await footprintsOf(serversOf(cluster));
+  ({ cluster, expectAsBefore } = await startMeasuredCluster(4, join(folder.path, 'cluster')));
 }, 120_000);
 
 afterAll(async () => {
@@ -101,6 +94,5 @@ it('a download survives kill -9 of a keeper', async () => {
 
 it('in the end the check finds nothing, and nobody holds more than before', async () => {
   await cluster.keepers[0]!.start();
-  await expectChecked(cluster);
-  await expectNothingHeld(serversOf(cluster), before);
+  await expectAsBefore();
 }, 300_000);

@@ -1,27 +1,20 @@
 /** Real input, through the command line both ways: the running node executable, and node_modules. */
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
+import type { Cluster } from '@holdfast/local-cluster';
 import { cp, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { repository, run } from '../support/command.js';
 import { fingerprint, sha256Of, temporaryFolder } from '../support/files.js';
-import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
-import { expectChecked } from '../support/oracle.js';
-import { preloading } from '../support/preloading.js';
+import { startMeasuredCluster } from '../support/measured-cluster.js';
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
-let before: Footprints;
+let expectAsBefore: () => Promise<void>;
 let flags: string[];
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  cluster = await startProcessCluster({
-    dataDir: join(folder.path, 'cluster'),
-    keepers: 3,
-    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
-  });
-  before = await footprintsOf(serversOf(cluster));
+  ({ cluster, expectAsBefore } = await startMeasuredCluster(3, join(folder.path, 'cluster')));
   flags = ['--tracker', cluster.trackerAddress];
 }, 120_000);
 
@@ -62,7 +55,4 @@ it('a part of node_modules with every name and empty directory', async () => {
   expect(await fingerprint(back)).toEqual(await fingerprint(tree));
 }, 600_000);
 
-it('in the end the check finds nothing, and nobody holds more than before', async () => {
-  await expectChecked(cluster);
-  await expectNothingHeld(serversOf(cluster), before);
-}, 300_000);
+it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore(), 300_000);

@@ -5,9 +5,7 @@ import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type RunningCommand, run, start } from '../support/command.js';
 import { fingerprint, seededBytes, sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
-import { type Footprints, expectNothingHeld, footprintsOf, serversOf } from '../support/footprint.js';
-import { expectChecked } from '../support/oracle.js';
-import { preloading } from '../support/preloading.js';
+import { startMeasuredCluster } from '../support/measured-cluster.js';
 import { queryTables } from '../support/tracker-tables.js';
 import { waitFor } from '../support/wait.js';
 
@@ -15,7 +13,7 @@ const MiB = 1024 ** 2;
 const sizeBytes = 96 * MiB + 1;
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let cluster: Cluster;
-let before: Footprints;
+let expectAsBefore: () => Promise<void>;
 let source: string;
 let digest: string;
 let state: string;
@@ -23,12 +21,7 @@ let state: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
   state = join(folder.path, 'state');
-  cluster = await startProcessCluster({
-    dataDir: join(folder.path, 'cluster'),
-    keepers: 3,
-    environment: preloading('leaks-show.mjs', 'soon-idle.mjs'),
-  });
-  before = await footprintsOf(serversOf(cluster));
+  ({ cluster, expectAsBefore } = await startMeasuredCluster(3, join(folder.path, 'cluster')));
   source = join(folder.path, 'source.bin');
   digest = await writeSeededFile(source, sizeBytes, 7);
 }, 120_000);
@@ -229,7 +222,4 @@ it('trees that are killed and interrupted go on to the same place, and no file t
   expect(await fingerprint(back)).toEqual(await fingerprint(tree));
 }, 120_000);
 
-it('in the end the check finds nothing, and nobody holds more than before', async () => {
-  await expectChecked(cluster);
-  await expectNothingHeld(serversOf(cluster), before);
-}, 300_000);
+it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore(), 300_000);
