@@ -2,14 +2,8 @@
  * What is on the keepers' disks, held against the tracker's tables: by the formats that docs/formats describe and
  * without the product's code, as a judge must not ask the accused.
  */
-import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
+import { damageOf } from './chunk-file.js';
 import { type SimulatedCluster, type SimulatedKeeper, dataDir } from './simulated-cluster.js';
-
-/** docs/formats/chunk-file.md. */
-const headerBytes = 4_096;
-const footerBytes = 48;
-const at = { blockSize: 16, chunkId: 40, length: 72 } as const;
 
 /** A keeper's own: who it is, what it has seen, how far its scrub is, its reserve and its lock. */
 const ownFile = /^(IDENTITY|STATE|SCRUB|RESERVE|LOCK.*)$/;
@@ -73,30 +67,4 @@ function countedPieces(
     // One that does not run is told of by itself.
     return keeper ? [{ keeper, chunkId: String(chunkId), digest: String(digest) }] : [];
   });
-}
-
-/** What is wrong with a piece's file, read from its first byte to its last. */
-export function damageOf(file: Buffer, chunkId: string, digest: string): string | undefined {
-  if (file.length < headerBytes) return 'the header is cut off';
-  if (file.toString('hex', at.chunkId, at.chunkId + 16) !== chunkId) return 'it is of another chunk';
-  const isWhole = (from: number, to: number, sumAt: number): boolean =>
-    crc32(file.subarray(from, to)) === file.readUInt32BE(sumAt);
-  if (!isWhole(0, headerBytes - 4, headerBytes - 4)) return 'the header is damaged';
-  const blockBytes = file.readUInt32BE(at.blockSize);
-  const table = headerBytes + Number(file.readBigUInt64BE(at.length));
-  const blocks = Math.ceil((table - headerBytes) / blockBytes);
-  const footer = table + 4 * blocks;
-  if (file.length !== footer + footerBytes) return `it has ${file.length} bytes`;
-  for (let block = 0; block < blocks; block += 1) {
-    const from = headerBytes + block * blockBytes;
-    if (!isWhole(from, Math.min(from + blockBytes, table), table + 4 * block)) {
-      return `block ${block} is damaged`;
-    }
-  }
-  const found = createHash('sha256').update(file.subarray(table, footer)).digest('hex');
-  if (found !== digest) return `its digest is ${found}, not ${digest}`;
-  if (found !== file.toString('hex', footer, footer + 32)) return 'the footer has another digest';
-  if (!isWhole(footer, footer + 36, footer + 36)) return 'the footer is damaged';
-  const magic = file.toString('hex', footer + 40);
-  return magic === '4846454e44890000' ? undefined : `it ends with ${magic}`;
 }

@@ -1,9 +1,10 @@
 import { crc32 } from 'node:zlib';
 import type { HoldfastClient } from '@holdfast/client';
 import { describe, expect, it } from '@jest/globals';
+import { damageOf } from '../src/chunk-file.js';
 import { Contest } from '../src/contest.js';
 import type { Arena } from '../src/contender.js';
-import { damageOf, damageOn, leftoversOf } from '../src/disks.js';
+import { damageOn, leftoversOf } from '../src/disks.js';
 import { judge } from '../src/judge.js';
 import { Model } from '../src/model.js';
 import { SimulatedCluster, type SimulatedKeeper, dataDir } from '../src/simulated-cluster.js';
@@ -79,6 +80,8 @@ describe('the judge', () => {
       .filter((chunk) => path.includes(String(chunk['chunkId'])))) {
       const damage = (file: Buffer) => damageOf(file, String(chunkId), String(digest));
       expect(damage(whole)).toBeUndefined();
+      expect(damageOf(whole, String(chunkId))).toBeUndefined();
+      expect(damageOf(whole, String(chunkId), '0'.repeat(64))).toContain('its digest is');
       expect(damage(whole.subarray(0, -1))).toContain('bytes');
       expect(damage(whole.subarray(0, 100))).toContain('cut off');
       // A step that meets the header, every block, the table and the footer.
@@ -86,6 +89,7 @@ describe('the judge', () => {
         const file = Buffer.from(whole);
         file[at] = ~(file[at] ?? 0);
         expect(damage(file)).toBeDefined();
+        expect(damageOf(file, String(chunkId))).toBeDefined();
       }
     }
   });

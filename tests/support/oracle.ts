@@ -6,7 +6,7 @@
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster, Member } from '@holdfast/local-cluster';
 import { expectNoFilesHeld } from './footprint.js';
-import { type KeeperDisk, checkPiece, lookAtDisk } from './keeper-disk.js';
+import { type KeeperDisk, damageOfPiece, lookAtDisk } from './keeper-disk.js';
 import type { Ledger } from './ledger.js';
 import { type Row, queryTables } from './tracker-tables.js';
 import { waitFor } from './wait.js';
@@ -157,8 +157,10 @@ async function compare(
       problems.push(`piece ${piece.chunkId} is stored and does not count`);
       continue;
     }
-    const digest = await checkPiece(piece).catch((error: unknown) => String(error));
-    if (digest !== digests.get(piece.chunkId)) problems.push(`piece ${piece.chunkId}: ${digest}`);
+    const damage = await damageOfPiece(piece, String(digests.get(piece.chunkId))).catch((error: unknown) =>
+      String(error),
+    );
+    if (damage !== undefined) problems.push(`piece ${piece.chunkId}: ${damage}`);
   }
   for (const { place, path } of disk.files) if (place === 'tmp') problems.push(`${path} is left over`);
   return problems;

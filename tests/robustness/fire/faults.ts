@@ -1,8 +1,9 @@
 /** Brings about what was planned, in real processes, real connections and real disks, and ends it. */
 import type { Cluster, GateFault, Member } from '@holdfast/local-cluster';
+import { partsOf } from '@holdfast/simulation';
 import { open, readFile, readdir, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { partsOf, storedPieces } from '../../support/keeper-disk.js';
+import { storedPieces } from '../../support/keeper-disk.js';
 import type { LoopDisk } from '../../support/loop-disk.js';
 import { type Numbers, numbersFrom, pick } from '../../support/seeded-numbers.js';
 import { waitFor } from '../../support/wait.js';

@@ -6,8 +6,9 @@
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { HoldfastClient } from '@holdfast/client';
 import type { Cluster } from '@holdfast/local-cluster';
+import { partsOf } from '@holdfast/simulation';
 import { appendFile, readFile, rename, truncate, writeFile } from 'node:fs/promises';
-import { type PieceFile, lookAtDisk, partsOf, storedPieces } from '../../support/keeper-disk.js';
+import { type PieceFile, lookAtDisk, storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
 import { quickCluster, readAnew, storeFiles } from '../../support/quick-cluster.js';

@@ -1,9 +1,10 @@
 /** The judge itself: a cluster that nothing happened to passes, and what reads do not show does not get past it. */
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import type { Cluster } from '@holdfast/local-cluster';
+import { partsOf } from '@holdfast/simulation';
 import { open, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lookAtDisk, partsOf, storedPieces } from '../../support/keeper-disk.js';
+import { lookAtDisk, storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
 import { quickCluster, storeFiles } from '../../support/quick-cluster.js';

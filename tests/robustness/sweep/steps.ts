@@ -1,6 +1,6 @@
 /** The steps of the protocol, each as something to do while one of the servers is about to be hit. */
 import { readFile, writeFile } from 'node:fs/promises';
-import { checkPiece } from '../../support/keeper-disk.js';
+import { damageOfPiece } from '../../support/keeper-disk.js';
 import { waitFor } from '../../support/wait.js';
 import type { Victim, World } from './world.js';
 
@@ -155,7 +155,7 @@ export const steps: readonly Step[] = [
           'the damaged piece to be whole again',
           async () => {
             const [mended] = await world.onVictim(chunks);
-            return mended && checkPiece(mended).catch(() => undefined);
+            return mended !== undefined && (await damageOfPiece(mended)) === undefined;
           },
           60_000,
         );
