@@ -11,6 +11,7 @@ const above = {
   shared: [...services, 'local-cluster', 'tests', 'bench', 'simulation', 'examples'],
   services: ['local-cluster', 'tests', 'bench', 'simulation', 'examples'],
   'local-cluster': ['tests', 'bench', 'simulation', 'examples'],
+  simulation: ['tests', 'bench', 'examples'],
 };
 const anyOf = (names) => `^(${names.join('|')})/`;
 
@@ -63,6 +64,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^local-cluster/' },
       to: { path: anyOf(above['local-cluster']) },
+    },
+    {
+      name: 'simulation-knows-no-tests',
+      comment: 'Tests of real processes have its judge of pieces.',
+      severity: 'error',
+      from: { path: '^simulation/' },
+      to: { path: anyOf(above.simulation) },
     },
     {
       name: 'bench-measures-from-outside',

@@ -22,7 +22,7 @@ beforeEach(async () => {
   ledger = new Ledger();
   cluster = await quickCluster(4);
   client = await cluster.connect();
-  await storeFiles(client, ledger, { count: 6, chunks: 8, seed: 400 });
+  await storeFiles(client, ledger, { count: 3, chunks: 8, seed: 400 });
   // On a busy machine a keeper may have seemed dead for a moment: no copy is to be one too many, which would be deleted.
   await expectHealed(cluster, ledger, { read: false, check: false, stop: false });
 });

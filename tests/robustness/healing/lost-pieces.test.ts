@@ -18,7 +18,7 @@ beforeEach(async () => {
   ledger = new Ledger();
   cluster = await quickCluster(4);
   client = await cluster.connect();
-  await storeFiles(client, ledger, { count: 6, chunks: 8, seed: 100 });
+  await storeFiles(client, ledger, { count: 3, chunks: 8, seed: 100 });
 });
 
 afterEach(() => cluster.stop());
@@ -85,7 +85,7 @@ it('a shard directory that vanishes under a running keeper costs its pieces and 
   for (const shard of shards.slice(0, Math.ceil(shards.length / 2))) await rm(shard, { recursive: true });
   await ledger.checkAll(client);
   // Writes go on, with this keeper or without it.
-  await storeFiles(client, ledger, { count: 6, chunks: 8, seed: 200 });
+  await storeFiles(client, ledger, { count: 3, chunks: 8, seed: 200 });
   // Whether or not a write has met the hole: a restart mends it, and tells what is missing.
   await keeper.restart();
   await expectHealed(cluster, ledger);

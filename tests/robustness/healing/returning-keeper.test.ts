@@ -26,7 +26,7 @@ afterEach(() => cluster.stop());
 async function start(...args: Parameters<typeof quickCluster>): Promise<void> {
   cluster = await quickCluster(...args);
   client = await cluster.connect();
-  await storeFiles(client, ledger, { count: 6, chunks: 8, seed: 700 });
+  await storeFiles(client, ledger, { count: 6, chunks: 4, seed: 700 });
 }
 
 const isWhole = async (): Promise<boolean> => (await client.status()).chunksBelowPolicy === 0;
@@ -70,7 +70,7 @@ it('a keeper that was dead for long brings nothing back that was deleted or repl
   // Only pieces of the one file that stayed can still be stored; the others it was told to give up.
   const kept = (await storedPieces(keeper.dataDir)).filter(({ chunkId }) => stale.has(chunkId));
   const trash = (await lookAtDisk(keeper.dataDir)).files.filter(({ place }) => place === 'trash');
-  expect(kept.length).toBeLessThanOrEqual(8);
+  expect(kept.length).toBeLessThanOrEqual(4);
   expect(kept.length + trash.filter(({ chunkId }) => stale.has(chunkId)).length).toBe(stale.size);
 }, 180_000);
 
