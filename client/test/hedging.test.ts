@@ -163,6 +163,26 @@ describe('a keeper that is late', () => {
   });
 });
 
+it.each([
+  ['with a hedge for the first', true],
+  ['with none to spend', false],
+])('two keepers that are silent cost less than 3 s, %s', async (_, hasHedges) => {
+  const cluster = new FakeCluster();
+  const bytes = randomBytes(64 * KiB);
+  cluster.put('/file', bytes);
+  for (const silent of [1, 2]) {
+    cluster.keeper(silent).faults.read = async function* (messages, _request, signal) {
+      await hang(undefined, signal);
+      yield* messages;
+    };
+  }
+  const context = cluster.context();
+  while (!hasHedges && context.health.hedges.tryTake());
+  const startedMs = cluster.clock.monotonicMs();
+  expect((await readFile(context, { path: '/file' }, {})).equals(bytes)).toBe(true);
+  expect(cluster.clock.monotonicMs() - startedMs).toBeLessThan(3_000);
+});
+
 describe('one slow keeper among three', () => {
   /** Of `count` reads of 64 KiB, one after the other: how many met the slow keeper, and how many calls keepers got. */
   async function readMany(count: number, slowMs: number) {

@@ -588,6 +588,16 @@ export const clientGuards = [
     test: test('hedging.test.ts'),
   },
   {
+    name: 'two keepers that are silent',
+    invariant: 'liveness',
+    guards: 'A read that has waited for one keeper for nothing does not wait for the next one as long.',
+    file: file('download/range-reader.ts'),
+    find: 'isUrgent || ',
+    replace: '',
+    test: test('hedging.test.ts'),
+    only: 'two keepers that are silent',
+  },
+  {
     name: 'keeper that is silent',
     invariant: 'liveness',
     guards: 'A read leaves a keeper that sends nothing within 3 s.',

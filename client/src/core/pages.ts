@@ -17,7 +17,7 @@ export interface Page<Item> {
  * @param ask for the page of a token; '' asks for the first one
  * @param nameOf what an item is called in messages, which tells it from those that may come in any order with it
  * @param order below 0 where the second item comes after the first, 0 where they may come in any order, but each once
- * @throws HoldfastError INTERNAL for a page out of order, and for one with nothing on it that names another one
+ * @throws HoldfastError INTERNAL for items out of order or twice, and for a page with nothing on it that names another one
  */
 export async function* pagesOf<Item>(
   call: string,
@@ -27,7 +27,7 @@ export async function* pagesOf<Item>(
 ): AsyncGenerator<Item, void, undefined> {
   let token = '';
   let last: Item | undefined;
-  /** Of the last one, and of those that may come in any order with it: what comes once is sure to end. */
+  /** Of the last one, and of those that may come in any order with it: or the same pages could come again and again. */
   const seen = new Set<string>();
   do {
     const page = await ask(token);
@@ -35,7 +35,8 @@ export async function* pagesOf<Item>(
       const name = nameOf(item);
       const ordered = last === undefined ? -1 : order(last, item);
       if (ordered < 0) seen.clear();
-      if (ordered > 0 || seen.has(name)) throw nonsense(call, `it is out of order at ${name}`);
+      if (ordered > 0) throw nonsense(call, `it is out of order at ${name}`);
+      if (seen.has(name)) throw nonsense(call, `it has ${name} twice`);
       seen.add(name);
       last = item;
       yield item;

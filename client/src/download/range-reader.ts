@@ -14,8 +14,11 @@ import { type Attempt, type Spare, hedge } from './hedge.js';
 import { locateAgain } from './locate.js';
 import { type ByteSink, readPiece } from './piece-reader.js';
 
-/** How long a keeper may be silent before the next is asked: failover stays under the promised 3 s. */
-const silenceMs = 2_500;
+/**
+ * How long a keeper may be silent before the next is asked: failover stays under the promised 3 s, also where the one
+ * that was asked beside it, half a second later at most (core/hedging.ts), is as silent.
+ */
+const silenceMs = 2_400;
 /** On a machine that is slow as a whole, later rounds are more patient, or no keeper would ever do. */
 const maxSilenceMs = 15_000;
 /** How long to go on without a byte: a keeper's restart and the tracker's view of it fit in. */
@@ -26,6 +29,11 @@ const firstPauseMs = 100;
 const maxPauseMs = 2_000;
 /** A report is a courtesy to the cluster and must not delay the read. */
 const reportDeadlineMs = 5_000;
+
+/** What piece-reader.ts says of a keeper that sends nothing. */
+function isSilence(error: HoldfastError): boolean {
+  return hasCode(error, 'DEADLINE_EXCEEDED');
+}
 
 /** A piece that answered and did not have the right bytes. */
 function isBad(error: HoldfastError): boolean {
@@ -140,7 +148,8 @@ class RangeReader {
       throwIfCancelled(this.#signal);
       const asked = { first: piece, second: other };
       const first = this.#attempt(piece, patienceWithOneMs);
-      const spare = other && this.#spare(piece, other, patienceWithOneMs);
+      const isUrgent = failures.some(isSilence);
+      const spare = other && this.#spare(piece, other, patienceWithOneMs, isUrgent);
       const { ended, late } = await hedge(clock, first, spare, this.#signal);
       throwIfCancelled(this.#signal);
       if (late) health.noteLate(piece.keeper.keeperId);
@@ -171,12 +180,16 @@ class RangeReader {
     return error;
   }
 
-  /** The piece to ask beside the first one when that is later than other keepers nearly always are. */
-  #spare(first: PieceLocation, second: PieceLocation, patienceWithOneMs: number): Spare {
+  /**
+   * The piece to ask beside the first one when that is later than other keepers nearly always are. Out of the budget,
+   * but where it is urgent, as a keeper was silent: a second one in its turn would take longer than is promised.
+   */
+  #spare(first: PieceLocation, second: PieceLocation, patienceWithOneMs: number, isUrgent: boolean): Spare {
     const { firstBytes, hedges } = this.#context.health;
+    const attempt = this.#attempt(second, patienceWithOneMs);
     return {
       delayMs: hedgeDelayMs(firstBytes.ofOthers(first.keeper.keeperId)),
-      attempt: () => (hedges.tryTake() ? this.#attempt(second, patienceWithOneMs) : undefined),
+      attempt: () => (isUrgent || hedges.tryTake() ? attempt : undefined),
     };
   }
 
