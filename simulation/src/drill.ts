@@ -33,7 +33,7 @@ type Fault = (cluster: SimulatedCluster, keeper: SimulatedKeeper) => () => void;
 
 interface Exercise {
   readonly fault: Fault;
-  /** How many it happens to at once; every chunk has one piece more. */
+  /** How many are hit at once, if keepers are; every chunk has one piece more. */
   readonly keepers: number;
   /** It ends by then; it stays if there is none. */
   readonly lastsMs?: number;
@@ -51,27 +51,27 @@ const ofLiveKeeper = (fault: Fault): Exercise => ({ fault, keepers: 1, readsGoOn
 /** Clients wait for a tracker for longer than this. */
 const ofTracker = (fault: Fault): Exercise => ({ fault, keepers: 1, readsGoOn: false, lastsMs: 10_000 });
 
-const isKilled: Fault = (cluster, keeper) => {
+const kill: Fault = (cluster, keeper) => {
   keeper.wanted = false;
   cluster.killKeeper(keeper);
   return () => cluster.startKeeper(keeper);
 };
-const isFrozen: Fault = (_, { process }) => {
+const freeze: Fault = (_, { process }) => {
   process?.freeze();
   return () => process?.thaw();
 };
 
 const exercises: Readonly<Record<string, Exercise>> = {
-  'a keeper is killed': ofKeeper(isKilled),
-  'two keepers are killed': ofTwoKeepers(isKilled),
+  'a keeper is killed': ofKeeper(kill),
+  'two keepers are killed': ofTwoKeepers(kill),
   "a keeper's power is cut": ofKeeper((cluster, keeper) => {
     keeper.wanted = false;
     cluster.killKeeper(keeper, 'silent');
     keeper.disk.losePower();
     return () => cluster.startKeeper(keeper);
   }),
-  'a keeper is frozen': ofKeeper(isFrozen),
-  'two keepers are frozen': ofTwoKeepers(isFrozen),
+  'a keeper is frozen': ofKeeper(freeze),
+  'two keepers are frozen': ofTwoKeepers(freeze),
   'a keeper hangs': ofLiveKeeper(({ network }, { name }) => {
     network.hang(name);
     return () => network.unhang(name);
@@ -174,6 +174,10 @@ export async function drill(cluster: SimulatedCluster, kind: string, random: See
   trace.add('drill', `${work.doneIn(windowMs)} of ${calm.done} done in ${windowMs} ms again`);
   if (copies === 'soon') {
     await until(never, Math.max(time.nowMs, beganMs + trackerSettings.deadAfterMs + copyingMs));
+    const { repair } = await time.finish('asking for the brake', client.status(), failoverMs);
+    if (exercise.keepers > 1 && !repair.braked) {
+      throw new Violation(`${kind}: the brake on repair does not hold`);
+    }
     const left = lastPieces.filter((chunkId) => !copied.has(chunkId));
     if (left.length > 0) throw new Violation(`${kind}: nobody copies the last pieces of ${left.join(', ')}`);
   }

@@ -59,6 +59,11 @@ export class Model {
     this.#paths.set(path, new Set(contents));
   }
 
+  /** What was at a path before was given up for good. */
+  gaveUp(path: string): void {
+    this.#former.delete(path);
+  }
+
   /** Which of the things that may be there is. */
   saw(path: string, content: Content): void {
     this.#paths.set(path, new Set([content]));

@@ -6,6 +6,8 @@ import { Violation } from './violation.js';
 
 /** Between two orders, at most. */
 const pauseMs = 15_000;
+/** For how long a keeper is said to be away, at most: some of them die within it. */
+const awayMs = 30_000;
 
 export class Operator {
   readonly #client: HoldfastClient;
@@ -13,6 +15,8 @@ export class Operator {
   readonly #random: SeededRandom;
   /** The drain that was ordered and has to be taken back. */
   #drain: string | undefined;
+  /** The keeper that may be said to be away, which has to be taken back. */
+  #away: string | undefined;
 
   constructor(client: HoldfastClient, process: SimulatedProcess, random: SeededRandom) {
     this.#client = client;
@@ -26,8 +30,9 @@ export class Operator {
       await this.#process.clock.sleep(this.#random.fraction() * pauseMs);
       await this.#try(() => this.#order());
     }
-    while (this.#drain !== undefined) {
-      await this.#try(() => this.#takeBack());
+    while (this.#drain !== undefined || this.#away !== undefined) {
+      await this.#try(() => this.#cancelDrain());
+      await this.#try(() => this.#endAway());
       await this.#process.clock.sleep(1_000);
     }
   }
@@ -40,9 +45,39 @@ export class Operator {
       () => client.status(),
       () => this.#previewLoss(),
       () => this.#explain(),
-      () => (this.#drain === undefined ? this.#startDrain() : this.#takeBack()),
+      () => all(client.listJobs()),
+      () => all(client.events({ limit: 200 })),
+      () => this.#forget(),
+      () => (this.#away === undefined ? this.#beginAway() : this.#endAway()),
+      () => (this.#drain === undefined ? this.#startDrain() : this.#cancelDrain()),
     ];
     await this.#random.pick(orders)();
+  }
+
+  /** It is refused for all but those that nobody needs. */
+  async #forget(): Promise<void> {
+    const keepers = await this.#client.keepers();
+    const dead = keepers.filter(({ state }) => state === 'dead');
+    const { keeperId } = this.#random.pick(dead.length > 0 ? dead : keepers);
+    await this.#client.forgetKeeper(keeperId);
+  }
+
+  async #beginAway(): Promise<void> {
+    const { keeperId } = this.#random.pick(await this.#client.keepers());
+    // Also if nobody answers.
+    this.#away = keeperId;
+    await this.#client.setMaintenance(keeperId, this.#random.integer(1, awayMs));
+  }
+
+  async #endAway(): Promise<void> {
+    if (this.#away === undefined) return;
+    try {
+      await this.#client.setMaintenance(this.#away, 0);
+    } catch (error) {
+      // It is dead, or forgotten: when it comes back it is there.
+      if (!hasCode(error, 'INVALID_ARGUMENT', 'NOT_FOUND')) throw error;
+    }
+    this.#away = undefined;
   }
 
   async #startDrain(): Promise<void> {
@@ -50,7 +85,7 @@ export class Operator {
     this.#drain = await this.#client.drainKeeper(keeperId);
   }
 
-  async #takeBack(): Promise<void> {
+  async #cancelDrain(): Promise<void> {
     if (this.#drain !== undefined) await this.#client.cancelJob(this.#drain);
     this.#drain = undefined;
   }
@@ -62,9 +97,7 @@ export class Operator {
 
   async #explain(): Promise<void> {
     for await (const { path, type } of this.#client.list('/', { depth: Infinity })) {
-      if (type !== 'file') continue;
-      for await (const chunk of this.#client.explain(path)) void chunk;
-      return;
+      if (type === 'file') return all(this.#client.explain(path));
     }
   }
 
@@ -76,4 +109,9 @@ export class Operator {
       if (hasCode(error, 'INTERNAL')) throw new Violation(`an order ended with ${String(error)}`);
     }
   }
+}
+
+/** Goes through a list to its end. */
+async function all(list: AsyncIterable<unknown>): Promise<void> {
+  for await (const item of list) void item;
 }

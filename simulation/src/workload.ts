@@ -90,19 +90,25 @@ export class Workload {
     else if (roll < 0.83) await this.#move(path, this.#path());
     else if (roll < 0.9) await this.#copy(path, this.#path());
     else if (roll < 0.95) await this.#restore(this.#goneOr(path));
+    else if (roll < 0.96) await this.#emptyTrash();
+    else if (roll < 0.98) await this.#listTrash();
     else await this.#list();
   }
 
+  get #paths(): string[] {
+    return names.map((name) => `${this.#home}/${name}`);
+  }
+
   #path(): string {
-    return `${this.#home}/${this.#options.random.pick(names)}`;
+    return this.#options.random.pick(this.#paths);
   }
 
   /** A path where something was and nothing is, if there is one: only there a restore has anything to do. */
   #goneOr(path: string): string {
     const { model, random } = this.#options;
-    const gone = names
-      .map((name) => `${this.#home}/${name}`)
-      .filter((each) => model.known(each) === absent && model.restorable(each).size > 0);
+    const gone = this.#paths.filter(
+      (each) => model.known(each) === absent && model.restorable(each).size > 0,
+    );
     return gone.length > 0 ? random.pick(gone) : path;
   }
 
@@ -211,6 +217,44 @@ export class Workload {
     model.isOneOf(to, model.restorable(path));
     const bytes = await this.#read(to);
     if (bytes) model.saw(to, model.contentOf(bytes));
+  }
+
+  /** What was deleted and replaced before does not come back. */
+  async #emptyTrash(): Promise<void> {
+    const { client, model, process } = this.#options;
+    try {
+      const { versions } = await client.emptyTrash(this.#home);
+      for (const path of this.#paths) model.gaveUp(path);
+      this.#trace(`empty trash ok: ${versions} versions`);
+      this.#count('empty trash', 'ok');
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      const outcome = outcomeOf('emptying the trash', error);
+      this.#trace(`empty trash ${outcome}: ${error.code} ${error.message}`);
+      this.#count('empty trash', outcome);
+      if (outcome === 'unknown') await process.clock.sleep(afterUnknownMs);
+    }
+  }
+
+  /** Of each path there is only what was or may have been there. */
+  async #listTrash(): Promise<void> {
+    const { client, model } = this.#options;
+    try {
+      for await (const { path, sizeBytes } of client.listTrash(this.#home)) {
+        // What a restore may have brought there only the cluster knows.
+        if (path === this.#restored) continue;
+        const isKnown = [...model.restorable(path)].some(
+          (content) => model.bytesOf(content).length === sizeBytes,
+        );
+        if (!isKnown)
+          throw new Violation(`the trash has ${sizeBytes} bytes of ${path}, where they never were`);
+      }
+      this.#count('list trash', 'ok');
+    } catch (error) {
+      if (!HoldfastError.is(error)) throw error;
+      this.#count('list trash', 'failed');
+      checkReadError(`listing the trash of ${this.#home}`, error, false);
+    }
   }
 
   /** Removes a path of which nobody knows what it shows, until it certainly shows nothing. */

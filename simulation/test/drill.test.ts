@@ -29,7 +29,7 @@ describe('a drill', () => {
   // One of each sort: histories have the others (npm run simulate).
   it.each([
     "a keeper's power is cut",
-    'two keepers are killed',
+    'two keepers are frozen',
     'a keeper stops in order',
     'a keeper hangs',
     'the tracker is killed',
@@ -47,6 +47,12 @@ describe('a drill', () => {
       'a keeper is frozen',
       () => (cluster.network.onAnswer = (_, answer) => Object.assign(answer as object, { tasks: [] })),
       /^a keeper is frozen: nobody copies the last pieces of [0-9a-f]{32}/,
+    ],
+    [
+      'last pieces that nobody copies as many keepers were lost',
+      'two keepers are killed',
+      () => (cluster.network.onAnswer = (_, answer) => Object.assign(answer as object, { tasks: [] })),
+      /^two keepers are killed: nobody copies the last pieces of [0-9a-f]{32}/,
     ],
     [
       'pieces that are copied of a keeper that comes back',
