@@ -16,11 +16,14 @@ function addRequest(requestId: string, answer: string) {
   };
 }
 
-/** As many as a checkpoint is made after. */
+/**
+ * As much as a checkpoint is made after, in one group however slow the machine: what comes after a checkpoint that fails
+ * is refused.
+ */
 function changeMuch(store: MetadataStore): Promise<unknown> {
-  return Promise.all(
-    Array.from({ length: 1_000 }, (_, index) => store.mutate(addRequest(`much ${index}`, ''))),
-  );
+  return store.mutate(async (transaction) => {
+    for (let index = 0; index < 1_000; index += 1) await addRequest(`much ${index}`, '')(transaction);
+  });
 }
 
 const checkpoint = 'PRAGMA wal_checkpoint(PASSIVE)';
