@@ -33,8 +33,7 @@ afterAll(async () => {
 
 const options = () => ({ environment: { XDG_STATE_HOME: state } });
 const command = (...words: string[]) => [...words, '--json', '--tracker', cluster.trackerAddress];
-const upload = (...more: string[]) =>
-  command('upload', source, '/file.bin', '--chunk-size', '1MiB', '--replicas', '2', ...more);
+const upload = (...more: string[]) => command('upload', source, '/file.bin', '--chunk-size', '1MiB', ...more);
 const target = () => join(folder.path, 'back.bin');
 const download = (...more: string[]) => command('download', '/file.bin', target(), ...more);
 

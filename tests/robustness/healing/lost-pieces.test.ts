@@ -78,14 +78,14 @@ it('pieces that vanish while a keeper is away are found missing by its report', 
   await expectHealed(cluster, ledger);
 }, 180_000);
 
-it('a shard directory that vanishes under a running keeper costs its pieces and nothing else', async () => {
+it('shard directories that vanish under a running keeper cost their pieces and nothing else', async () => {
   const keeper = cluster.keepers[0]!;
   const pieces = await storedPieces(keeper.dataDir);
   const shards = [...new Set(pieces.map(({ path }) => dirname(path)))];
-  for (const shard of shards.slice(0, Math.ceil(shards.length / 2))) await rm(shard, { recursive: true });
+  for (const shard of shards) await rm(shard, { recursive: true });
   await ledger.checkAll(client);
   // Writes go on, with this keeper or without it.
-  await storeFiles(client, ledger, { count: 3, chunks: 8, seed: 200 });
+  await storeFiles(client, ledger, { count: 6, chunks: 8, seed: 200 });
   // Whether or not a write has met the hole: a restart mends it, and tells what is missing.
   await keeper.restart();
   await expectHealed(cluster, ledger);
