@@ -56,7 +56,8 @@ function withChunks(handlers: Partial<ChunkServiceHandlers>): Promise<PeerChanne
   });
 }
 
-const deadline = { deadlineMs: 10_000 };
+/** Of calls that are to be answered: longer than a machine stands still. */
+const deadline = { deadlineMs: 60_000 };
 
 describe('callUnary and unary', () => {
   it('bring an answer', async () => {
@@ -104,9 +105,12 @@ describe('callUnary and unary', () => {
         return new Promise(() => undefined);
       }),
     );
-    await expect(
-      callUnary(channel, 'test', GetEntry, { path: '/' }, { deadlineMs: 200 }),
-    ).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', retryable: true });
+    // Where the machine stands still for as long, a call may be over before it has come to the handler.
+    while (cancels.length === 0) {
+      await expect(
+        callUnary(channel, 'test', GetEntry, { path: '/' }, { deadlineMs: 200 }),
+      ).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED', retryable: true });
+    }
     const controller = new AbortController();
     const call = callUnary(
       channel,
@@ -117,7 +121,6 @@ describe('callUnary and unary', () => {
     );
     controller.abort();
     await expect(call).rejects.toMatchObject({ code: 'CANCELLED' });
-    expect(cancels.length).toBeGreaterThanOrEqual(1);
     await Promise.all(cancels);
   });
 
@@ -151,7 +154,8 @@ describe('PeerChannel', () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => silent.close(resolve));
     });
-    for (let call = 0; call < 3; call += 1) {
+    // The third one, unless the machine stood still until a call was over that had not come to a socket yet.
+    for (let call = 0; call < 3 || (call < 100 && sockets.length < 2); call += 1) {
       await expect(
         callUnary(channel, 'test', GetEntry, { path: '/' }, { deadlineMs: 150 }),
       ).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });

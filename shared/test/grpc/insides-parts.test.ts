@@ -82,7 +82,7 @@ async function exchange(server: typeof plain | typeof parted, client: typeof pla
   });
   closers.push(() => grpcServer.forceShutdown());
   const channel = channelTo(await listen(grpcServer, '127.0.0.1:0'));
-  const deadline = { deadlineMs: 10_000 };
+  const deadline = { deadlineMs: 60_000 };
   const { stream, response } = callClientStream(
     channel,
     'peer',
@@ -159,7 +159,7 @@ describe('messages in parts', () => {
     const data = Buffer.alloc(300_000, 'old');
     const { address, got } = await serveParted();
     const channel = channelTo(address);
-    const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, { deadlineMs: 10_000 });
+    const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, { deadlineMs: 60_000 });
     await writeMessage(stream, { blocks: { offset: 0, checksums: [], data } });
     data.fill('new');
     stream.end();
@@ -180,12 +180,12 @@ describe('messages in parts', () => {
       'peer',
       parted.ReadChunk,
       {},
-      { deadlineMs: 10_000 },
+      { deadlineMs: 60_000 },
     )) {
       expect(joinBytes(blocks?.data ?? Buffer.alloc(0)).equals(Buffer.alloc(1_000_000, 'new'))).toBe(true);
     }
     data.fill('old');
-    const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, { deadlineMs: 10_000 });
+    const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, { deadlineMs: 60_000 });
     const writing = writeMessage(stream, { blocks: { offset: 0, checksums: [], data } });
     data.fill('new');
     await writing;
@@ -251,10 +251,10 @@ describe('messages in parts', () => {
     });
     closers.push(() => server.forceShutdown());
     const channel = channelTo(await listen(server, '127.0.0.1:0'));
-    const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, { deadlineMs: 10_000 });
+    const { stream, response } = callClientStream(channel, 'peer', parted.WriteChunk, { deadlineMs: 60_000 });
     stream.write({ blocks: long });
     await expect(response).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
-    const reading = callServerStream(channel, 'peer', parted.ReadChunk, {}, { deadlineMs: 10_000 }).next();
+    const reading = callServerStream(channel, 'peer', parted.ReadChunk, {}, { deadlineMs: 60_000 }).next();
     await expect(reading).rejects.toMatchObject({ code: 'LIMIT_EXCEEDED' });
   });
 });

@@ -131,7 +131,7 @@ describe('the insides of grpc-js', () => {
     );
     const channel = new PeerChannel(await serve(server), dataChannelOptions);
     closers.push(() => channel.close());
-    const { stream } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 10_000 });
+    const { stream } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 60_000 });
     for (let i = 0; i < 12; i += 1) stream.write({ blocks: run });
     await until(() => (ahead?.() ?? 0) > 0);
     for (let i = 0; i < 200; i += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -152,7 +152,7 @@ describe('the insides of grpc-js', () => {
     );
     const channel = new PeerChannel(await serve(server), dataChannelOptions);
     closers.push(() => channel.close());
-    const stream = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 });
+    const stream = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 60_000 });
     await stream.next();
     let before = -1;
     while (sent !== before) {
@@ -185,7 +185,7 @@ describe('the insides of grpc-js', () => {
     );
     const channel = new PeerChannel(await serve(server), dataChannelOptions);
     closers.push(() => channel.close());
-    const stream = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 });
+    const stream = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 60_000 });
     await stream.next();
     await until(() => over);
     const readAll = async (): Promise<void> => {
@@ -208,7 +208,7 @@ describe('the insides of grpc-js', () => {
     );
     const channel = new PeerChannel(await serve(server), dataChannelOptions);
     closers.push(() => channel.close());
-    const ended = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 10_000 }).next();
+    const ended = callServerStream(channel, 'peer', ReadChunk, {}, { deadlineMs: 60_000 }).next();
     await Promise.all([
       until(() => called).then(() => cutOff(server)),
       expect(ended).rejects.toMatchObject({ code: 'UNAVAILABLE' }),
@@ -236,7 +236,7 @@ describe('the insides of grpc-js', () => {
     server.addService({ WriteChunk }, { WriteChunk: clientStream(() => Promise.resolve({})) });
     const channel = new PeerChannel(await serve(server), dataChannelOptions);
     closers.push(() => channel.close());
-    const { stream, response } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 10_000 });
+    const { stream, response } = callClientStream(channel, 'peer', WriteChunk, { deadlineMs: 60_000 });
     await response;
     await expect(writeMessage(stream, { blocks: { offset: 0 } })).rejects.toMatchObject({
       code: 'UNAVAILABLE',

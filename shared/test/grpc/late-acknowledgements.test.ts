@@ -78,4 +78,4 @@ it('a connection whose answers are late keeps its streams', async () => {
     await until(() => running === 15 || closed);
   }
   expect([closed, running]).toEqual([false, 15]);
-}, 20_000);
+});

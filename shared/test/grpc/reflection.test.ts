@@ -27,7 +27,7 @@ function ask(
     `/grpc.reflection.${version}.ServerReflection/ServerReflectionInfo`,
     (question) => (Buffer.isBuffer(question) ? question : request.serialize(question)),
     (bytes) => response.deserialize(bytes),
-    { deadline: Date.now() + 10_000 },
+    { deadline: Date.now() + 60_000 },
   );
   return new Promise((resolve, reject) => {
     const answers: ReflectionResponse[] = [];
