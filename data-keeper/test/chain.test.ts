@@ -5,7 +5,8 @@ import { grpcTransport, readReceipt } from '@holdfast/shared/grpc';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { GrpcPeerKeepers } from '../src/grpc/grpc-peer-keepers.js';
-import { MiB, TestCluster, bytesOf, digestOf, until } from './support/fixtures.js';
+import { AheadClock } from './support/ahead-clock.js';
+import { MiB, TestCluster, bytesOf, digestOf, patientSettings, until } from './support/fixtures.js';
 import { frozenPeer } from './support/frozen-peer.js';
 
 let cluster: TestCluster;
@@ -151,9 +152,8 @@ describe('a chain of keepers', () => {
   });
 
   it('gives up a head that never sends the chunk, and frees its slot', async () => {
-    cluster = await TestCluster.start(1, {
-      settings: { clientStallMs: 100, sourceStallMs: 200, maxWrites: 1 },
-    });
+    const clock = new AheadClock();
+    cluster = await TestCluster.start(1, { clock, settings: { maxWrites: 1 } });
     const frozen = await frozenPeer();
     const { followers: _none, ...header } = cluster.header(10);
     const source = { keeperId: 'f'.repeat(32), address: frozen.address, zone: '' };
@@ -164,11 +164,16 @@ describe('a chain of keepers', () => {
       followers: [],
       writeToken: writeToken as Buffer,
     };
-    const options = { deadlineMs: 30_000, signal: new AbortController().signal };
-    await expect(peers.replicate(cluster.endpoint(0), source, order, options)).rejects.toMatchObject({
+    const options = { deadlineMs: 60_000, signal: new AbortController().signal };
+    const replicated = expect(
+      peers.replicate(cluster.endpoint(0), source, order, options),
+    ).rejects.toMatchObject({
       code: 'DEADLINE_EXCEEDED',
       message: expect.stringContaining('did not begin'),
     });
+    await until(() => frozen.isAsked());
+    clock.setAhead(patientSettings.sourceStallMs);
+    await replicated;
     peers.close();
     frozen.end();
     const { receipts } = await cluster.client().write(cluster.header(10), bytesOf(10));
@@ -228,7 +233,7 @@ describe('a piece of up to 64 KiB', () => {
         followers: [],
         writeToken: writeToken as Buffer,
       };
-      const options = { deadlineMs: 30_000, signal: new AbortController().signal };
+      const options = { deadlineMs: 60_000, signal: new AbortController().signal };
       const replicating = peers.replicate(cluster.endpoint(1), cluster.endpoint(0), order, options, content);
       await expect(replicating).rejects.toMatchObject({ code });
       const read = cluster.client(1).read(cluster.readRequest(chunkId));

@@ -88,7 +88,7 @@ describe('ReadChunk', () => {
         'keeper',
         keeperV1.ChunkService.service.ReadChunk,
         cluster.readRequest(header.chunkId),
-        { deadlineMs: 20_000 },
+        { deadlineMs: 60_000 },
       );
     const streams = [start(), start()];
     for (const stream of streams) await stream.next();

@@ -40,7 +40,7 @@ it.each<[string, StreamReplicaResponse[], string]>([
   cleanUps.push(() => peers.close());
   const peer = { keeperId: newId(systemRandom), address, zone: '' };
   const key = { chunkId: newId(systemRandom), pieceIndex: 0 };
-  const options = { deadlineMs: 10_000, signal: new AbortController().signal };
+  const options = { deadlineMs: 60_000, signal: new AbortController().signal };
   const replica = await peers.openReplica(peer, key, Buffer.alloc(0), options);
   const runs: BlockRun[] = [];
   const taking = (async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DataKeepers, type DataKeepersOptions, startDataKeepers } from '../src/index.js';
 import { FakeTracker } from './support/fake-tracker.js';
-import { until } from './support/fixtures.js';
+import { patientSettings, until } from './support/fixtures.js';
 
 let tracker: FakeTracker;
 let folder: string;
@@ -34,6 +34,7 @@ async function start(
     dataDirs: names.map(disk),
     listen: '127.0.0.1:0',
     tracker: tracker.address,
+    settings: patientSettings,
     ...options,
   });
   return running;

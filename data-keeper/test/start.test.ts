@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startDataKeeper } from '../src/index.js';
+import { patientSettings } from './support/fixtures.js';
 
 let top: string;
 beforeAll(async () => {
@@ -17,7 +18,7 @@ afterAll(() => rm(top, { recursive: true }));
 async function refusal(dataDir: string): Promise<unknown> {
   const start = startDataKeeper({
     ...{ dataDir, listen: '127.0.0.1:0', tracker: '127.0.0.1:1' },
-    settings: { registerTimeoutMs: 50 },
+    settings: { ...patientSettings, registerTimeoutMs: 50 },
   });
   return start.then(
     () => 'started',

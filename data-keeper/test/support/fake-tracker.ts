@@ -20,7 +20,8 @@ export class FakeTracker {
   readonly receiptKey: Buffer;
   authority: Authority;
   uptimeMs = 1_000;
-  leaseMs = 30_000;
+  /** No test takes so long, on whatever machine: a lease that ends is ended by a clock that is set ahead. */
+  leaseMs = 600_000;
   heartbeatIntervalMs = 20;
   /** The wish for a report that every heartbeat's answer carries. */
   wantedReport = '';
@@ -28,6 +29,8 @@ export class FakeTracker {
   beforeHeartbeatAnswer: (request: HeartbeatRequestOutput) => void = () => undefined;
   /** Runs before each page of a report is answered. */
   beforeReportAnswer: () => Promise<void> = () => Promise.resolve();
+  /** Runs before the answer to a task is taken. */
+  beforeTaskAnswer: () => Promise<void> = () => Promise.resolve();
   /** Handed out with every heartbeat until completed. */
   readonly tasks = new Map<string, KeeperTask>();
   /** Which keepers are given the tasks. */
@@ -78,6 +81,7 @@ export class FakeTracker {
       CompleteTask: unary(async (request: CompleteTaskRequestOutput) => {
         this.completed.push(request);
         this.tasks.delete(request.taskId);
+        await this.beforeTaskAnswer();
         return Promise.resolve({ authority: answer() });
       }),
     });

@@ -7,10 +7,20 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DataKeeper, type DataKeeperOptions, startDataKeeper } from '../../src/index.js';
+import type { KeeperSettings } from '../../src/settings.js';
 import { FakeTracker } from './fake-tracker.js';
 import { TestClient } from './test-client.js';
 
 export const MiB = 1024 * 1024;
+
+/**
+ * Longer than a machine stands still. A test that waits for one of these to be over sets it itself, for a keeper of which
+ * nothing else is asked, or sets the keeper's clock ahead.
+ */
+export const patientSettings = {
+  ...{ heartbeatDeadlineMs: 60_000, controlDeadlineMs: 60_000, diskStallMs: 60_000, followerStallMs: 60_000 },
+  ...{ clientStallMs: 60_000, sourceStallMs: 61_000, finishMs: 60_000, stopGraceMs: 60_000 },
+} satisfies Partial<KeeperSettings>;
 
 /** Deterministic bytes: AES would be overkill, and zeros hide misplaced blocks. */
 export function bytesOf(length: number, seed = 1): Buffer {
@@ -63,6 +73,7 @@ export class TestCluster {
       listen: '127.0.0.1:0',
       tracker: this.tracker.address,
       ...options,
+      settings: { ...patientSettings, ...options.settings },
     });
     this.keepers.push(keeper);
     return keeper;

@@ -8,12 +8,13 @@ import {
   makeDataDirectory,
   newId,
 } from '@holdfast/shared';
-import { systemClock, systemRandom } from '@holdfast/shared/node';
+import { systemRandom } from '@holdfast/shared/node';
 import type { ChunkStore } from '../../src/store/chunk-store.js';
 import { DiskChunkStore } from '../../src/store/disk-chunk-store.js';
 import { StorageHealth } from '../../src/store/disk-error.js';
 import type { BlockRun, PieceSpec, StoredPiece } from '../../src/store/piece.js';
 import { StorageIdentity } from '../../src/store/storage-identity.js';
+import { ManualClock } from './manual-clock.js';
 
 const testClusterId = 'c1'.repeat(16);
 
@@ -23,11 +24,14 @@ export interface StoreWish {
   readonly trashTtlMs?: number;
 }
 
-/** Opens (makes and formats) a data directory and its store, as a member of testClusterId. */
+/**
+ * Opens (makes and formats) a data directory and its store, as a member of testClusterId. Time stands still there unless
+ * the test says otherwise, so that it asks the disk nothing anew only because the machine was slow.
+ */
 export async function openStore(
   fileSystem: FileSystem,
   dataDir: string,
-  { clock = systemClock, capacityBytes = Infinity, trashTtlMs = 1_000 }: StoreWish = {},
+  { clock = new ManualClock(), capacityBytes = Infinity, trashTtlMs = 1_000 }: StoreWish = {},
 ): Promise<DiskChunkStore> {
   const health = new StorageHealth();
   await makeDataDirectory(fileSystem, dataDir);

@@ -50,7 +50,7 @@ export class TestClient {
     options: { between?: (index: number) => Promise<void>; signal?: AbortSignal; leaveOpen?: boolean } = {},
   ): Promise<WriteChunkResponseOutput> {
     const { stream, response } = callClientStream(this.#channel, 'keeper', WriteChunk, {
-      deadlineMs: 30_000,
+      deadlineMs: 60_000,
       signal: options.signal,
     });
     // Whoever calls hears of it at the end.
@@ -82,7 +82,7 @@ export class TestClient {
     const runs: BlockRunOutput[] = [];
     let header: { length: number; digest: Buffer } | undefined;
     for await (const message of callServerStream(this.#channel, 'keeper', ReadChunk, request, {
-      deadlineMs: 30_000,
+      deadlineMs: 60_000,
       signal,
     })) {
       if (message.header) header = message.header;
@@ -98,7 +98,7 @@ export class TestClient {
       'keeper',
       StatChunk,
       { chunkId, pieceIndex: 0, readToken },
-      { deadlineMs: 10_000 },
+      { deadlineMs: 60_000 },
     );
   }
 }
