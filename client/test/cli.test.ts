@@ -338,7 +338,7 @@ describe('download', () => {
     expect(status).toBe(7);
     expect(stderr).toMatch(/no copy .* could be verified/);
     expect((await readdir(dir)).sort()).toEqual(['a.txt', 'b.txt']);
-  }, 20_000);
+  });
 });
 
 describe('the other verbs', () => {

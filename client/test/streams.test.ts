@@ -59,7 +59,7 @@ describe('a stream as a source', () => {
       listeners = source.listenerCount('error');
       if (listeners > 0) source.destroy(Object.assign(new Error('no such file'), { code: 'ENOENT' }));
     };
-    const uploading = client.upload(source, '/file', { signal: AbortSignal.timeout(1_000) });
+    const uploading = client.upload(source, '/file', { signal: AbortSignal.timeout(60_000) });
     await expect(uploading).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect(listeners).toBe(1);
     expect(cluster.content('/file')).toBeUndefined();
@@ -134,7 +134,7 @@ describe('a read stream', () => {
     const failed = new Promise((resolve) => stream.once('error', resolve));
     abort.abort();
     expect(await failed).toMatchObject({ code: 'CANCELLED' });
-  }, 2_000);
+  });
 
   it('of the entry of a directory says that it is one', async () => {
     const { cluster, client } = connected();
