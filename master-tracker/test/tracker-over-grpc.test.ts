@@ -32,13 +32,16 @@ interface RegisteredKeeper {
   receiptKey: Uint8Array;
 }
 
+/** Keepers here say nothing after their registration, and none is late for it, however slow the machine. */
+const patientLeases = { suspectAfterMs: 600_000, deadAfterMs: 1_200_000 };
+
 describe('the master tracker over gRPC', () => {
   let dataDir: string;
   let tracker: MasterTracker;
   let channel: PeerChannel;
 
   const start = async (): Promise<void> => {
-    tracker = await startMasterTracker({ dataDir, listen: '127.0.0.1:0' });
+    tracker = await startMasterTracker({ dataDir, listen: '127.0.0.1:0', settings: patientLeases });
     channel = new PeerChannel(tracker.address, controlChannelOptions);
   };
   beforeEach(async () => {
@@ -52,7 +55,7 @@ describe('the master tracker over gRPC', () => {
   });
 
   const call = <Request, Response>(method: CallableMethod<Request, Response>, request: Request) =>
-    callUnary(channel, 'tracker', method, request, { deadlineMs: 10_000 });
+    callUnary(channel, 'tracker', method, request, { deadlineMs: 60_000 });
 
   const capacity = { totalBytes: 2 ** 40, usedBytes: 0, freeBytes: 2 ** 40, trashBytes: 70 };
   const keepers = [1, 2, 3].map((index): RegisteredKeeper => ({
@@ -389,9 +392,12 @@ describe('the master tracker over gRPC', () => {
     while (!(await running.next()).value?.path.endsWith('/199'));
     const next = running.next();
     next.catch(() => undefined);
-    const startMs = performance.now();
+    // Of 10 ms each that the program waits for by itself: the machine may stand still meanwhile. Its grace would be 500.
+    let ticks = 0;
+    const ticking = setInterval(() => (ticks += 1), 10);
     await tracker.stop();
-    expect(performance.now() - startMs).toBeLessThan(3_000);
+    clearInterval(ticking);
+    expect(ticks).toBeLessThan(300);
     await failure('UNAVAILABLE', next);
     await start();
   });

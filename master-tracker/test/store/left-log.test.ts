@@ -145,7 +145,7 @@ it('takes nothing over any more in a process that failed to: closed, SQLite woul
   await expect(takeOverLog({ ...watched([]), openToCut }, path)).rejects.toBe(failure);
   await expect(takeOverLog(watched([]), path)).rejects.toMatchObject({ code: 'DATA_DIR_INVALID' });
   expect([(await stat(log)).size, (await stat(path)).size]).toEqual([size, after]);
-}, 20_000);
+});
 
 it('leaves the database as it is while another program has it open, which may rely on the log', async () => {
   const { after } = await leaveLog();
@@ -160,7 +160,7 @@ it('leaves the database as it is while another program has it open, which may re
   other.close();
   await takeOverLog(watched([]), path);
   expect(contents()).toEqual(everything);
-}, 20_000);
+});
 
 /** A file system of so many bytes at `place`, as long as this process and until it is let go. */
 async function smallDisk(place: string, sizeBytes: number): Promise<() => Promise<void>> {

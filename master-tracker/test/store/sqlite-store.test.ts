@@ -1,12 +1,11 @@
 import { HoldfastError } from '@holdfast/shared';
-import { systemClock } from '@holdfast/shared/node';
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { MetadataStore, MetadataTransaction } from '../../src/store/metadata-store.js';
 import { type SqliteConnection, availableDrivers, openDatabase } from '../../src/store/sqlite/database.js';
 import { openSqliteStore } from '../../src/store/sqlite/sqlite-store.js';
-import { temporaryDirectory } from '../support/fixture.js';
+import { standingClock, temporaryDirectory } from '../support/fixture.js';
 import { metadataStoreSuite } from './metadata-store-suite.js';
 
 function addRequest(requestId: string, answer: string) {
@@ -54,7 +53,7 @@ for (const driver of availableDrivers()) {
     const open = () =>
       openSqliteStore({
         path: join(dir, 'metadata.sqlite'),
-        clock: systemClock,
+        clock: standingClock,
         driver,
         wrapWriter: (connection) => onCommit(connection, () => (commits += 1)),
       });
@@ -93,7 +92,7 @@ describe('the SQLite store', () => {
     };
     const store = await openSqliteStore({
       path,
-      clock: systemClock,
+      clock: standingClock,
       onFatal: (error) => fatal.push(error),
       wrapWriter: (connection) => onCommit(connection, failing, statement),
     });
@@ -148,7 +147,7 @@ describe('the SQLite store', () => {
     expect(fatal).toHaveLength(1);
     await expect(store.mutate(async () => 1)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     store.abandon();
-    const again = await openSqliteStore({ path, clock: systemClock });
+    const again = await openSqliteStore({ path, clock: standingClock });
     const found = await again.read(({ db }) => db.selectFrom('requests').select('request_id').execute());
     expect(found).toHaveLength(1_000);
     await again.close();
@@ -174,7 +173,7 @@ describe('the SQLite store', () => {
     let checkpoints = 0;
     const store = await openSqliteStore({
       path,
-      clock: systemClock,
+      clock: standingClock,
       wrapWriter: (connection) => onCommit(connection, () => (checkpoints += 1), checkpoint),
     });
     const reader = openDatabase(path, { readOnly: true });
@@ -194,7 +193,7 @@ describe('the SQLite store', () => {
     const dir = await temporaryDirectory();
     dirs.push(dir);
     const path = join(dir, 'metadata.sqlite');
-    const store = await openSqliteStore({ path, clock: systemClock });
+    const store = await openSqliteStore({ path, clock: standingClock });
     await store.mutate(async () => 0);
     const { mtimeMs, size } = await stat(path);
     await store.mutate(addRequest('large', 'x'.repeat(1_500 * 4_096)));
@@ -208,7 +207,7 @@ describe('the SQLite store', () => {
     const dir = await temporaryDirectory();
     dirs.push(dir);
     const path = join(dir, 'metadata.sqlite');
-    const store = await openSqliteStore({ path, clock: systemClock, startGroup: () => undefined });
+    const store = await openSqliteStore({ path, clock: standingClock, startGroup: () => undefined });
     const change = store.mutate(async () => 1);
     const closing = store.close();
     store.abandon();
@@ -258,11 +257,11 @@ describe('the SQLite store', () => {
     const dir = await temporaryDirectory();
     dirs.push(dir);
     const path = join(dir, 'metadata.sqlite');
-    (await openSqliteStore({ path, clock: systemClock })).abandon();
+    (await openSqliteStore({ path, clock: standingClock })).abandon();
     const database = openDatabase(path, { readOnly: false });
     database.exec('UPDATE schema_version SET version = 999');
     database.close();
-    await expect(openSqliteStore({ path, clock: systemClock })).rejects.toMatchObject({
+    await expect(openSqliteStore({ path, clock: standingClock })).rejects.toMatchObject({
       code: 'DATA_DIR_INVALID',
     });
   });
