@@ -4,12 +4,13 @@
  */
 import {
   type Cluster,
+  type Member,
   type StartClusterOptions,
   type StartProcessClusterOptions,
   startCluster,
   startProcessCluster,
 } from '@holdfast/local-cluster';
-import type { HoldfastClient } from '@holdfast/client';
+import { type HoldfastClient, hasCode } from '@holdfast/client';
 import { defaultSettings } from '@holdfast/master-tracker';
 import { seededBytes } from './files.js';
 import type { Ledger } from './ledger.js';
@@ -81,17 +82,44 @@ export async function storeFiles(
   for (let index = 0; index < count; index += 1) {
     // The last chunk of each is shorter.
     const bytes = seededBytes(seed + index, chunks * chunkSizeBytes - 1 - index);
-    await ledger.upload(client, `/f-${index}`, bytes, { chunkSizeBytes, minWrite: 3 });
+    // On a busy machine keepers may seem to be away for longer than a client waits for them.
+    const failure = await waitFor(`three keepers to take /f-${index}`, () =>
+      ledger.upload(client, `/f-${index}`, bytes, { chunkSizeBytes, minWrite: 3 }).then(
+        () => ({ error: undefined }),
+        (error: unknown) => {
+          if (hasCode(error, 'NOT_ENOUGH_KEEPERS')) throw error;
+          return { error };
+        },
+      ),
+    );
+    if (failure.error !== undefined) throw failure.error;
   }
 }
 
-/** Reads every file by a client of its own: one that has met bad pieces of a keeper asks others first, for a while. */
-export async function readAnew(cluster: Cluster, ledger: Ledger): Promise<void> {
-  const client = await cluster.connect();
+/**
+ * Reads every chunk of every file from this keeper first, if it has it: the others are said to be away, and are asked
+ * after it. Each by a client of its own: one that has met bad pieces of a keeper asks others first, for a while.
+ */
+export async function readFirstFrom(cluster: Cluster, keeper: Member, ledger: Ledger): Promise<void> {
+  const operator = await cluster.connect();
+  const others = cluster.keepers.filter((each) => each !== keeper);
+  const readByAnother = async (path: string, start: number): Promise<void> => {
+    const client = await cluster.connect();
+    await ledger.check(client, path, start, start + chunkSizeBytes - 1).finally(() => client.close());
+  };
   try {
-    await ledger.checkAll(client);
+    for (const { keeperId } of others) await operator.setMaintenance(keeperId, 3_600_000);
+    for (const path of ledger.paths) {
+      const { sizeBytes } = await operator.stat(path);
+      const starts = Array.from(
+        { length: Math.ceil(sizeBytes / chunkSizeBytes) },
+        (_, index) => index * chunkSizeBytes,
+      );
+      await Promise.all(starts.map((start) => readByAnother(path, start)));
+    }
   } finally {
-    client.close();
+    for (const { keeperId } of others) await operator.setMaintenance(keeperId, 0);
+    operator.close();
   }
 }
 
