@@ -9,7 +9,7 @@ export default {
   // Of tests within a file that may run side by side, as those of the whole sweep (tests/robustness/sweep) alone do.
   maxConcurrency: Number(process.env.HOLDFAST_SWEEP_JOBS ?? 1),
   // Tests wait for conditions and say which one did not come; this only ends what hangs without a word.
-  testTimeout: 120_000,
+  testTimeout: 600_000,
   testMatch: [
     '<rootDir>/*/test/**/*.test.ts',
     '<rootDir>/tests/**/*.test.ts',

@@ -30,12 +30,12 @@ beforeAll(async () => {
   await client.upload(Buffer.from('the old text\n'), '/taken.txt');
   await client.makeDirectory('/dir');
   await client.makeDirectory('/dir/sub');
-}, 120_000);
+});
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 function runClient(...args: string[]): ReturnType<typeof runHere> {
   return runHere([...args, ...flags]);
@@ -173,7 +173,7 @@ describe('a command that cannot be done', () => {
     });
     await expect(client.stat('/growing')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     await waitFor('the session to end', async () => (await client.status()).openUploads === 0);
-  }, 120_000);
+  });
 
   it('an interrupted upload that is not to be resumed ends 130, and its session is gone', async () => {
     const source = join(folder.path, 'interrupted');
@@ -186,7 +186,7 @@ describe('a command that cannot be done', () => {
     expect(await upload.finished).toMatchObject({ status: 130 });
     await expect(client.stat('/interrupted')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect((await client.status()).openUploads).toBe(0);
-  }, 120_000);
+  });
 });
 
 describe('a tracker that is not one', () => {
@@ -201,7 +201,8 @@ describe('a tracker that is not one', () => {
     expect(result.status).toBe(5);
     expect(result.stderr).toMatch(/127\.0\.0\.1:9/);
     expect(result.stderr).toMatch(/npm start|--tracker/);
-    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    // Not after the minute for which others are asked again.
+    expect(performance.now() - startedMs).toBeLessThan(40_000);
   });
 
   it('a web server there: ends 5', async () => {
@@ -220,7 +221,7 @@ describe('a tracker that is not one', () => {
     const sockets: Socket[] = [];
     const server = createTcpServer((socket) => sockets.push(socket));
     const address = await listening(server);
-    const result = await run('client', ['ls', '/', '--tracker', address], { limitMs: 20_000 });
+    const result = await run('client', ['ls', '/', '--tracker', address]);
     for (const socket of sockets) socket.destroy();
     server.close();
     expect({ status: result.status, stderr: result.stderr }).toEqual({
@@ -323,5 +324,5 @@ describe('a cluster that cannot', () => {
     // What is small still fits.
     expect(await runHere(['upload', file, '/small', ...there])).toMatchObject({ status: 0 });
     await empty.stop();
-  }, 240_000);
+  });
 });

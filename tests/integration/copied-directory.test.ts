@@ -31,7 +31,7 @@ afterEach(async () => {
 });
 
 async function keeper(keeperId: string) {
-  const { keepers } = await callUnary(channel, 'tracker', ListKeepers, {}, { deadlineMs: 5_000 });
+  const { keepers } = await callUnary(channel, 'tracker', ListKeepers, {}, { deadlineMs: 60_000 });
   return keepers.find((each) => each.keeper?.keeperId === keeperId)!;
 }
 

@@ -203,7 +203,7 @@ describe('a client that is closed', () => {
       for await (const _ of connected.createReadableStream('/long')) connected.close();
     };
     await expect(reading()).rejects.toMatchObject({ code: 'UNAVAILABLE', retryable: false });
-  }, 30_000);
+  });
 
   it('is closed by the end of its block, as `await using` has it', async () => {
     const connected = await connect({ tracker: cluster.trackerAddress });

@@ -118,7 +118,7 @@ it('a keeper is emptied under load, across a restart of the tracker, cancelled, 
     ],
   });
   await expectAll(client, new Map([...kept, ...files]));
-}, 120_000);
+});
 
 it('a drain that lacks a keeper says so, outlives whoever waits for it, and ends when there is one', async () => {
   cluster = await startCluster({ keepers: 3, trackerSettings });
@@ -131,7 +131,7 @@ it('a drain that lacks a keeper says so, outlives whoever waits for it, and ends
   await waitFor(
     'what it lacks',
     () => waiting.stderr().includes('no target with room: add a keeper'),
-    60_000,
+    180_000,
   );
   waiting.child.kill('SIGINT');
   const interrupted = await waiting.finished;
@@ -147,7 +147,7 @@ it('a drain that lacks a keeper says so, outlives whoever waits for it, and ends
   expect(back.stdout.toString()).toMatch(/was done, and undone since: the keeper takes pieces again/);
   const again = await runHere(['drain', leaver!.address, '--cancel', ...flags]);
   expect(again).toMatchObject({ status: 3, stderr: expect.stringMatching(/is not being drained/) });
-}, 120_000);
+});
 
 it('a new keeper of twice the size is given its share under load, and not more', async () => {
   const capacityBytes = 16 * 1024 ** 2;
@@ -176,4 +176,4 @@ it('a new keeper of twice the size is given its share under load, and not more',
     return durability?.fewest === 3 && durability.chunksBelowPolicy === 0;
   });
   await expectAll(client, new Map([['/big', bytes], ...files]));
-}, 120_000);
+});

@@ -50,4 +50,4 @@ it('a keeper that finds an empty mount point is told beside the one whose place 
     (await client.status()).keepers.some((each) => each.keeperId === keeperId && each.state === 'live'),
   );
   expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
-}, 60_000);
+});

@@ -101,7 +101,7 @@ describe('sync', () => {
     expect(await synced(there, back)).toMatchObject(again);
     expect(await synced(back, there, '--delete')).toMatchObject(again);
     expect(await holdfast('diff', back, there)).toMatchObject({ status: 0, stderr: '' });
-  }, 120_000);
+  });
 
   it.each(['up', 'down'])(
     '%s: copies what differs, and with --delete leaves nothing else',
@@ -147,7 +147,7 @@ describe('sync', () => {
       if (way === 'up') await synced(there, result);
       expect(await fingerprint(result)).toEqual(await fingerprint(here));
     },
-    120_000,
+    600_000,
   );
 
   it('goes by contents with --checksum, whatever the times', async () => {
@@ -167,7 +167,7 @@ describe('sync', () => {
     expect(await synced(there, back, '-c')).toMatchObject({ changes: ['copied other'] });
     expect(await synced(there, back, '-c')).toMatchObject({ changes: [], summary: { unchanged: 2 } });
     expect(await fingerprint(back)).toEqual(await fingerprint(here));
-  }, 60_000);
+  });
 
   it('neither copies nor removes what is excluded', async () => {
     const write = async (path: string): Promise<void> => {
@@ -199,7 +199,7 @@ describe('sync', () => {
       ...['cache/', 'cache/old', 'd/', 'd/cache/', 'd/cache/2', 'd/e/'],
       ...['gone/', 'gone/sub/', 'gone/sub/old.tmp', 'keep/', 'keep/3', 'old.tmp'],
     ]);
-  }, 60_000);
+  });
 
   it('reports a file that changes meanwhile, and takes the others', async () => {
     await writeSeededFile(at('growing'), 300 * 1024 ** 2, 5);
@@ -213,7 +213,7 @@ describe('sync', () => {
     const { status, stderr } = await sync.finished;
     expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/growing" changed/) });
     expect(await remoteNames()).toEqual(['a', 'z']);
-  }, 120_000);
+  });
 
   it('lets small files share chunks', async () => {
     await mkdir(at('sub'));
@@ -224,7 +224,7 @@ describe('sync', () => {
     // A commit is counted a moment later.
     await waitFor('the chunks to be counted', async () => (await client.status()).chunks > before);
     expect((await client.status()).chunks - before).toBeLessThan(5);
-  }, 60_000);
+  });
 
   it('twice at once to one target ends with whole files, both ways', async () => {
     for (let index = 0; index < 60; index += 1) await writeFile(at(`f${index}`), seededBytes(index, 70_000));
@@ -234,7 +234,7 @@ describe('sync', () => {
     const down = await Promise.all([synced(there, back, '--delete'), synced(there, back, '--delete')]);
     expect(down.map(({ status }) => status)).toEqual([0, 0]);
     expect(await fingerprint(back)).toEqual(await fingerprint(here));
-  }, 120_000);
+  });
 
   (permissionsMatter() ? it : it.skip)(
     'removes nothing when a part of the source cannot be read',
@@ -254,7 +254,7 @@ describe('sync', () => {
       });
       expect(await remoteNames()).toEqual(['closed/', 'closed/f', 'gone']);
     },
-    60_000,
+    600_000,
   );
 
   it('follows links, and says which lead nowhere', async () => {
@@ -316,5 +316,5 @@ describe('diff', () => {
     expect(await holdfast('diff', at('big'), `${there}/big`, '-q')).toMatchObject({ status: 1 });
     expect(await holdfast('diff', at('sub', '😀'), `${there}/sub/😀`)).toMatchObject({ status: 0 });
     expect(await holdfast('diff', here, '/nothing')).toMatchObject({ status: 3 });
-  }, 60_000);
+  });
 });

@@ -210,7 +210,7 @@ describe('a cluster of three times a file', () => {
     await expect(client.upload(seededBytes(seed, 4 * fileBytes), '/more')).rejects.toMatchObject({
       code: 'OUT_OF_SPACE',
     });
-  }, 120_000);
+  });
 
   it('does not cut who reads a version that was replaced, and gives others up for it', async () => {
     const bytes = await replace(0);
@@ -221,5 +221,5 @@ describe('a cluster of three times a file', () => {
       parts.push(part as Buffer);
     }
     expect(Buffer.concat(parts).equals(bytes)).toBe(true);
-  }, 120_000);
+  });
 });

@@ -48,7 +48,7 @@ afterEach(async () => {
   await cluster.stop();
   await disk.remove();
   await folder.remove();
-}, 120_000);
+});
 
 const first = async () => {
   const { keeperId } = cluster.keepers[0]!;
@@ -105,7 +105,7 @@ onDisk(
     await waitFor('nothing half-written', async () => (await readdir(join(disk.path, 'tmp'))).length === 0);
     await expectChecked(cluster);
   },
-  120_000,
+  600_000,
 );
 
 onDisk(
@@ -141,5 +141,5 @@ onDisk(
     expect((await readAll(client.createReadStream('/more'))).equals(bytes)).toBe(true);
     await expectChecked(cluster);
   },
-  120_000,
+  600_000,
 );

@@ -42,7 +42,7 @@ beforeAll(async () => {
   ({ cluster, expectAsBefore } = await startMeasuredCluster(3, dataDir));
   client = await connect({ tracker: cluster.trackerAddress });
   await upload('/first');
-}, 120_000);
+});
 
 afterAll(async () => {
   if (missing.writes !== undefined) return;
@@ -53,7 +53,7 @@ afterAll(async () => {
   await cluster.stop();
   await disk.remove();
   await folder.remove();
-}, 120_000);
+});
 
 function succeeded({ status, stderr }: Finished): void {
   expect({ status, stderr }).toMatchObject({ status: 0 });
@@ -136,7 +136,7 @@ itNeeds(missing.writes)(
     await disk.thaw();
     await isWholeAgain(['/first', ...paths, '/up-4']);
   },
-  300_000,
+  600_000,
 );
 
 itNeeds(missing.reads)(
@@ -152,5 +152,5 @@ itNeeds(missing.reads)(
     await disk.releaseReads();
     await isWholeAgain(['/first', '/read', '/after']);
   },
-  300_000,
+  600_000,
 );

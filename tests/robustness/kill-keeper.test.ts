@@ -26,12 +26,12 @@ beforeAll(async () => {
   source = join(folder.path, 'random.bin');
   digest = await writeSeededFile(source, sizeBytes, 20_261_120);
   ({ cluster, expectAsBefore } = await startMeasuredCluster(4, join(folder.path, 'cluster')));
-}, 120_000);
+});
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 /** Bytes on all keepers' disks, as the tracker knows from their heartbeats. */
 async function storedBytes(): Promise<number> {
@@ -66,7 +66,7 @@ it('an upload survives kill -9 of a keeper, and its chunks get all their copies'
   );
   expect((await client.stat('/random.bin')).durability).toMatchObject({ fewest: 3, wanted: 3 });
   client.close();
-}, 240_000);
+});
 
 it('a download survives kill -9 of a keeper', async () => {
   const target = join(folder.path, 'back.bin');
@@ -90,9 +90,9 @@ it('a download survives kill -9 of a keeper', async () => {
   expect(await sha256Of(target)).toBe(digest);
   const memory = cluster.keepers.map((keeper) => peakResidentBytesOf(keeper.pid));
   expect(Math.max(...memory, result.peakResidentBytes)).toBeLessThan(residentLimitBytes);
-}, 240_000);
+});
 
 it('in the end the check finds nothing, and nobody holds more than before', async () => {
   await cluster.keepers[0]!.start();
   await expectAsBefore();
-}, 300_000);
+});

@@ -14,12 +14,12 @@ let expectAsBefore: () => Promise<void>;
 beforeAll(async () => {
   folder = await temporaryFolder();
   ({ cluster, expectAsBefore } = await startMeasuredCluster(3, join(folder.path, 'cluster')));
-}, 120_000);
+});
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 it('an upload rides out kill -9 of the tracker', async () => {
   const source = join(folder.path, 'source.bin');
@@ -41,6 +41,6 @@ it('an upload rides out kill -9 of the tracker', async () => {
   const target = join(folder.path, 'back.bin');
   expect(await run('client', ['download', '/file.bin', target, ...flags])).toMatchObject({ status: 0 });
   expect(await sha256Of(target)).toBe(digest);
-}, 180_000);
+});
 
-it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore(), 300_000);
+it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore());

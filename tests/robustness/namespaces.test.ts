@@ -27,11 +27,12 @@ const port = 7_400;
 /**
  * A follower that is gone is dropped after 5 s, the first of a chain after 15 s, and the chunk is sent again: to the other
  * one that does not answer, at worst. A reader leaves a silent keeper after 2.5 s. And a process ends with its work: the
- * kernel would go on for two minutes to connect it with who has vanished.
+ * kernel would go on for two minutes to connect it with who has vanished. That is less than a minute, and as much again for
+ * a machine that is busy with other things.
  */
-const transferLimitMs = 60_000;
+const transferLimitMs = 110_000;
 /** Longer than both tests may take. */
-const serverLimitMs = 900_000;
+const serverLimitMs = 1_500_000;
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let network: Network;
@@ -52,14 +53,14 @@ beforeAll(async () => {
   servers.push(...keepers.map((name) => serve(name, 'data-keeper', ['--tracker', tracker()])));
   await ready();
   before = await footprintsOf(holders());
-}, 180_000);
+});
 
 afterAll(async () => {
   if (missing !== undefined) return;
   await network.remove();
   await Promise.all(servers.map(({ finished }) => finished));
   await folder.remove();
-}, 60_000);
+});
 
 const tracker = (): string => `${network.address('tracker')}:${port}`;
 
@@ -81,7 +82,7 @@ const holders = (): Holder[] =>
 
 async function ready(): Promise<void> {
   const isReady = ({ stdout }: RunningCommand): boolean => stdout().includes('"event":"ready"');
-  await waitFor('the servers to be ready', () => servers.every(isReady), 90_000);
+  await waitFor('the servers to be ready', () => servers.every(isReady), 180_000);
 }
 
 const startClient = (...words: readonly string[]): RunningCommand =>
@@ -132,7 +133,11 @@ itNeeds(missing)(
     await network.cutOneWay('keeper-2', 'client');
     await network.narrow('keeper-3', 4 * MiB);
     const upload = startClient('upload', source, '/file', '--chunk-size', '4MiB');
-    await waitFor('the first keeper to be sent something', () => isReceiving('keeper-1'));
+    // Where this look came too late the upload is over, and only what follows is tried.
+    await waitFor(
+      'the first keeper to be sent something',
+      async () => upload.child.exitCode !== null || (await isReceiving('keeper-1')),
+    );
     await network.pullCable('keeper-1');
     await succeeds(upload);
     await comesDown('/file', join(folder.path, 'back.bin'));
@@ -144,7 +149,7 @@ itNeeds(missing)(
     await expectNothingHeld(holders(), before);
   },
   // All that is waited for has a limit of its own.
-  200_000,
+  600_000,
 );
 
 itNeeds(missingToLose)(
@@ -159,7 +164,7 @@ itNeeds(missingToLose)(
       const { chunksBelowPolicy, keepers: all } = await statusNow();
       return chunksBelowPolicy === 0 && all.some(({ state }) => state === 'dead');
     };
-    await waitFor('the copies of the lost keeper to be made anew', repaired, 60_000);
+    await waitFor('the copies of the lost keeper to be made anew', repaired, 180_000);
     await comesDown('/lossy', join(folder.path, 'lossy-again.bin'));
     for (const name of keepers) expect(await network.lostPackets(name)).toBeGreaterThan(0);
     await network.plugCable('keeper-2');
@@ -168,5 +173,5 @@ itNeeds(missingToLose)(
     await waitFor('nothing to be found', isFoundWhole);
     await expectNothingHeld(holders(), before);
   },
-  330_000,
+  600_000,
 );

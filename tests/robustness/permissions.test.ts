@@ -29,7 +29,7 @@ beforeEach(async () => {
   dataDir = join(folder.path, 'denied');
   cluster = await startCluster({ keepers: 2, trackerSettings: { repairTickMs: 100 } });
   const words = ['--data-dir', dataDir, '--tracker', cluster.trackerAddress, '--listen', '127.0.0.1:0'];
-  keeper = start('data-keeper', words, { unprivileged: true, limitMs: 300_000 });
+  keeper = start('data-keeper', words, { unprivileged: true, limitMs: 600_000 });
   client = await cluster.connect();
   await waitFor('the keeper', async () => (await third())?.reported);
 });
@@ -90,5 +90,5 @@ bound(
     expect((await readAll(client.createReadStream('/more'))).equals(bytes)).toBe(true);
     await expectChecked(cluster);
   },
-  180_000,
+  600_000,
 );

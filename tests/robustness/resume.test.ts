@@ -24,12 +24,12 @@ beforeAll(async () => {
   ({ cluster, expectAsBefore } = await startMeasuredCluster(3, join(folder.path, 'cluster')));
   source = join(folder.path, 'source.bin');
   digest = await writeSeededFile(source, sizeBytes, 7);
-}, 120_000);
+});
 
 afterAll(async () => {
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 const options = () => ({ environment: { XDG_STATE_HOME: state } });
 const command = (...words: string[]) => [...words, '--json', '--tracker', cluster.trackerAddress];
@@ -97,7 +97,7 @@ it('an upload that is killed and interrupted goes on, and no chunk with a receip
   expect(chunkIds).toEqual(expect.arrayContaining(left));
   expect((await observer.stat('/file.bin')).contentDigest).toBeDefined();
   expect(await observer.compare(source, '/file.bin')).toBe('same');
-}, 120_000);
+});
 
 it('a download that is killed and interrupted goes on', async () => {
   await killAt(start('client', download(), options()), 'SIGKILL', async () => (await partBytes()) > 20 * MiB);
@@ -109,7 +109,7 @@ it('a download that is killed and interrupted goes on', async () => {
   expect(resumedOf(await run('client', download(), options()))).toBeGreaterThan(40 * MiB);
   expect(await sha256Of(target())).toBe(digest);
   expect((await readdir(folder.path)).filter((name) => name.startsWith('.'))).toEqual([]);
-}, 120_000);
+});
 
 it('two processes at the same upload and the same download at once both succeed', async () => {
   const both = async (args: string[]) =>
@@ -119,7 +119,7 @@ it('two processes at the same upload and the same download at once both succeed'
   expect(await sha256Of(target())).toBe(digest);
   expect((await readdir(folder.path)).filter((name) => name.startsWith('.'))).toEqual([]);
   expect(await recorded()).toEqual([]);
-}, 120_000);
+});
 
 it('begins anew when the source changed, and with --no-resume', async () => {
   const args = (...more: string[]) => upload('--force', ...more);
@@ -132,7 +132,7 @@ it('begins anew when the source changed, and with --no-resume', async () => {
   expect(resumedOf(anew)).toBe(0);
   await run('client', download('--force'), options());
   expect(await sha256Of(target())).toBe(digest);
-}, 120_000);
+});
 
 it('an upload that is killed before anybody could go on with it is soon over, later it can be gone on with for a day', async () => {
   const trackerFlags = ['--upload-lease=2s'];
@@ -158,7 +158,7 @@ it('an upload that is killed before anybody could go on with it is soon over, la
   } finally {
     await slow.stop();
   }
-}, 120_000);
+});
 
 /** Small files, which go in packs, and some that go by themselves. */
 async function writeTree(top: string): Promise<number> {
@@ -220,6 +220,6 @@ it('trees that are killed and interrupted go on to the same place, and no file t
   };
   await inThreeRuns(command('download', '-r', '/tree', back), fetched, files);
   expect(await fingerprint(back)).toEqual(await fingerprint(tree));
-}, 120_000);
+});
 
-it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore(), 300_000);
+it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore());

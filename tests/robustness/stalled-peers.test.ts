@@ -44,14 +44,14 @@ beforeAll(async () => {
   client = await connect({ tracker: cluster.trackerAddress });
   raw = new RawClient(cluster.trackerAddress, cluster.keepers[0]!.address);
   await client.upload(source, '/file', { replicas: 1, minWrite: 1 });
-}, 120_000);
+});
 
 afterAll(async () => {
   raw.close();
   client.close();
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 function peakBytes(): number {
   return peakResidentBytesOf(cluster.keepers[0]!.pid);
@@ -84,7 +84,7 @@ it('readers that stand still pin little and are dropped', async () => {
   });
   // Not a status behind megabytes that nobody takes: nothing of them is left in the keeper.
   for (const end of await endsOf(stalled)) expect(end).toMatchObject({ code: 'LIMIT_EXCEEDED' });
-}, 120_000);
+});
 
 it('writers that stand still pin little and are dropped', async () => {
   const beforeBytes = peakBytes();
@@ -100,6 +100,6 @@ it('writers that stand still pin little and are dropped', async () => {
     });
   }
   await waitFor('the temp files to be gone', async () => (await temporaryFiles()).length === 0);
-}, 120_000);
+});
 
-it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore(), 300_000);
+it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore());

@@ -50,7 +50,7 @@ export function permissionsMatter(): boolean {
   return !isRoot || spawnSync('setpriv', ['--version']).status === 0;
 }
 
-/** Starts a program; it is killed when it takes longer than `limitMs` (default 3 minutes). */
+/** Starts a program; it is killed when it takes longer than `limitMs` (default 7 minutes, which nothing takes that ends). */
 export function start(
   program: Parameters<typeof launcher>[0],
   args: readonly string[],
@@ -75,7 +75,7 @@ export function start(
   // A program that ends before it has read all of its input is no failure of the test.
   child.stdin.on('error', () => undefined);
   child.stdin.end(options.input);
-  const limit = setTimeout(() => child.kill('SIGKILL'), options.limitMs ?? 180_000);
+  const limit = setTimeout(() => child.kill('SIGKILL'), options.limitMs ?? 420_000);
   const finished = new Promise<Finished>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', (status, signal) => {

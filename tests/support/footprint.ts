@@ -33,7 +33,7 @@ const leakLimits = { files: 8, sockets: 24, threads: 4, residentBytes: 96 * 1024
 /** The promise of bounded memory: how much of that a process takes, and when, is its own affair. */
 const residentLimitBytes = 250e6;
 /** Connections that carried blocks are let go of a minute after. */
-const leakLimitMs = 120_000;
+const leakLimitMs = 180_000;
 
 /** Of those that run. */
 export async function footprintsOf(holders: Iterable<Holder>): Promise<Footprints> {

@@ -16,7 +16,7 @@ export type Prepared =
 /** CI runs the suite on two Nodes, and these do not depend on it. */
 const cache = process.env['HOLDFAST_LANGUAGES'] ?? join(repository, 'node_modules/.cache/holdfast-languages');
 /** From nothing on two busy cores each takes half a minute. */
-const stepLimitMs = 240_000;
+const stepLimitMs = 480_000;
 
 export interface Outcome {
   readonly status: number;
@@ -29,7 +29,7 @@ export function outcomeOf(
   [program = '', ...args]: readonly string[],
   options: { readonly cwd?: string; readonly limitMs?: number } = {},
 ): Promise<Outcome> {
-  const { cwd = repository, limitMs = 60_000 } = options;
+  const { cwd = repository, limitMs = 240_000 } = options;
   return new Promise((resolve) => {
     execFile(program, args, { cwd, timeout: limitMs, killSignal: 'SIGKILL' }, (error, stdout, stderr) => {
       const status = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;

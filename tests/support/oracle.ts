@@ -12,7 +12,7 @@ import { type Row, queryTables } from './tracker-tables.js';
 import { waitFor } from './wait.js';
 
 /** Longer than any repair of these scenarios takes on a machine that is busy with other things. */
-const healingLimitMs = 120_000;
+const healingLimitMs = 180_000;
 
 /**
  * Waits until the cluster says that it is whole, reads every file, has the cluster check itself, stops it, and looks for

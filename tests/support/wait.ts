@@ -1,6 +1,12 @@
 /** Tests wait for conditions, never for time. */
 
 /**
+ * It only ends what would never come: most take less than a second, and a machine that has other work ten times as long,
+ * with pauses of ten seconds.
+ */
+const usualLimitMs = 90_000;
+
+/**
  * Asks `condition` until it answers something truthy, and returns that.
  *
  * @throws Error that names `what` after `limitMs`, with the last error if there was one
@@ -8,7 +14,7 @@
 export async function waitFor<T>(
   what: string,
   condition: () => Promise<T> | T,
-  limitMs = 30_000,
+  limitMs = usualLimitMs,
 ): Promise<NonNullable<T>> {
   const untilMs = performance.now() + limitMs;
   let last: unknown;

@@ -22,7 +22,7 @@ afterEach(() => cluster.stop());
 
 it('finds nothing where nothing happened', async () => {
   await expectHealed(cluster, ledger);
-}, 180_000);
+});
 
 it('finds a flipped bit that no read has met, and a file that nobody knows', async () => {
   const [piece] = await storedPieces(cluster.keepers[0]!.dataDir);
@@ -39,7 +39,7 @@ it('finds a flipped bit that no read has met, and a file that nobody knows', asy
   await expect(expectHealed(cluster, ledger, { read: false, check: false })).rejects.toThrow(
     /keeper-1: piece .*block \d+ is damaged[^]*keeper-2: what is .*note\.txt\?/,
   );
-}, 180_000);
+});
 
 it('knows what a keeper has set aside, however often', async () => {
   const { dataDir } = cluster.keepers[0]!;
@@ -59,4 +59,4 @@ it('finds a piece that counts and is gone', async () => {
   await expect(expectHealed(cluster, ledger, { read: false, check: false })).rejects.toThrow(
     `keeper-3: piece ${piece!.chunkId} counts and is not on the disk`,
   );
-}, 180_000);
+});

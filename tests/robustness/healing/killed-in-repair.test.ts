@@ -19,12 +19,12 @@ beforeEach(async () => {
   cluster = await quickProcessCluster(4, join(folder.path, 'cluster'));
   client = await cluster.connect();
   ledger = new Ledger();
-}, 120_000);
+});
 
 afterEach(async () => {
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 /** Waits until some of the copies that are missing are made and some are not. */
 async function inTheMiddleOfRepair(): Promise<void> {
@@ -48,7 +48,7 @@ it('the tracker is killed again and again in the middle of repair', async () => 
     await waitForState(client, lost.keeperId, 'dead');
   }
   await expectHealed(cluster, ledger);
-}, 180_000);
+});
 
 it('everything is killed at once in the middle of repair', async () => {
   await storeFiles(client, ledger, { count: 12, chunks: 16, seed: 1_200 });
@@ -57,4 +57,4 @@ it('everything is killed at once in the middle of repair', async () => {
   await cluster.killAll();
   await cluster.startAll();
   await expectHealed(cluster, ledger);
-}, 180_000);
+});

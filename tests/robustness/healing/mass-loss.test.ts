@@ -63,7 +63,7 @@ it('half of the keepers die at once: only what the next loss would cost is copie
   await expectHealed(cluster, ledger);
   // Beside the endangered, those of the keeper that comes back last: alone it is no mass loss.
   await expectAtMostOneMoreThan(before);
-}, 180_000);
+});
 
 it('a tracker that is alone for longer than all leases takes every keeper back', async () => {
   const before = await copiesOn(cluster.keepers);
@@ -79,4 +79,4 @@ it('a tracker that is alone for longer than all leases takes every keeper back',
   await expectHealed(cluster, ledger);
   // A chunk of which one keeper is back is endangered until the next one is.
   await expectAtMostOneMoreThan(before);
-}, 180_000);
+});

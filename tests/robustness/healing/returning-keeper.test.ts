@@ -72,7 +72,7 @@ it('a keeper that was dead for long brings nothing back that was deleted or repl
   const trash = (await lookAtDisk(keeper.dataDir)).files.filter(({ place }) => place === 'trash');
   expect(kept.length).toBeLessThanOrEqual(4);
   expect(kept.length + trash.filter(({ chunkId }) => stale.has(chunkId)).length).toBe(stale.size);
-}, 180_000);
+});
 
 it('an uploader that stood still while its keeper was dead and back commits or fails, and leaves nothing', async () => {
   await start(4);
@@ -88,7 +88,7 @@ it('an uploader that stood still while its keeper was dead and back commits or f
   stream.destroy();
   await ended;
   await expectHealed(cluster, ledger);
-}, 180_000);
+});
 
 it('a keeper that flaps for less than the time to be dead has nothing copied for it', async () => {
   await start(5, { trackerSettings: { suspectAfterMs: 2_000, deadAfterMs: 30_000 } });
@@ -102,7 +102,7 @@ it('a keeper that flaps for less than the time to be dead has nothing copied for
   await waitForState(client, keeper.keeperId, 'live');
   await expectHealed(cluster, ledger);
   expect(await copiesOnDisks()).toEqual(before);
-}, 180_000);
+});
 
 it('a keeper that dies and returns again and again costs one copy of each of its pieces, once', async () => {
   await start(6);
@@ -121,7 +121,7 @@ it('a keeper that dies and returns again and again costs one copy of each of its
     const most = (before.get(chunkId) ?? 0) + (own.has(chunkId) ? 1 : 0);
     if (copies > most) throw new Error(`chunk ${chunkId} was copied again: there are ${copies}`);
   }
-}, 180_000);
+});
 
 it("a keeper with another cluster's directory is refused, and not a byte of it is touched", async () => {
   await start(4);
@@ -160,4 +160,4 @@ it("a keeper with another cluster's directory is refused, and not a byte of it i
     await other.stop();
     await folder.remove();
   }
-}, 180_000);
+});

@@ -20,12 +20,12 @@ beforeEach(async () => {
   cluster = await quickProcessCluster(4, join(folder.path, 'cluster'));
   client = await cluster.connect();
   ledger = new Ledger();
-}, 120_000);
+});
 
 afterEach(async () => {
   await cluster.stop();
   await folder.remove();
-}, 120_000);
+});
 
 /** Between two steps of each: more load than this only has the test wait for itself. */
 const breathMs = 10;
@@ -86,8 +86,8 @@ async function endEachInTurn(end: (member: Member) => Promise<void>): Promise<vo
 
 it('each process is stopped and started in turn under load, and no client notices', async () => {
   await endEachInTurn((member) => member.stop());
-}, 180_000);
+});
 
 it('each process is killed and started in turn under load, and no client notices', async () => {
   await endEachInTurn((member) => member.kill());
-}, 180_000);
+});

@@ -29,14 +29,14 @@ beforeEach(async () => {
   client = await cluster.connect();
   ledger = new Ledger();
   await storeFiles(client, ledger, { count: 4, chunks: 8, seed: 500 });
-}, 120_000);
+});
 
 afterEach(async () => {
   if (missing !== undefined) return;
   await cluster.stop();
   await disk.remove();
   await folder.remove();
-}, 120_000);
+});
 
 async function firstKeeper(): Promise<KeeperStatus> {
   const { keepers } = await client.status();
@@ -60,7 +60,7 @@ itNeedsADisk(
     await waitForState(client, lost.keeperId, 'dead');
     await expectHealed(cluster, ledger);
   },
-  180_000,
+  600_000,
 );
 
 itNeedsADisk(
@@ -75,7 +75,7 @@ itNeedsADisk(
     await cluster.keepers[0]!.restart();
     await expectHealed(cluster, ledger);
   },
-  180_000,
+  600_000,
 );
 
 itNeedsADisk(
@@ -90,5 +90,5 @@ itNeedsADisk(
     await cluster.keepers[0]!.start();
     await expectHealed(cluster, ledger);
   },
-  180_000,
+  600_000,
 );

@@ -31,4 +31,4 @@ it(`a storm is survived (HOLDFAST_STORM_SEED=${seed})`, async () => {
   }
   expect(fire.faults.size).toBeGreaterThan(1);
   expect(fire.tally.total('ok')).toBeGreaterThan(20);
-}, 300_000);
+});

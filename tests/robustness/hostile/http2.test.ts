@@ -39,12 +39,12 @@ beforeAll(async () => {
   const [tracker, keeper] = target.servers.map(({ address }) => address) as [string, string];
   slowCalls.push(await SlowCall.open(tracker, GetEntry.path, GetEntry.requestSerialize({ path })));
   slowCalls.push(await SlowCall.open(keeper, StatChunk.path, StatChunk.requestSerialize(piece)));
-}, 60_000);
+});
 afterAll(async () => {
   for (const call of slowCalls) call.close();
   await prober.stop();
   await target.stop();
-}, 60_000);
+});
 
 type Attack = (address: string) => Promise<readonly RawConnection[]>;
 
@@ -210,7 +210,7 @@ const attacks: Readonly<Record<string, Attack>> = {
 };
 
 describe('a peer that sends', () => {
-  it.each(Object.keys(attacks))('%s is borne', (name) => expectServed(attacks[name]!), 60_000);
+  it.each(Object.keys(attacks))('%s is borne', (name) => expectServed(attacks[name]!));
 
   it('messages that never end take bounded memory', async () => {
     /** Each stays a byte short of the most that a server takes. */
@@ -236,7 +236,7 @@ describe('a peer that sends', () => {
       );
       return connections;
     });
-  }, 60_000);
+  });
 });
 
 describe('a call with', () => {
@@ -302,7 +302,7 @@ describe('a caller that has sent a byte a second all the while', () => {
       await waitFor('the server to have let it go', async () => !(await call.isHeld()));
     }
     expect(target.exits).toEqual([]);
-  }, 60_000);
+  });
 });
 
-it('ends with the judge: nothing of all this is left', () => target.judge(() => false), 180_000);
+it('ends with the judge: nothing of all this is left', () => target.judge(() => false));

@@ -73,8 +73,8 @@ function withholdsFrom(method: Method): MessageMaker['withholds'] {
 let target: Target;
 beforeEach(async () => {
   target = await Target.start();
-}, 60_000);
-afterEach(() => target.stop(), 60_000);
+});
+afterEach(() => target.stop());
 
 it('the descriptors name every method that there is', () => {
   const described = [...trackerMethods, ...keeperMethods].map(({ path }) => path);
@@ -260,5 +260,5 @@ it.each(seeds())(
     }
     await target.judge((name) => fuzzer.asked.has(name));
   },
-  fuzzMs(quickMs) + 180_000,
+  fuzzMs(quickMs) + 600_000,
 );

@@ -66,7 +66,7 @@ function pointName(point: Point): string {
 /** How long somebody who was told of a failure has to tell others wrong things, before it is looked what is true. */
 const graceMs = 1_000;
 /** Of a step that is not hit, on a busy machine under strace. */
-const patienceMs = 90_000;
+const patienceMs = 180_000;
 
 /** Does the step once, unharmed; how often the victim made each call in it. */
 export async function measure(world: World, { trouble, victim, step }: Place): Promise<Map<string, number>> {

@@ -149,7 +149,7 @@ export const steps: readonly Step[] = [
         await waitFor(
           'a scrub that ends well',
           async () => (await world.client.waitForJob(await world.client.scrub([keeperId]))).state === 'done',
-          60_000,
+          180_000,
         );
         await waitFor(
           'the damaged piece to be whole again',
@@ -157,7 +157,7 @@ export const steps: readonly Step[] = [
             const [mended] = await world.onVictim(chunks);
             return mended !== undefined && (await damageOfPiece(mended)) === undefined;
           },
-          60_000,
+          180_000,
         );
       };
     },

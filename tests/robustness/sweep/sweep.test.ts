@@ -119,7 +119,7 @@ async function tryClients(world: World, number: Numbers): Promise<void> {
 }
 
 if (wanted === undefined) {
-  const limitMs = 240_000;
+  const limitMs = 600_000;
   itWithout(
     withoutStrace,
     `a server or a command is killed in a call, or the call fails (HOLDFAST_SWEEP_SEED=${seed})`,

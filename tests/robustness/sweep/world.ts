@@ -153,7 +153,7 @@ export class World {
           const chunks = await this.chunksOf(path);
           return (await this.onVictim(chunks)).length === chunks.length;
         },
-        60_000,
+        180_000,
       );
     }
   }

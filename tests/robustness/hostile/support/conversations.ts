@@ -25,7 +25,7 @@ const { LocateChunks } = trackerV1.ChunkLocationService.service;
 const { WriteChunk, ReadChunk } = keeperV1.ChunkService.service;
 const { ReplicateChunk, StreamReplica } = keeperV1.ReplicaService.service;
 const blockSizeBytes = 65_536;
-const deadlineMs = 10_000;
+const deadlineMs = 60_000;
 
 function methodOf({ path }: { readonly path: string }): Method {
   return [...trackerMethods, ...keeperMethods].find((method) => method.path === path)!;

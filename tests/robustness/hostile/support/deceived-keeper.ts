@@ -20,7 +20,7 @@ import { readFields, writeFields } from './wire.js';
 const { Heartbeat, RegisterKeeper, ReportPieces, CompleteTask } = trackerV1.KeeperRegistryService.service;
 const { LocateChunks } = trackerV1.ChunkLocationService.service;
 const { StatChunk } = keeperV1.ChunkService.service;
-const deadlineMs = 10_000;
+const deadlineMs = 60_000;
 /** Chunks that are on this keeper too. */
 const ownFiles = 8;
 const chunkBytes = 65_536;

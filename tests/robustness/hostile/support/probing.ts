@@ -82,7 +82,7 @@ async function smallCalls(target: Target): Promise<readonly Probe[]> {
   const channel = new PeerChannel(target.cluster.trackerAddress, controlChannelOptions);
   try {
     const request = { path: path!, target: 'path' } as const;
-    const { extents } = await callUnary(channel, 'tracker', LocateChunks, request, { deadlineMs: 10_000 });
+    const { extents } = await callUnary(channel, 'tracker', LocateChunks, request, { deadlineMs: 60_000 });
     const [{ extent, readToken }] = extents as [(typeof extents)[0]];
     return [
       {

@@ -37,7 +37,7 @@ const plain = (bytes: Buffer): Buffer => bytes;
 
 /** Makes a call as a stream both ways, whatever the method is: so it can have no message, or many. */
 export function callRaw(client: Client, call: RawCall): Promise<Outcome> {
-  const { path, messages, halfClose = true, cancelAfterMs, deadlineMs = 10_000, maxAnswers = 50 } = call;
+  const { path, messages, halfClose = true, cancelAfterMs, deadlineMs = 60_000, maxAnswers = 50 } = call;
   return new Promise((resolve) => {
     const answers: Buffer[] = [];
     const deadline = Date.now() + deadlineMs;
