@@ -22,7 +22,8 @@ beforeAll(async () => {
   cluster = await startCluster({
     keepers: 3,
     trackerSettings: { repairTickMs: 100, heartbeatIntervalMs: 100, reclaimGraceMs: 500 },
-    keeperSettings: { trashTtlMs: 100, trashIntervalMs: 50 },
+    // However long a keeper is late, three copies are there when an upload returns.
+    keeperSettings: { trashTtlMs: 100, trashIntervalMs: 50, followerStallMs: 60_000 },
   });
   client = await cluster.connect();
   flags = ['--tracker', cluster.trackerAddress];

@@ -180,9 +180,15 @@ describe('a command that cannot be done', () => {
     await writeFile(source, '');
     // So long that it is interrupted in the middle, and made of nothing.
     await truncate(source, 1024 ** 3);
+    // It cannot end before.
+    signalKeepers('SIGSTOP');
     const upload = start('client', ['upload', source, '/interrupted', '--no-resume', ...flags]);
-    await waitFor('the upload to be on its way', async () => (await client.status()).openUploads > 0);
-    upload.child.kill('SIGINT');
+    await waitFor('the upload to be on its way', async () => (await client.status()).openUploads > 0).finally(
+      () => {
+        upload.child.kill('SIGINT');
+        signalKeepers('SIGCONT');
+      },
+    );
     expect(await upload.finished).toMatchObject({ status: 130 });
     await expect(client.stat('/interrupted')).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect((await client.status()).openUploads).toBe(0);

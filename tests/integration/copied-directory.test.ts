@@ -7,6 +7,7 @@ import { PeerChannel, callUnary, controlChannelOptions } from '@holdfast/shared/
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readAll, seededBytes } from '../support/files.js';
+import { waitForCopies } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const chunk = 64 * 1024;
@@ -18,7 +19,12 @@ let copy: DataKeeper | undefined;
 beforeEach(async () => {
   cluster = await startCluster({
     keepers: 4,
-    trackerSettings: { heartbeatIntervalMs: 100, suspectAfterMs: 500, deadAfterMs: 2_000, repairTickMs: 100 },
+    trackerSettings: {
+      heartbeatIntervalMs: 100,
+      suspectAfterMs: 1_500,
+      deadAfterMs: 4_000,
+      repairTickMs: 100,
+    },
   });
   channel = new PeerChannel(cluster.trackerAddress, controlChannelOptions);
 });
@@ -59,7 +65,7 @@ it.each(['the original', 'the copy'])('when %s is stopped, the other one is the 
 
   const during = seededBytes(2, 8 * chunk);
   await client.upload(during, '/during', { chunkSizeBytes: chunk });
-  expect((await client.stat('/during')).durability?.fewest).toBe(3);
+  await waitForCopies(client, '/during', 3);
   expect((await keeper(keeperId)).pieces).toBeGreaterThan(0);
 
   await (which === 'the copy' ? copy!.stop() : original.stop());

@@ -4,6 +4,7 @@ import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { mkdir, rename } from 'node:fs/promises';
 import { run } from '../support/command.js';
 import { readAll, seededBytes } from '../support/files.js';
+import { waitForCopies } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 let cluster: Cluster | undefined;
@@ -23,6 +24,7 @@ it('a keeper that finds an empty mount point is told beside the one whose place 
   const client = await cluster.connect();
   const bytes = seededBytes(1, 4 * 64 * 1024);
   await client.upload(bytes, '/file', { chunkSizeBytes: 64 * 1024 });
+  await waitForCopies(client, '/file', 3);
   const keeper = cluster.keepers[0]!;
   const { keeperId, address } = keeper;
   await keeper.kill();

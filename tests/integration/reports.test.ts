@@ -4,6 +4,7 @@ import { startCluster } from '@holdfast/local-cluster';
 import { readdir, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { seededBytes } from '../support/files.js';
+import { waitForCopies } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const chunk = 64 * 1024;
@@ -16,6 +17,7 @@ it('a piece that vanished from a running keeper is found missing and made anew',
   try {
     const client = await cluster.connect();
     await client.upload(seededBytes(1, 8 * chunk), '/file', { chunkSizeBytes: chunk });
+    await waitForCopies(client, '/file', 3);
     const chunks = join(cluster.keepers[0]!.dataDir, 'chunks');
     const pieces = async (): Promise<string[]> =>
       (await readdir(chunks, { recursive: true, withFileTypes: true }))

@@ -22,7 +22,8 @@ let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  cluster = await startCluster({ keepers: 3 });
+  // However long a keeper is late, three copies are there when an upload returns.
+  cluster = await startCluster({ keepers: 3, keeperSettings: { followerStallMs: 60_000 } });
   client = await cluster.connect();
 });
 

@@ -9,6 +9,7 @@ import { access, open, readFile, readdir, rename, rm, truncate, writeFile } from
 import { join } from 'node:path';
 import { readAll, seededBytes } from '../support/files.js';
 import { listKeepers } from '../support/keeper-calls.js';
+import { waitForCopies } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const chunk = 256 * 1024;
@@ -18,7 +19,12 @@ let client: HoldfastClient;
 beforeEach(async () => {
   cluster = await startCluster({
     keepers: 3,
-    trackerSettings: { heartbeatIntervalMs: 50, suspectAfterMs: 2_000, deadAfterMs: 4_000, repairTickMs: 50 },
+    trackerSettings: {
+      heartbeatIntervalMs: 50,
+      suspectAfterMs: 2_000,
+      deadAfterMs: 60_000,
+      repairTickMs: 50,
+    },
     // A round takes 0.8 s at least, and may take all of the disk.
     keeperSettings: {
       scrubPeriodMs: 1_000,
@@ -77,6 +83,7 @@ describe('a piece on one keeper', () => {
   ])('%s is found, set aside and copied anew; the others are not touched', async (_what, damage) => {
     const bytes = seededBytes(1, 6 * chunk);
     await client.upload(bytes, '/file', { chunkSizeBytes: chunk });
+    await waitForCopies(client, '/file', 3);
     const before = await Promise.all([0, 1, 2].map(piecesOf));
     const contents = new Map<string, Buffer>();
     for (const path of before.flat()) contents.set(path, await readFile(path));
@@ -105,6 +112,7 @@ describe('a piece on one keeper', () => {
 
 it('status says how far each keeper has read, of how much, and how often', async () => {
   await client.upload(seededBytes(2, 4 * chunk), '/file', { chunkSizeBytes: chunk });
+  await waitForCopies(client, '/file', 3);
   const status = await waitFor('two whole rounds of every keeper', async () => {
     const keepers = await listKeepers(cluster.trackerAddress);
     return keepers.every((keeper) => (keeper.scrub?.rounds ?? 0) >= 2) ? keepers : undefined;
@@ -119,7 +127,9 @@ it('status says how far each keeper has read, of how much, and how often', async
 it('with every copy bad the chunk is DATA_LOSS, every copy is kept, and one that is put back is read again', async () => {
   const bytes = seededBytes(3, chunk);
   await client.upload(bytes, '/file', { chunkSizeBytes: chunk });
+  await waitForCopies(client, '/file', 3);
   await client.upload(seededBytes(4, chunk), '/other', { chunkSizeBytes: chunk });
+  await waitForCopies(client, '/other', 3);
   const path = (await piecesOf(0))[0]!;
   const name = nameOf(path);
   const paths = [0, 1, 2].map((index) =>
@@ -146,6 +156,7 @@ it('with every copy bad the chunk is DATA_LOSS, every copy is kept, and one that
 it('a directory of pieces that is deleted under a running keeper is made anew and filled again', async () => {
   const bytes = seededBytes(5, 8 * chunk);
   await client.upload(bytes, '/file', { chunkSizeBytes: chunk });
+  await waitForCopies(client, '/file', 3);
   const pieces = await piecesOf(2);
   const victim = pieces[3]!;
   const content = await readFile(victim);
@@ -159,6 +170,7 @@ it('a directory of pieces that is deleted under a running keeper is made anew an
 
 it('a keeper that lost everything below chunks/ while it was down does not start as if that were nothing', async () => {
   await client.upload(seededBytes(6, chunk), '/file', { chunkSizeBytes: chunk });
+  await waitForCopies(client, '/file', 3);
   const keeper = cluster.keepers[0]!;
   await keeper.stop();
   for (const shard of await readdir(join(keeper.dataDir, 'chunks')))

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { type Cluster, startCluster } from '@holdfast/local-cluster';
 import { run } from '../support/command.js';
 import { seededBytes } from '../support/files.js';
+import { waitForCopies } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const chunk = 64 * 1024;
@@ -11,7 +12,12 @@ let cluster: Cluster;
 beforeEach(async () => {
   cluster = await startCluster({
     keepers: 3,
-    trackerSettings: { heartbeatIntervalMs: 100, suspectAfterMs: 500, deadAfterMs: 2_000, repairTickMs: 100 },
+    trackerSettings: {
+      heartbeatIntervalMs: 100,
+      suspectAfterMs: 1_500,
+      deadAfterMs: 4_000,
+      repairTickMs: 100,
+    },
   });
 });
 
@@ -21,6 +27,7 @@ it('a loss and its repair can be foreseen, followed and read afterwards', async 
   const client = await cluster.connect();
   await client.upload(seededBytes(21, 5 * chunk), '/three', { chunkSizeBytes: chunk });
   await client.upload(seededBytes(22, chunk), '/one', { chunkSizeBytes: chunk, replicas: 1, minWrite: 1 });
+  await waitForCopies(client, '/three', 3);
   const explained = async (path: string) => {
     const chunks = [];
     for await (const each of client.explain(path)) chunks.push(each);
@@ -34,7 +41,12 @@ it('a loss and its repair can be foreseen, followed and read afterwards', async 
   await waitFor('every keeper to have reported', async () =>
     /^healthy/.test((await client.status()).summary),
   );
-  expect((await client.status()).pieceCounts).toEqual([
+  // A commit is counted a moment later.
+  const pieceCounts = await waitFor('all chunks to be counted', async () => {
+    const { chunks, pieceCounts: counts } = await client.status();
+    return chunks === 6 ? counts : undefined;
+  });
+  expect(pieceCounts).toEqual([
     { policyPieces: 1, countedPieces: 1, chunks: 1 },
     { policyPieces: 3, countedPieces: 3, chunks: 5 },
   ]);

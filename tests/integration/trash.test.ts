@@ -119,7 +119,7 @@ describe(`the trash (HOLDFAST_SEED=${seed})`, () => {
 });
 
 it('a download is not cut when what it reads is deleted and given up', async () => {
-  const trackerSettings = { ...quick, reclaimGraceMs: 20_000 };
+  const trackerSettings = { ...quick, reclaimGraceMs: 300_000 };
   const cluster = await startCluster({ keepers: 3, trackerSettings, keeperSettings });
   try {
     const client = await cluster.connect();

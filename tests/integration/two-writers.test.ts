@@ -77,7 +77,7 @@ it('a removed file gives its space back', async () => {
 it('a reader in progress is not cut when its file is removed', async () => {
   const patient = await startCluster({
     keepers: 3,
-    trackerSettings: { reclaimGraceMs: 20_000, trashRetentionMs: 0 },
+    trackerSettings: { reclaimGraceMs: 300_000, trashRetentionMs: 0 },
   });
   const bytes = seededBytes(4, 40 * chunk);
   const client = await patient.connect();

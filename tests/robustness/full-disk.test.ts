@@ -12,6 +12,7 @@ import { readAll, seededBytes, temporaryFolder } from '../support/files.js';
 import { listKeepers } from '../support/keeper-calls.js';
 import { LoopDisk, missingForHungWrites } from '../support/loop-disk.js';
 import { expectChecked } from '../support/oracle.js';
+import { waitForCopies } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 const MiB = 1024 ** 2;
@@ -91,7 +92,7 @@ onDisk(
     expect((await readAll(client.createReadStream('/kept'))).equals(bytes)).toBe(true);
     // New files go elsewhere.
     await client.upload(bytes, '/new', { chunkSizeBytes: chunk });
-    expect((await client.stat('/new')).durability).toMatchObject({ fewest: 2 });
+    await waitForCopies(client, '/new', 2);
     expect((await first()).storageError).toBe('');
 
     await rm(join(disk.path, 'others'));
@@ -114,19 +115,15 @@ onDisk(
     const bytes = seededBytes(4, 12 * chunk);
     await client.upload(bytes, '/file', { chunkSizeBytes: chunk });
     // The upload returns with two copies; a keeper that is late for a moment gets its own afterwards.
-    await waitFor('every chunk to be on the three keepers', async () => {
-      return (await client.stat('/file')).durability?.fewest === 3;
-    });
+    await waitForCopies(client, '/file', 3);
     // More than the file's, if an attempt to write a chunk was in vain: that one's go to the trash.
     const held = await pieces('chunks');
     expect(held.length).toBeGreaterThanOrEqual(12);
     await cluster.addKeeper();
     await disk.unmount();
     await waitFor('the keeper to be given up', async () => (await first()).state === 'KEEPER_STATE_DEAD');
-    expect((await first()).storageError).toMatch(/not there/);
-    await waitFor('every chunk to have three copies', async () => {
-      return (await client.stat('/file')).durability?.fewest === 3;
-    });
+    await waitFor('it to say why', async () => /not there/.test((await first()).storageError));
+    await waitForCopies(client, '/file', 3);
     expect((await readAll(client.createReadStream('/file'))).equals(bytes)).toBe(true);
     expect(await readdir(disk.path)).toEqual([]);
     await disk.mount();

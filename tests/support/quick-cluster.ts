@@ -10,7 +10,7 @@ import {
   startCluster,
   startProcessCluster,
 } from '@holdfast/local-cluster';
-import { type HoldfastClient, hasCode } from '@holdfast/client';
+import type { HoldfastClient } from '@holdfast/client';
 import { defaultSettings } from '@holdfast/master-tracker';
 import { seededBytes } from './files.js';
 import type { Ledger } from './ledger.js';
@@ -83,16 +83,11 @@ export async function storeFiles(
     // The last chunk of each is shorter.
     const bytes = seededBytes(seed + index, chunks * chunkSizeBytes - 1 - index);
     // On a busy machine keepers may seem to be away for longer than a client waits for them.
-    const failure = await waitFor(`three keepers to take /f-${index}`, () =>
-      ledger.upload(client, `/f-${index}`, bytes, { chunkSizeBytes, minWrite: 3 }).then(
-        () => ({ error: undefined }),
-        (error: unknown) => {
-          if (hasCode(error, 'NOT_ENOUGH_KEEPERS')) throw error;
-          return { error };
-        },
-      ),
-    );
-    if (failure.error !== undefined) throw failure.error;
+    await waitFor('three keepers to be live', async () => {
+      const { keepers } = await client.status();
+      return keepers.filter(({ state }) => state === 'live').length >= 3;
+    });
+    await ledger.upload(client, `/f-${index}`, bytes, { chunkSizeBytes, minWrite: 3 });
   }
 }
 
@@ -121,6 +116,17 @@ export async function readFirstFrom(cluster: Cluster, keeper: Member, ledger: Le
     for (const { keeperId } of others) await operator.setMaintenance(keeperId, 0);
     operator.close();
   }
+}
+
+/**
+ * Waits until every chunk of a file has as many copies. An upload returns when there are enough of them; a keeper that is
+ * late for a moment gets its own afterwards.
+ */
+export async function waitForCopies(client: HoldfastClient, path: string, copies: number): Promise<void> {
+  await waitFor(
+    `${path} to have ${copies} copies`,
+    async () => (await client.stat(path)).durability?.fewest === copies,
+  );
 }
 
 /** Waits until the tracker says that a keeper is in the state. */

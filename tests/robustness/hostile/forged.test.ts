@@ -94,7 +94,9 @@ let theirs: Side;
 beforeAll(async () => {
   // No heartbeat tells the tracker what is stored: receipts alone do.
   const trackerSettings = { heartbeatIntervalMs: 600_000, suspectAfterMs: 1_200_000, deadAfterMs: 1_800_000 };
-  const start = (): Promise<Cluster> => startCluster({ keepers: 3, trackerSettings });
+  // However late a follower is, its receipt comes.
+  const keeperSettings = { followerStallMs: 60_000 };
+  const start = (): Promise<Cluster> => startCluster({ keepers: 3, trackerSettings, keeperSettings });
   const [one, other] = await Promise.all([start(), start()]);
   [ours, theirs] = [new Side(one), new Side(other)];
 });
@@ -212,7 +214,7 @@ describe('a token', () => {
   });
 
   it('that is over is refused as such', async () => {
-    const cluster = await startCluster({ keepers: 1, trackerSettings: { tokenLifetimeMs: 300 } });
+    const cluster = await startCluster({ keepers: 1, trackerSettings: { tokenLifetimeMs: 2_000 } });
     const side = new Side(cluster);
     try {
       const client = await cluster.connect();
