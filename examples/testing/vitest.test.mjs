@@ -25,7 +25,7 @@ afterAll(async () => {
 test('a keeper that is slow and one that is full keep no photo from being stored', async () => {
   const slow = await cluster.keepers[0].fault('slow', { delayMs: 100 });
   const full = await cluster.keepers[1].fault('full');
-  const patient = new PhotoAlbum(await cluster.connect(), outbox, 10_000);
+  const patient = new PhotoAlbum(await cluster.connect(), outbox, 60_000);
   expect(await patient.add('one.jpg', photo)).toBe('stored');
   expect(await album.photo('one.jpg')).toEqual(photo);
   await slow.end();

@@ -66,7 +66,10 @@ async function run(code: string): Promise<void> {
 beforeAll(async () => {
   folder = await temporaryFolder();
   // One more than there are copies, so that a keeper can be drained.
-  cluster = await quickCluster(4, { trackerSettings: { trashRetentionMs: 3_600_000 } });
+  cluster = await quickCluster(4, {
+    // No example is about keepers that are late.
+    trackerSettings: { trashRetentionMs: 3_600_000, suspectAfterMs: 5_000, deadAfterMs: 60_000 },
+  });
   client = await cluster.connect();
   process.chdir(folder.path);
 });

@@ -141,7 +141,9 @@ for (const { name: language, dash, prepared } of languages) {
         expect(await run(peers.trackerAddress, 'download', '/file', local)).toMatchObject({ status: 0 });
         expect((await readFile(local)).equals(data)).toBe(true);
         const expected = reported === undefined ? [] : [{ keeperId: liarId, code: reported }];
-        expect(peers.reports).toEqual(expected);
+        // Where the honest one is late, the liar is asked again, and reported again.
+        const reports = new Set(peers.reports.map((each) => JSON.stringify(each)));
+        expect([...reports].map((each) => JSON.parse(each) as unknown)).toEqual(expected);
       } finally {
         peers.stop();
       }
@@ -153,10 +155,15 @@ for (const { name: language, dash, prepared } of languages) {
         await writeFile(join(folder.path, 'empty'), '');
         const done = await run(peers.trackerAddress, 'upload', join(folder.path, 'empty'), '/empty');
         expect(done).toMatchObject({ status: 0 });
-        const [first, second, third, fourth] = peers.requestIds;
-        expect([first, third].map((each) => each?.call)).toEqual(['begin', 'commit']);
-        expect([second, fourth]).toEqual([first, third]);
-        expect(first?.id).not.toBe(third?.id);
+        const idsOf = (call: string): string[] =>
+          peers.requestIds.filter((each) => each.call === call).map(({ id }) => id);
+        const [begins, commits] = [idsOf('begin'), idsOf('commit')];
+        // Twice; or more often, where an answer is late.
+        for (const ids of [begins, commits]) {
+          expect(ids.length).toBeGreaterThanOrEqual(2);
+          expect(new Set(ids).size).toBe(1);
+        }
+        expect(begins[0]).not.toBe(commits[0]);
       } finally {
         peers.stop();
       }

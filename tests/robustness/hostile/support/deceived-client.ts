@@ -24,9 +24,9 @@ const { BeginUpload } = trackerV1.UploadService.service;
  * By when everything is over, by a clock that is 20 times as fast: asking for a minute, again and again for each call that
  * a command makes one after the other (some ten), and the pauses of a busy machine.
  */
-const patienceMs = 30_000;
-/** Whoever is told to stop does so in this time. */
-const stopMs = 5_000;
+const patienceMs = 120_000;
+/** Whoever is told to stop does so in this time, on a machine that may stand still meanwhile. */
+const stopMs = 45_000;
 /** Longer texts than any that a person is to read. */
 const maxWordsLength = 8_000;
 /** What names and texts of servers must not bring onto a terminal. */
