@@ -180,6 +180,8 @@ const reflect = await preparePython('reflect.py');
       const ask = (...words: string[]): Promise<Outcome> =>
         outcomeOf([...(reflect.missing === undefined ? reflect.command : []), ...words]);
       const keeper = await ask(cluster.keepers[0]!.address);
+      const { status, stderr } = keeper;
+      expect({ status, stderr: status === 0 ? '' : stderr }).toEqual({ status: 0, stderr: '' });
       expect(keeper.stdout.split('\n')).toEqual(
         expect.arrayContaining(['grpc.health.v1.Health', 'holdfast.keeper.v1.ChunkService']),
       );

@@ -22,7 +22,11 @@ afterEach(() => folder.remove());
 it(`a storm is survived (HOLDFAST_STORM_SEED=${seed})`, async () => {
   const fire = await Fire.start({ folder: folder.path, keepers: 5, preloads: ['soon-idle.mjs'] });
   try {
-    await fire.phase(seed, lengthMs);
+    const isEnough = (): boolean => fire.faults.size > 1 && fire.tally.total('ok') > 20;
+    // A machine that is slow gets little done in a phase.
+    for (let phase = 0; phase === 0 || (phase < 4 && !isEnough()); phase += 1) {
+      await fire.phase(seed + phase, lengthMs);
+    }
     await fire.rest();
   } catch (error) {
     throw new Error(`${String(error)}\n${fire.lines.join('\n')}`, { cause: error });
