@@ -11,11 +11,8 @@ import { RawClient, checkHealth } from '../support/keeper-calls.js';
 const MiB = 1024 ** 2;
 /** As many chunks of 4 MiB as there are streams. */
 const sizeBytes = 256 * MiB;
-/**
- * The tracker suspects a keeper that it has not heard of for this long: whatever keeps it alive must be quicker. One
- * answer may be later, where the machine has everybody stand still, and no later than the lease.
- */
-const answerMs = { usual: 5_000, slowest: 25_000 } as const;
+/** The tracker suspects a keeper that it has not heard of for this long: whatever keeps it alive must be quicker. */
+const answerWithinMs = 5_000;
 /** The promise of bounded memory at the default settings. */
 const residentLimitBytes = 250e6;
 const clientCount = 64;
@@ -70,33 +67,24 @@ it('heartbeats, look-ups and questions about pieces go on under full load', asyn
     working = false;
   });
   work.catch(() => undefined);
-  const tookMs: number[] = [];
-  const states = new Set<string>();
+  let rounds = 0;
   try {
-    while (working) {
-      const startMs = performance.now();
+    for (; working; rounds += 1) {
       // Each rejects when it takes too long.
-      await Promise.all(cluster.keepers.map(({ address }) => checkHealth(address, answerMs.slowest)));
-      const lengths = await Promise.all(raw.map((each) => each.statFirstPiece('/small', answerMs.slowest)));
+      await Promise.all(cluster.keepers.map(({ address }) => checkHealth(address, answerWithinMs)));
+      const lengths = await Promise.all(raw.map((each) => each.statFirstPiece('/small', answerWithinMs)));
       expect(lengths).toEqual([MiB, MiB, MiB]);
       const { keepers } = await client.status();
-      for (const { state } of keepers) states.add(state);
-      tookMs.push(performance.now() - startMs);
+      expect(keepers.map(({ state }) => state)).toEqual(['live', 'live', 'live']);
     }
     await work;
   } finally {
     for (const each of raw) each.close();
   }
-  expect(tookMs.length).toBeGreaterThan(1);
-  const slow = tookMs.filter((ms) => ms > answerMs.usual).length;
-  expect(slow).toBeLessThanOrEqual(tookMs.length / 2);
-  // Where one answer is late a heartbeat may be as well.
-  if (slow > 0) states.delete('suspect');
-  expect([...states]).toEqual(['live']);
+  expect(rounds).toBeGreaterThan(1);
 });
 
-/** How the rate of the slowest of many clients is to that of the mean one. */
-async function evenness(round: number): Promise<number> {
+it('64 clients at once get even parts', async () => {
   const bytes = seededBytes(2, 4 * MiB);
   const clients = await Promise.all(
     Array.from({ length: clientCount }, () => connect({ tracker: cluster.trackerAddress })),
@@ -104,24 +92,15 @@ async function evenness(round: number): Promise<number> {
   const startMs = performance.now();
   const rates = await Promise.all(
     clients.map(async (each, index) => {
-      const path = `/even-${round}-${index}`;
-      await each.upload(bytes, path);
-      expect((await readAll(each.createReadStream(path))).equals(bytes)).toBe(true);
+      await each.upload(bytes, `/even-${index}`);
+      expect((await readAll(each.createReadStream(`/even-${index}`))).equals(bytes)).toBe(true);
       return 1 / (performance.now() - startMs);
     }),
   ).finally(() => {
     for (const each of clients) each.close();
   });
   const mean = rates.reduce((sum, rate) => sum + rate, 0) / rates.length;
-  return Math.min(...rates) / mean;
-}
-
-it('64 clients at once get even parts', async () => {
-  const leastEvenness = 1 / 4;
-  let found = await evenness(0);
-  // Where the machine had one of the servers stand still, who waited for it says nothing: then once more.
-  for (let round = 1; round < 3 && found <= leastEvenness; round += 1) found = await evenness(round);
-  expect(found).toBeGreaterThan(leastEvenness);
+  expect(Math.min(...rates) / mean).toBeGreaterThan(1 / 4);
 });
 
 it('in the end the check finds nothing, and nobody holds more than before', () => expectAsBefore());
