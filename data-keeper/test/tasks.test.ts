@@ -222,8 +222,8 @@ it('more tasks than there are slots for are asked for as slots become free, not 
     });
   await cluster.add({ settings: { taskSlots } });
   await until(() => tracker.completed.length >= 12);
-  // They share heartbeats: nobody asks once for each. Three, and one should the answers to some come apart all the same.
-  expect(tracker.heartbeats.length).toBeLessThanOrEqual(4);
+  // They share heartbeats: nobody asks once for each. Three, or more should the answers to some come apart all the same.
+  expect(tracker.heartbeats.length).toBeLessThanOrEqual(6);
 });
 
 it('more copies are taken than run: the next ones are there when these end', async () => {
