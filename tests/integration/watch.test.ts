@@ -3,7 +3,7 @@ import type { Entry, EntryChange, HoldfastClient } from '@holdfast/client';
 import { type Cluster } from '@holdfast/local-cluster';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { start } from '../support/command.js';
-import { quickCluster } from '../support/quick-cluster.js';
+import { quickCluster, waitForLive } from '../support/quick-cluster.js';
 import { waitFor } from '../support/wait.js';
 
 let cluster: Cluster | undefined;
@@ -43,6 +43,7 @@ it('tells uploads, copies, moves, removals and restores, in a path and through r
   const { signal } = abort;
   const all = changesUntil('/w/end', client.watch('/', { signal, cursor }));
   const inside = changesUntil('/w/end', client.watch('/w', { signal, cursor }));
+  await waitForLive(client, 3);
   await client.upload(Buffer.from('one'), '/w/a/f', { createParents: true });
   await client.upload(Buffer.from('two'), '/w/a/f', { overwrite: true });
   await client.makeDirectory('/o/p', { parents: true });
@@ -55,6 +56,7 @@ it('tells uploads, copies, moves, removals and restores, in a path and through r
   await cluster.tracker.start();
   await client.remove('/w/p', { recursive: true });
   await client.restore('/w/p/g');
+  await waitForLive(client, 3);
   await client.upload(Buffer.from('end'), '/w/end');
   const { seen, last } = await inside;
   expect(seen).toEqual([

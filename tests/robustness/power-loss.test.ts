@@ -17,7 +17,7 @@ import { LoopDisk, missingForPowerCuts } from '../support/loop-disk.js';
 import { MixedLoad } from '../support/mixed-load.js';
 import { numbersFrom } from '../support/seeded-numbers.js';
 import { expectHealed } from '../support/oracle.js';
-import { quickProcessCluster } from '../support/quick-cluster.js';
+import { quickProcessCluster, waitForLive } from '../support/quick-cluster.js';
 import { Tracer, missingForStrace, syncCalls } from '../support/strace.js';
 import { ThinDisk, missingForThinDisks } from '../support/thin-disk.js';
 import { waitFor } from '../support/wait.js';
@@ -148,6 +148,7 @@ async function failToSync({ name, before, untilFailed, goOn }: FailedSync): Prom
     await server.start();
     // What is acknowledged from now on must not rest on what the failed sync left in memory.
     const bytes = seededBytes(seed, 1_000);
+    await waitForLive(client, 3);
     for (let index = 0; index < 5; index += 1) await ledger.upload(client, `/after-${index}`, bytes);
     await goOn?.(client);
     await loseOne(thin.disk, server);

@@ -82,11 +82,7 @@ export async function storeFiles(
   for (let index = 0; index < count; index += 1) {
     // The last chunk of each is shorter.
     const bytes = seededBytes(seed + index, chunks * chunkSizeBytes - 1 - index);
-    // On a busy machine keepers may seem to be away for longer than a client waits for them.
-    await waitFor('three keepers to be live', async () => {
-      const { keepers } = await client.status();
-      return keepers.filter(({ state }) => state === 'live').length >= 3;
-    });
+    await waitForLive(client, 3);
     await ledger.upload(client, `/f-${index}`, bytes, { chunkSizeBytes, minWrite: 3 });
   }
 }
@@ -127,6 +123,17 @@ export async function waitForCopies(client: HoldfastClient, path: string, copies
     `${path} to have ${copies} copies`,
     async () => (await client.stat(path)).durability?.fewest === copies,
   );
+}
+
+/**
+ * Waits until so many keepers take pieces. On a busy machine they may seem to be away for longer than a client waits for
+ * them, after a start of the tracker above all.
+ */
+export async function waitForLive(client: HoldfastClient, count: number): Promise<void> {
+  await waitFor(`${count} keepers to be live`, async () => {
+    const { keepers } = await client.status();
+    return keepers.filter(({ state }) => state === 'live').length >= count;
+  });
 }
 
 /** Waits until the tracker says that a keeper is in the state. */

@@ -9,7 +9,13 @@ import { fingerprint, seededBytes, temporaryFolder } from '../../support/files.j
 import { lookAtDisk, storedPieces } from '../../support/keeper-disk.js';
 import { Ledger } from '../../support/ledger.js';
 import { expectHealed } from '../../support/oracle.js';
-import { chunkSizeBytes, quickCluster, storeFiles, waitForState } from '../../support/quick-cluster.js';
+import {
+  chunkSizeBytes,
+  quickCluster,
+  storeFiles,
+  waitForLive,
+  waitForState,
+} from '../../support/quick-cluster.js';
 import { queryTables } from '../../support/tracker-tables.js';
 import { waitFor } from '../../support/wait.js';
 
@@ -55,6 +61,7 @@ it('a keeper that was dead for long brings nothing back that was deleted or repl
   await cluster.tracker.kill();
   await cluster.tracker.start();
   await waitForState(client, keeper.keeperId, 'dead');
+  await waitForLive(client, 3);
   for (const path of ['/f-0', '/f-1', '/f-2']) await ledger.remove(client, path);
   for (const path of ['/f-3', '/f-4']) {
     await ledger.upload(client, path, seededBytes(800, 5 * chunkSizeBytes), { chunkSizeBytes });
