@@ -93,9 +93,8 @@ describe('completion in bash', () => {
   it('offers nothing, soon and in silence, where no cluster answers', async () => {
     const startedMs = performance.now();
     expect(await offered(['ls', '/d'], '127.0.0.1:1')).toEqual([]);
-    // Not after the minute for which others ask.
-    expect(performance.now() - startedMs).toBeLessThan(50_000);
     expect(await offered(['ls', '--lo'], '127.0.0.1:1')).toEqual(['--long']);
+    expect(performance.now() - startedMs).toBeLessThan(30_000);
   });
 
   it('is for three shells', async () => {

@@ -27,10 +27,9 @@ const port = 7_400;
 /**
  * A follower that is gone is dropped after 5 s, the first of a chain after 15 s, and the chunk is sent again: to the other
  * one that does not answer, at worst. A reader leaves a silent keeper after 2.5 s. And a process ends with its work: the
- * kernel would go on for two minutes to connect it with who has vanished. That is less than a minute, and as much again for
- * a machine that is busy with other things.
+ * kernel would go on for two minutes to connect it with who has vanished.
  */
-const transferLimitMs = 110_000;
+const transferLimitMs = 60_000;
 /** Longer than both tests may take. */
 const serverLimitMs = 1_500_000;
 

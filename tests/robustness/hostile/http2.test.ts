@@ -18,8 +18,8 @@ const { CommitUpload } = trackerV1.UploadService.service;
 const { StatChunk } = keeperV1.ChunkService.service;
 const watchPath = '/grpc.health.v1.Health/Watch';
 const MiB = 1024 ** 2;
-/** Of a request; what a server says to nonsense comes at once, and a busy machine has anybody stand still for long. */
-const answerMs = 45_000;
+/** Of a request; what a server says to nonsense comes at once, and a busy machine is slow. */
+const answerMs = 5_000;
 const peakBytes = 700 * MiB;
 /** What may be said to a call that takes its time: DEADLINE_EXCEEDED, and RESOURCE_EXHAUSTED where others need the room. */
 const tooSlow = ['4', '8'];

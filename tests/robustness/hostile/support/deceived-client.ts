@@ -25,8 +25,8 @@ const { BeginUpload } = trackerV1.UploadService.service;
  * a command makes one after the other (some ten), and the pauses of a busy machine.
  */
 const patienceMs = 120_000;
-/** Whoever is told to stop does so in this time, on a machine that may stand still meanwhile. */
-const stopMs = 45_000;
+/** Whoever is told to stop does so in this time. */
+const stopMs = 5_000;
 /** Longer texts than any that a person is to read. */
 const maxWordsLength = 8_000;
 /** What names and texts of servers must not bring onto a terminal. */
