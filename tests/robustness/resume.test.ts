@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { mkdir, readFile, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Finished, run, start } from '../support/command.js';
+import { type RunningCommand, run, start } from '../support/command.js';
 import { fingerprint, seededBytes, sha256Of, temporaryFolder, writeSeededFile } from '../support/files.js';
 import { startMeasuredCluster } from '../support/measured-cluster.js';
 import { queryTables } from '../support/tracker-tables.js';
@@ -21,9 +21,7 @@ let state: string;
 beforeAll(async () => {
   folder = await temporaryFolder();
   state = join(folder.path, 'state');
-  ({ cluster, expectAsBefore } = await startMeasuredCluster(3, join(folder.path, 'cluster'), {
-    faults: true,
-  }));
+  ({ cluster, expectAsBefore } = await startMeasuredCluster(3, join(folder.path, 'cluster')));
   source = join(folder.path, 'source.bin');
   digest = await writeSeededFile(source, sizeBytes, 7);
 });
@@ -56,28 +54,13 @@ async function partBytes(): Promise<number> {
   return Math.max(0, ...sizes.map((status) => (status?.blocks ?? 0) * 512));
 }
 
-/** Of each 64 KiB: a transfer then takes some seconds. */
-const slowMs = 5;
-
-/**
- * Ends a transfer in its middle. All that it sends and is sent comes through this process, and slowly: it does not go on
- * while nobody looks.
- */
-async function killAt(
-  args: readonly string[],
-  signal: NodeJS.Signals,
-  reached: () => Promise<boolean>,
-  keepers = cluster.keepers,
-): Promise<Finished> {
-  const faults = await Promise.all(keepers.map((keeper) => keeper.fault('slow', { delayMs: slowMs })));
-  const running = start('client', args, options());
+async function killAt(running: RunningCommand, signal: NodeJS.Signals, reached: () => Promise<boolean>) {
   await waitFor(
     'the transfer to get there',
     async () => running.child.exitCode !== null || (await reached()),
   );
   expect(running.child.exitCode).toBeNull();
   running.child.kill(signal);
-  for (const fault of faults) await fault.end();
   return running.finished;
 }
 
@@ -95,10 +78,11 @@ function resumedOf({
 }
 
 it('an upload that is killed and interrupted goes on, and no chunk with a receipt is sent again', async () => {
-  await killAt(upload(), 'SIGKILL', async () => (await recorded()).length > 20);
+  await killAt(start('client', upload(), options()), 'SIGKILL', async () => (await recorded()).length > 20);
   const killed = await recorded();
+  const second = start('client', upload(), options());
   const enough = async () => (await recorded()).length > 50;
-  const interrupted = await killAt(upload(), 'SIGINT', enough);
+  const interrupted = await killAt(second, 'SIGINT', enough);
   expect(interrupted.status).toBe(130);
   expect(interrupted.stderr).toMatch(/the same command goes on where it was/);
   const left = await recorded();
@@ -116,10 +100,11 @@ it('an upload that is killed and interrupted goes on, and no chunk with a receip
 });
 
 it('a download that is killed and interrupted goes on', async () => {
-  await killAt(download(), 'SIGKILL', async () => (await partBytes()) > 20 * MiB);
+  await killAt(start('client', download(), options()), 'SIGKILL', async () => (await partBytes()) > 20 * MiB);
   expect(await readdir(folder.path)).not.toContain('back.bin');
+  const second = start('client', download(), options());
   // What is there is taken over before anything is added.
-  const interrupted = await killAt(download(), 'SIGINT', async () => (await partBytes()) > 60 * MiB);
+  const interrupted = await killAt(second, 'SIGINT', async () => (await partBytes()) > 60 * MiB);
   expect(interrupted.status).toBe(130);
   expect(resumedOf(await run('client', download(), options()))).toBeGreaterThan(40 * MiB);
   expect(await sha256Of(target())).toBe(digest);
@@ -139,7 +124,7 @@ it('two processes at the same upload and the same download at once both succeed'
 it('begins anew when the source changed, and with --no-resume', async () => {
   const args = (...more: string[]) => upload('--force', ...more);
   const enough = async () => (await recorded()).length > 20;
-  await killAt(args(), 'SIGKILL', enough);
+  await killAt(start('client', args(), options()), 'SIGKILL', enough);
   expect(resumedOf(await run('client', args('--no-resume'), options()))).toBe(0);
   digest = await writeSeededFile(source, sizeBytes, 8);
   const anew = await run('client', args(), options());
@@ -159,15 +144,15 @@ it('an upload that is killed before anybody could go on with it is soon over, la
   const args = ['upload', source, '/file.bin', ...flags];
   try {
     const fault = await slow.tracker.fault('slow', { delayMs: 500 });
-    await killAt(args, 'SIGKILL', async () => open().length > 0, slow.keepers);
+    await killAt(start('client', args, options()), 'SIGKILL', async () => open().length > 0);
     await fault.end();
     expect(await recorded()).toEqual([]);
     await waitFor('the upload to be over', () => open().length === 0);
 
-    await killAt(args, 'SIGKILL', async () => (await recorded()).length > 20, slow.keepers);
+    await killAt(start('client', args, options()), 'SIGKILL', async () => (await recorded()).length > 20);
     const left = open();
     expect(left).toMatchObject([{ lease_ms: 24 * 3_600_000 }]);
-    await killAt(args, 'SIGKILL', async () => (await recorded()).length > 50, slow.keepers);
+    await killAt(start('client', args, options()), 'SIGKILL', async () => (await recorded()).length > 50);
     expect(open()).toEqual(left);
     expect(resumedOf(await run('client', args, options()))).toBeGreaterThan(50 * MiB);
     expect(open()).toEqual([]);
@@ -198,9 +183,10 @@ interface Summary {
 
 /** Kills the command, interrupts the next one and lets the third one come to its end. */
 async function inThreeRuns(args: string[], moved: () => Promise<number>, files: number): Promise<Summary> {
-  await killAt(args, 'SIGKILL', async () => (await moved()) > files / 10);
+  await killAt(start('client', args, options()), 'SIGKILL', async () => (await moved()) > files / 10);
   const killed = await moved();
-  const interrupted = await killAt(args, 'SIGINT', async () => (await moved()) > killed + files / 10);
+  const second = start('client', args, options());
+  const interrupted = await killAt(second, 'SIGINT', async () => (await moved()) > killed + files / 10);
   expect(interrupted.status).toBe(130);
   expect(interrupted.stderr).toMatch(/going on with a run that did not end well/);
   expect(interrupted.stderr).toMatch(/the same command goes on where it was/);

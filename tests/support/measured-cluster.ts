@@ -2,7 +2,7 @@
  * A cluster of processes of which leaks show, measured as soon as it runs: so its scenario can end with the look that
  * all is as it was then.
  */
-import { type Cluster, type StartProcessClusterOptions, startProcessCluster } from '@holdfast/local-cluster';
+import { type Cluster, startProcessCluster } from '@holdfast/local-cluster';
 import { expectNothingHeld, footprintsOf, serversOf } from './footprint.js';
 import { expectChecked } from './oracle.js';
 import { preloading } from './preloading.js';
@@ -18,17 +18,10 @@ interface MeasuredCluster {
   readonly expectAsBefore: () => Promise<void>;
 }
 
-/**
- * With the usual times, if wanted with faults, and with nothing stored yet: what its servers hold by then is what they may
- * hold in the end.
- */
-export async function startMeasuredCluster(
-  keepers: number,
-  dataDir: string,
-  { faults = false }: Pick<StartProcessClusterOptions, 'faults'> = {},
-): Promise<MeasuredCluster> {
+/** With the usual times, and with nothing stored yet: what its servers hold by then is what they may hold in the end. */
+export async function startMeasuredCluster(keepers: number, dataDir: string): Promise<MeasuredCluster> {
   const environment = preloading('leaks-show.mjs', 'soon-idle.mjs');
-  const cluster = await startProcessCluster({ dataDir, keepers, faults, environment });
+  const cluster = await startProcessCluster({ dataDir, keepers, environment });
   try {
     const before = await footprintsOf(serversOf(cluster));
     const expectAsBefore = async (): Promise<void> => {
