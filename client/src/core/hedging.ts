@@ -4,7 +4,8 @@
  * meets it for as long as it is slow.
  *
  * Two bounds keep hedging from making an overload worse: it waits until the other keepers would nearly surely have
- * answered, and it is paid for out of a budget that reads fill slowly. All of it is arithmetic over what was measured;
+ * answered, and it is paid for out of a budget that reads fill slowly (but where a keeper was silent for all its
+ * patience, which is seldom and leaves no time to lose). All of it is arithmetic over what was measured;
  * download/hedge.ts acts on it.
  *
  * Source: Dean and Barroso, "The Tail at Scale", CACM 56(2), 2013.
